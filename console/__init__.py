@@ -1,0 +1,1 @@
+"""The operator's side: fleet screen, demo and commands."""

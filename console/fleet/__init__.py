@@ -1,0 +1,1 @@
+"""Everything known about the fleet without a screen."""

@@ -1,0 +1,61 @@
+"""The one source of time, boot id and waiting.  Rules take `now` as an argument; tests pass their own clock."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from pathlib import Path
+from typing import Protocol
+
+from node.domain.frame import make_id
+
+US = 1_000_000
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_SYNCED = Path("/run/systemd/timesync/synchronized")
+_LONGEST_WAIT_S = 3600.0
+
+
+class Clock(Protocol):
+    """Time as the node sees it."""
+
+    def now_us(self) -> int:
+        """UTC in microseconds since 1970."""
+
+    def monotonic(self) -> float:
+        """Seconds that never go back."""
+
+    def wait(self, wake: threading.Event, seconds: float) -> bool:
+        """Wait until `wake` is set or the time is over; True when it was set."""
+
+    def boot_id(self) -> str:
+        """Changes with each boot of the machine."""
+
+    def synced(self) -> bool:
+        """Whether the wall clock may be believed."""
+
+    def new_id(self) -> str:
+        """A fresh time-ordered id."""
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now_us(self) -> int:
+        return time.time_ns() // 1000
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def wait(self, wake: threading.Event, seconds: float) -> bool:
+        return wake.wait(min(max(0.0, seconds), _LONGEST_WAIT_S))
+
+    def boot_id(self) -> str:
+        return _BOOT_ID.read_text().strip()
+
+    def synced(self) -> bool:
+        """What systemd-timesyncd says (its marker file)."""
+        return _SYNCED.exists()
+
+    def new_id(self) -> str:
+        return make_id(self.now_us() // 1000, os.urandom(10))

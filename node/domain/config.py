@@ -1,0 +1,328 @@
+"""The live configuration document: every field with unit, bounds, default and one sentence.
+
+An empty document runs.  A PUT refuses unknown fields; a document that this node wrote under a newer release is
+loaded with `load_own`, which keeps and reports what it does not know.  Sections: docs/config.example.yml.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from node.domain.errors import DocumentInvalid, FieldFault
+
+NAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
+CLOCK_TIME = r"^([01]\d|2[0-3]):[0-5]\d$"
+Name = Annotated[str, Field(pattern=NAME)]
+Percent = Annotated[float, Field(ge=0, le=100)]
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+Anchor = Literal[
+    "sunrise", "sunset", "noon", "civil_dawn", "civil_dusk", "nautical_dawn", "nautical_dusk",
+    "astronomical_dawn", "astronomical_dusk", "elevation_rising", "elevation_setting",
+]  # fmt: skip
+ANY_ELEVATION = ("elevation_rising", "elevation_setting")
+HOUR_S, DAY_S = 3600, 86400
+MAX_FAULTS, MAX_GIVEN_CHARS = 50, 80
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Site(Section):
+    """Where the cameras stand."""
+
+    name: str = Field("", max_length=80, description="The site's name for people.")
+    latitude: float | None = Field(None, ge=-90, le=90, description="Degrees north; needed for solar windows.")
+    longitude: float | None = Field(None, ge=-180, le=180, description="Degrees east; needed for solar windows.")
+    elevation_m: float = Field(0.0, ge=-500, le=9000, description="Metres above the sea.")
+    timezone: str = Field("UTC", description="IANA name; clock windows, dates and days of the week are in it.")
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_timezone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            message = f"{value!r} is not an IANA timezone, such as Europe/Berlin"
+            raise ValueError(message) from error
+        return value
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> Site:
+        if (self.latitude is None) != (self.longitude is None):
+            message = "latitude and longitude go together"
+            raise ValueError(message)
+        return self
+
+
+class CameraSettings(Section):
+    """What a camera's pictures look like; the device itself is named in node.yml."""
+
+    enabled: bool = Field(default=True, description="Off: no slots are due for this camera.")
+    width: int | None = Field(None, ge=64, le=16384, description="Pixels; empty = the camera's own choice.")
+    height: int | None = Field(None, ge=48, le=16384, description="Pixels; empty = the camera's own choice.")
+    jpeg_quality: int = Field(90, ge=50, le=100, description="JPEG quality of the original, 50..100.")
+    settle_frames: int = Field(2, ge=0, le=30, description="Frames dropped after opening, until the sensor settles.")
+    shot_margin_s: float = Field(5.0, ge=0.5, le=60, description="Seconds a shot may take beyond its exposure.")
+    recapture: bool = Field(default=True, description="Take one more shot at once when the first is bad.")
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> CameraSettings:
+        if (self.width is None) != (self.height is None):
+            message = "width and height go together"
+            raise ValueError(message)
+        return self
+
+
+class Profile(Section):
+    """How a shot is exposed."""
+
+    mode: Literal["auto", "manual"] = Field("auto", description="auto: the camera meters; manual: the values below.")
+    exposure_s: float | None = Field(None, ge=1e-6, le=600, description="Seconds; manual only.")
+    gain: float | None = Field(None, ge=1, le=64, description="Linear gain; manual only.")
+    ev_stops: float = Field(0.0, ge=-4, le=4, description="Exposure correction in stops; auto only.")
+
+    @model_validator(mode="after")
+    def _mode_fits(self) -> Profile:
+        if self.mode == "manual" and (self.exposure_s is None or self.gain is None):
+            message = "manual needs exposure_s and gain"
+            raise ValueError(message)
+        if self.mode == "manual" and self.ev_stops:
+            message = "ev_stops acts only in mode auto"
+            raise ValueError(message)
+        if self.mode == "auto" and (self.exposure_s is not None or self.gain is not None):
+            message = "exposure_s and gain act only in mode manual"
+            raise ValueError(message)
+        return self
+
+
+class Edge(Section):
+    """One end of a solar window."""
+
+    anchor: Anchor = Field(description="The sun's event.")
+    offset_s: int = Field(0, ge=-12 * HOUR_S, le=12 * HOUR_S, description="Seconds after (or, negative, before) it.")
+    elevation_deg: float | None = Field(None, ge=-30, le=60, description="Degrees; only for elevation_*.")
+
+    @model_validator(mode="after")
+    def _elevation_fits(self) -> Edge:
+        if (self.anchor in ANY_ELEVATION) != (self.elevation_deg is not None):
+            message = "elevation_deg goes with elevation_rising and elevation_setting, and only with them"
+            raise ValueError(message)
+        return self
+
+
+class AlwaysWindow(Section):
+    kind: Literal["always"] = "always"
+
+
+class ClockWindow(Section):
+    """From start to end by the site's clock; an end at or before the start is on the next day."""
+
+    kind: Literal["clock"]
+    start: str = Field(pattern=CLOCK_TIME, description="HH:MM, site time, included.")
+    end: str = Field(pattern=CLOCK_TIME, description="HH:MM, site time, not included.")
+
+
+class SolarWindow(Section):
+    """Between two events of the sun on the same solar day."""
+
+    kind: Literal["solar"]
+    start: Edge
+    end: Edge
+    polar_night: Literal["none", "noon"] = Field(
+        "none", description="When the sun never gets there: no window, or noon."
+    )
+    noon_half_width_s: int = Field(
+        HOUR_S, ge=60, le=12 * HOUR_S, description="Seconds each side, for polar_night noon."
+    )
+
+
+Window = Annotated[AlwaysWindow | ClockWindow | SolarWindow, Field(discriminator="kind")]
+
+
+class Schedule(Section):
+    """Which camera takes which profiles, when, how often."""
+
+    enabled: bool = Field(default=True, description="Off: asks for no slots.")
+    cameras: list[Name] = Field(default=[], max_length=16, description="Cameras by name; empty = every camera.")
+    profiles: list[Name] = Field(default=["auto"], min_length=1, max_length=8, description="One shot each per instant.")
+    interval_s: int = Field(60, ge=1, le=DAY_S, description="Seconds from start to start.")
+    phase_s: int | Literal["auto"] = Field(0, description="Seconds past the grid; auto spreads nodes by their name.")
+    window: Window = Field(default=AlwaysWindow(), description="When it asks at all.")
+    days: list[Day] = Field(default=list(DAYS), min_length=1, description="Days of the week on which windows start.")
+    priority: int = Field(0, ge=-100, le=100, description="Higher goes first where profiles share an instant.")
+
+    @field_validator("phase_s")
+    @classmethod
+    def _phase_is_short(cls, value: int | str) -> int | str:
+        if isinstance(value, int) and not 0 <= value < DAY_S:
+            message = "phase_s is 0..86399 or auto"
+            raise ValueError(message)
+        return value
+
+
+class QualityLimits(Section):
+    """When a picture counts as bad.  Every limit is on the judge's own scale, 0 = none, 1 = total."""
+
+    bad_below: int = Field(50, ge=0, le=100, description="Scores below this are bad (0..100, 100 = perfect).")
+    black_mean: float = Field(0.02, ge=0, le=1, description="Mean luminance at or below which a day frame is black.")
+    blown_share: float = Field(0.85, ge=0, le=1, description="Share of clipped pixels from which a frame is blown.")
+    blur_ratio: float = Field(
+        0.35, ge=0, le=1, description="Sharpness against the camera's own, below which it is blurred."
+    )
+    stuck_count: int = Field(
+        3, ge=2, le=100, description="Pictures without any change after which the camera is stuck."
+    )
+    filled_share: float = Field(
+        0.1, ge=0.02, le=1, description="Share of rows of one flat colour at the end of a picture."
+    )
+    cast_distance: float = Field(0.18, ge=0, le=1, description="Distance of mean colour from the camera's own.")
+    moved_share: float = Field(0.12, ge=0, le=1, description="Shift of the framing as a share of the picture's width.")
+    day_elevation_deg: float = Field(0.0, ge=-18, le=30, description="Sun elevation from which it must not be black.")
+    history_frames: int = Field(50, ge=10, le=500, description="Good frames a baseline band remembers.")
+    cold_below: int = Field(
+        10, ge=1, le=100, description="With fewer frames than this a baseline is cold: it leans to good."
+    )
+
+
+class Quality(Section):
+    enabled: bool = Field(default=True, description="Off: frames are unjudged, integrity is still checked.")
+    limits: QualityLimits = Field(default=QualityLimits(), description="Limits of the judge.")
+
+
+class AlertLimits(Section):
+    """Where a condition becomes an alert."""
+
+    disk_warn_free_pct: Percent = Field(10.0, description="Free space of the data disk below which it warns.")
+    disk_crit_free_pct: Percent = Field(5.0, description="Free space below which capture stops.")
+    disk_reserve_bytes: int = Field(64 * 1024 * 1024, ge=0, description="Room kept for database and logs.")
+    stale_min_s: int = Field(300, ge=10, le=DAY_S, description="A good frame may always be this old, in seconds.")
+    stale_intervals: float = Field(2.5, ge=1, le=100, description="... or this many intervals, whichever is longer.")
+    temperature_warn_c: float = Field(75.0, ge=30, le=110, description="Processor temperature that warns.")
+    hold_down_s: float = Field(5.0, ge=0, le=600, description="Seconds a condition must last before it is an alert.")
+
+    @model_validator(mode="after")
+    def _warn_before_crit(self) -> AlertLimits:
+        if self.disk_crit_free_pct > self.disk_warn_free_pct:
+            message = "disk_crit_free_pct is above disk_warn_free_pct"
+            raise ValueError(message)
+        return self
+
+
+class ApiLimits(Section):
+    """Bounds of the HTTP API."""
+
+    body_limit_bytes: int = Field(1_000_000, ge=1024, le=20_000_000, description="Largest request body.")
+    page_max: int = Field(1000, ge=1, le=10_000, description="Most rows in one page.")
+    streams_max: int = Field(32, ge=1, le=256, description="Event streams at once; then 503.")
+    requests_per_s: float = Field(50.0, ge=0.1, le=10_000, description="Sustained requests per client and second.")
+    burst: int = Field(200, ge=1, le=100_000, description="Requests a client may make at once.")
+
+
+class Retention(Section):
+    """What the node forgets by itself.  Frames are not among it."""
+
+    events_days: float = Field(30.0, ge=1, le=3650, description="Days the event log is kept.")
+    events_rows: int = Field(200_000, ge=1000, le=10_000_000, description="Most rows of the event log.")
+    config_versions: int = Field(100, ge=5, le=10_000, description="Versions of this document that are kept.")
+
+
+class Document(Section):
+    """The live configuration of a node."""
+
+    site: Site = Field(default=Site(), description="Where the cameras stand.")
+    cameras: dict[Name, CameraSettings] = Field(default={}, description="Settings by camera name of node.yml.")
+    profiles: dict[Name, Profile] = Field(default={}, description="Named exposures; `auto` always exists.")
+    schedules: dict[Name, Schedule] = Field(default={}, description="Empty = every camera each 60 s, day and night.")
+    quality: Quality = Field(default=Quality(), description="The judge.")
+    alerts: AlertLimits = Field(default=AlertLimits(), description="Health limits.")
+    retention: Retention = Field(default=Retention(), description="What is forgotten.")
+    api: ApiLimits = Field(default=ApiLimits(), description="Bounds of the API.")
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> Document:
+        known = {"auto", *self.profiles}
+        for name, schedule in self.schedules.items():
+            unknown = [profile for profile in schedule.profiles if profile not in known]
+            if unknown:
+                message = f"schedules.{name}.profiles: no profile named {', '.join(unknown)}"
+                raise ValueError(message)
+        return self
+
+    def profile(self, name: str) -> Profile:
+        """The profile of that name; `auto` exists without being written."""
+        return self.profiles.get(name) or Profile()
+
+    def camera(self, name: str) -> CameraSettings:
+        """The settings of that camera, defaults where the document is silent."""
+        return self.cameras.get(name) or CameraSettings()
+
+    def effective_schedules(self) -> Mapping[str, Schedule]:
+        """The schedules, or the default one where none is written."""
+        return self.schedules or {"default": Schedule()}
+
+
+def parse_document(given: object) -> Document:
+    """A validated document.  Raises DocumentInvalid with every wrong field's path."""
+    try:
+        return Document.model_validate(given)
+    except ValidationError as error:
+        raise DocumentInvalid(fields=faults_of(error)) from None
+
+
+def load_own(given: Mapping[str, Any]) -> tuple[Document, tuple[str, ...]]:
+    """The document that this node itself activated, and the paths of fields that this release does not know."""
+    try:
+        return Document.model_validate(given), ()
+    except ValidationError as error:
+        unknown = [fault["loc"] for fault in error.errors() if fault["type"] == "extra_forbidden"]
+        if len(unknown) < error.error_count():
+            raise DocumentInvalid(fields=faults_of(error)) from None
+    known = json.loads(json.dumps(given))
+    for location in unknown:
+        _remove(known, location)
+    return Document.model_validate(known), tuple(_path(location) for location in unknown)
+
+
+def digest(given: Mapping[str, Any]) -> str:
+    """SHA-256 of the document as given: canonical JSON, defaults not filled in."""
+    canonical = json.dumps(given, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def faults_of(error: ValidationError) -> tuple[FieldFault, ...]:
+    """Pydantic's findings as ours, at most 50."""
+    return tuple(
+        FieldFault(
+            _path(fault["loc"]), fault["msg"].removeprefix("Value error, "), repr(fault["input"])[:MAX_GIVEN_CHARS]
+        )
+        for fault in error.errors(include_url=False)[:MAX_FAULTS]
+    )
+
+
+_UNION_TAGS = {"always", "clock", "solar"}
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    """Dotted path as the writer of the YAML knows it: the tag of a window's kind is no key there."""
+    parts = [
+        str(part)
+        for before, part in zip((None, *location), location, strict=False)
+        if not (before == "window" and part in _UNION_TAGS)
+    ]
+    return ".".join(parts) or "(document)"
+
+
+def _remove(document: dict[str, Any], location: tuple[int | str, ...]) -> None:
+    tree: Any = document
+    for before, part in zip((None, *location[:-1]), location[:-1], strict=False):
+        if not (before == "window" and part in _UNION_TAGS):
+            tree = tree[part]
+    del tree[location[-1]]

@@ -1,0 +1,511 @@
+"""Every error of the product: one class, one code, one title, one hint.
+
+The API's problem bodies, the commands' last line, docs/codes.md and the console's text come from here.
+`transient` alone decides whether a caller tries again; nobody parses messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+OK, FAULT, USAGE, UNAVAILABLE, INTERNAL, TRY_AGAIN, REFUSED, CONFIGURATION = 0, 1, 64, 69, 70, 75, 77, 78
+
+EXIT_CODES = {
+    OK: "done",
+    FAULT: "fault found (status: warn 1, crit or unreachable 2)",
+    USAGE: "the command line is wrong",
+    UNAVAILABLE: "something needed is not there",
+    INTERNAL: "internal error",
+    TRY_AGAIN: "try again, the data directory is held",
+    REFUSED: "refused",
+    CONFIGURATION: "configuration is wrong",
+}
+
+REGISTRY: dict[str, type[HeliographError]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class FieldFault:
+    """One wrong field: its dotted path, what is wrong, and what was given."""
+
+    path: str
+    message: str
+    given: str = ""
+
+
+class HeliographError(Exception):
+    """The base of every error that the product raises on purpose."""
+
+    code: ClassVar[str] = ""
+    title: ClassVar[str] = ""
+    hint: ClassVar[str] = ""
+    transient: ClassVar[bool] = False
+    http: ClassVar[int] = 500
+    exit: ClassVar[int] = INTERNAL
+
+    def __init__(self, detail: str = "", *, fields: Sequence[FieldFault] = ()) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.fields = tuple(fields)
+
+    def __init_subclass__(cls) -> None:
+        if not cls.__dict__.get("code"):
+            return  # an area's base class, never raised itself
+        if cls.code in REGISTRY:
+            message = f"{cls.code} is the code of {REGISTRY[cls.code].__name__}, not also of {cls.__name__}"
+            raise TypeError(message)
+        REGISTRY[cls.code] = cls
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.title}" + (f": {self.detail}" if self.detail else "")
+
+    def lines(self) -> list[str]:
+        """What a command prints: the error, every wrong field, the hint."""
+        faults = [f"  {fault.path}: {fault.message}" for fault in self.fields]
+        return [str(self), *faults, f"  hint: {self.hint}"]
+
+
+# --- camera -----------------------------------------------------------------------------------------------------
+
+
+class CameraError(HeliographError):
+    http = 503
+    exit = UNAVAILABLE
+
+
+class CameraBusy(CameraError):
+    code = "CAM-001"
+    title = "camera is in use by another program"
+    hint = "find the program that holds the device (fuser -v /dev/video*) and stop it"
+    transient = True
+
+
+class CameraAbsent(CameraError):
+    code = "CAM-002"
+    title = "camera is not there"
+    hint = "check the cable, and the backend, device or url of this camera in node.yml"
+    transient = True
+
+
+class CameraNoMemory(CameraError):
+    code = "CAM-003"
+    title = "camera could not allocate its buffers"
+    hint = "lower the picture size, or give the camera more contiguous memory (CMA)"
+    transient = True
+
+
+class CameraFault(CameraError):
+    code = "CAM-004"
+    title = "camera reported a fault"
+    hint = "the node recovers by itself; if it repeats, check cable and power"
+    transient = True
+
+
+class CameraTimeout(CameraError):
+    code = "CAM-005"
+    title = "camera did not answer in time"
+    hint = "the node reopens the camera, then restarts its worker; if it repeats, check cable and power"
+    transient = True
+
+
+class CameraMismatch(CameraError):
+    code = "CAM-006"
+    title = "camera cannot do what its settings ask for"
+    hint = "compare the camera's section of the document with GET /v1/cameras"
+    exit = CONFIGURATION
+
+
+class CameraLost(CameraError):
+    code = "CAM-007"
+    title = "camera worker ended"
+    hint = "the node starts a new worker by itself; look at the log for the worker's last words"
+    transient = True
+
+
+class CameraOffline(CameraError):
+    code = "CAM-008"
+    title = "camera is offline"
+    hint = "recovery goes on by itself; POST /v1/cameras/{camera}/restart tries at once"
+    transient = True
+
+
+class UnknownCamera(HeliographError):
+    code = "CAM-009"
+    title = "no such camera on this node"
+    hint = "cameras are named in node.yml; GET /v1/cameras lists them"
+    http = 404
+    exit = USAGE
+
+
+class ReplayEmpty(CameraError):
+    code = "CAM-010"
+    title = "replay folder holds no pictures"
+    hint = "put JPEG files into the folder that node.yml names for this camera, or name another"
+    exit = UNAVAILABLE
+
+
+# --- configuration ----------------------------------------------------------------------------------------------
+
+
+class ConfigError(HeliographError):
+    exit = CONFIGURATION
+
+
+class DocumentInvalid(ConfigError):
+    code = "CFG-001"
+    title = "configuration document is invalid"
+    hint = "mend the fields named; docs/config.example.yml explains each one"
+    http = 422
+
+
+class NodeFileInvalid(ConfigError):
+    code = "CFG-002"
+    title = "node.yml is invalid"
+    hint = "mend the fields named; docs/node.example.yml explains each one"
+
+
+class ConfigFileMissing(ConfigError):
+    code = "CFG-003"
+    title = "configuration file cannot be read"
+    hint = "give the right path, or make the file readable for this user"
+
+
+class NotYaml(ConfigError):
+    code = "CFG-004"
+    title = "configuration file is not YAML"
+    hint = "mend the line named"
+
+
+class VersionMoved(ConfigError):
+    code = "CFG-005"
+    title = "configuration has moved on since it was read"
+    hint = "read it again (GET /v1/config), repeat the change, and send its ETag in If-Match"
+    http = 412
+    exit = REFUSED
+
+
+class VersionRequired(ConfigError):
+    code = "CFG-006"
+    title = "If-Match is missing"
+    hint = "send the ETag of the configuration that the change was made from"
+    http = 428
+    exit = REFUSED
+
+
+class UnknownVersion(ConfigError):
+    code = "CFG-007"
+    title = "no such configuration version"
+    hint = "GET /v1/config/history lists the versions kept"
+    http = 404
+    exit = USAGE
+
+
+class ProbationRunning(ConfigError):
+    code = "CFG-008"
+    title = "a configuration is still on probation"
+    hint = "wait for config_confirmed or config_rolled_back, or roll back with POST /v1/config/rollback"
+    transient = True
+    http = 409
+    exit = TRY_AGAIN
+
+
+class NothingToRollBack(ConfigError):
+    code = "CFG-009"
+    title = "there is no earlier configuration to go back to"
+    hint = "PUT the document that you want"
+    http = 409
+    exit = REFUSED
+
+
+# --- disk -------------------------------------------------------------------------------------------------------
+
+
+class DiskError(HeliographError):
+    http = 503
+    exit = UNAVAILABLE
+
+
+class DiskFull(DiskError):
+    code = "DSK-001"
+    title = "no room on the data disk"
+    hint = "free space below the data directory; capture goes on by itself"
+    transient = True
+
+
+class DiskReadOnly(DiskError):
+    code = "DSK-002"
+    title = "data directory cannot be written"
+    hint = "check mount options and owner of the data directory"
+    transient = True
+
+
+class DirectoryHeld(DiskError):
+    code = "DSK-003"
+    title = "data directory is in use"
+    hint = "talk to the running service through its API, or stop it first"
+    transient = True
+    http = 409
+    exit = TRY_AGAIN
+
+
+class DirectoryMissing(DiskError):
+    code = "DSK-004"
+    title = "folder does not exist or cannot be entered"
+    hint = "make the folder, or mend its path in node.yml"
+    exit = CONFIGURATION
+
+
+class FrameMissing(DiskError):
+    code = "DSK-005"
+    title = "frame's file is not on this node"
+    hint = "`heliograph-node rebuild` compares files and rows"
+    http = 404
+
+
+# --- database ---------------------------------------------------------------------------------------------------
+
+
+class DatabaseError(HeliographError):
+    http = 503
+    exit = UNAVAILABLE
+
+
+class DatabaseBusy(DatabaseError):
+    code = "DB-001"
+    title = "database did not take the write in time"
+    hint = "another process holds the write lock, or the disk is slow; it is tried again"
+    transient = True
+
+
+class DatabaseDamaged(DatabaseError):
+    code = "DB-002"
+    title = "database is damaged"
+    hint = "`heliograph-node rebuild` makes the rows again from the frames on disk"
+
+
+class SchemaNewer(DatabaseError):
+    code = "DB-003"
+    title = "database was written by a newer release"
+    hint = "run that release, or restore the backup made before its migration"
+    exit = CONFIGURATION
+
+
+# --- API --------------------------------------------------------------------------------------------------------
+
+
+class ApiError(HeliographError):
+    http = 400
+    exit = USAGE
+
+
+class NotAuthenticated(ApiError):
+    code = "API-001"
+    title = "no valid token"
+    hint = "send `Authorization: Bearer TOKEN`; only hashes of tokens are kept on the node"
+    http = 401
+    exit = REFUSED
+
+
+class NotAllowed(ApiError):
+    code = "API-002"
+    title = "this role may not do that"
+    hint = "use a token with the role that the route needs (docs/openapi.json names it)"
+    http = 403
+    exit = REFUSED
+
+
+class NotFound(ApiError):
+    code = "API-003"
+    title = "no such resource"
+    hint = "check the path; /v1/openapi.json lists every route"
+    http = 404
+
+
+class RequestInvalid(ApiError):
+    code = "API-004"
+    title = "request is invalid"
+    hint = "mend the parameters named"
+    http = 422
+
+
+class BodyTooLarge(ApiError):
+    code = "API-005"
+    title = "request body is too large"
+    hint = "bodies are limited to api.body_limit_bytes of the document"
+    http = 413
+
+
+class TooManyRequests(ApiError):
+    code = "API-006"
+    title = "too many requests from this client"
+    hint = "wait for the seconds in Retry-After"
+    transient = True
+    http = 429
+    exit = TRY_AGAIN
+
+
+class StreamsFull(ApiError):
+    code = "API-007"
+    title = "all event streams are taken"
+    hint = "wait for the seconds in Retry-After, or poll GET /v1/status"
+    transient = True
+    http = 503
+    exit = TRY_AGAIN
+
+
+class MethodNotAllowed(ApiError):
+    code = "API-008"
+    title = "this path does not take that method"
+    hint = "the Allow header names the methods"
+    http = 405
+
+
+class RangeInvalid(ApiError):
+    code = "API-009"
+    title = "range cannot be served"
+    hint = "ask for one range inside the size that Content-Range names"
+    http = 416
+
+
+class MediaTypeWrong(ApiError):
+    code = "API-010"
+    title = "body is not of a type this route takes"
+    hint = "send application/json, or application/yaml for a configuration document"
+    http = 415
+
+
+class KeyReused(ApiError):
+    code = "API-011"
+    title = "idempotency key was used for another request"
+    hint = "make a new Idempotency-Key for a new action"
+    http = 409
+    exit = REFUSED
+
+
+class TimedOut(ApiError):
+    code = "API-012"
+    title = "request took too long"
+    hint = "wait for the seconds in Retry-After and ask for less"
+    transient = True
+    http = 503
+    exit = TRY_AGAIN
+
+
+class InternalError(ApiError):
+    code = "API-013"
+    title = "internal error"
+    hint = "look up the request id in the node's log"
+    http = 500
+    exit = INTERNAL
+
+
+class PortTaken(ApiError):
+    code = "API-014"
+    title = "port is in use"
+    hint = "stop the program named, or choose another api.port in node.yml"
+    exit = UNAVAILABLE
+
+
+class NotReady(ApiError):
+    code = "API-015"
+    title = "node is not ready"
+    hint = "the reasons name what is missing; GET /health/deep says more"
+    transient = True
+    http = 503
+    exit = UNAVAILABLE
+
+
+class ServiceUnreachable(ApiError):
+    code = "API-016"
+    title = "the running service does not answer"
+    hint = "check that it runs, and that the token has the operator role"
+    transient = True
+    exit = UNAVAILABLE
+
+
+# --- quality, time, security ------------------------------------------------------------------------------------
+
+
+class PictureUnreadable(HeliographError):
+    code = "QUA-001"
+    title = "picture cannot be read"
+    hint = "give an existing file that this user may read"
+    http = 422
+    exit = FAULT
+
+
+class SiteUnknown(ConfigError):
+    code = "TIM-001"
+    title = "sun times need the site's coordinates"
+    hint = "give site.latitude, site.longitude and site.timezone in the document"
+    http = 422
+
+
+class InsecureBind(HeliographError):
+    code = "SEC-001"
+    title = "plain HTTP is refused here"
+    hint = "give api.tls in node.yml, or bind to 127.0.0.1 with api.insecure_loopback: true"
+    exit = CONFIGURATION
+
+
+class TlsUnusable(HeliographError):
+    code = "SEC-002"
+    title = "TLS files cannot be used"
+    hint = "check paths, owner and pairing of api.tls.certificate and api.tls.key"
+    exit = CONFIGURATION
+
+
+# --- fleet ------------------------------------------------------------------------------------------------------
+
+
+class FleetError(HeliographError):
+    exit = UNAVAILABLE
+
+
+class InventoryUnreadable(FleetError):
+    code = "FLT-001"
+    title = "inventory cannot be read"
+    hint = "run `ansible-inventory --list` on it: the same words come back"
+    exit = CONFIGURATION
+
+
+class NodeUnreachable(FleetError):
+    code = "FLT-002"
+    title = "node does not answer"
+    hint = "check address, port and network of the node"
+    transient = True
+
+
+class NodeAnswerWrong(FleetError):
+    code = "FLT-003"
+    title = "node's answer is not a status"
+    hint = "check that the address is a Heliograph node and compare versions"
+
+
+class NodeRefused(FleetError):
+    code = "FLT-004"
+    title = "node refuses this console"
+    hint = "check the token or certificate of this console in the inventory"
+    exit = REFUSED
+
+
+class NodeNeverReady(FleetError):
+    code = "FLT-005"
+    title = "a demo node never became ready"
+    hint = "its last log lines are above; try again with fewer nodes"
+    exit = FAULT
+
+
+class ProgramMissing(FleetError):
+    code = "FLT-006"
+    title = "a program is missing"
+    hint = "install what is named; `make deps` brings all of packages.txt"
+
+
+class UsageWrong(HeliographError):
+    code = "CLI-001"
+    title = "command line is wrong"
+    hint = "--help lists commands and options"
+    exit = USAGE

@@ -1,0 +1,1 @@
+"""Pictures to numbers: decode, measure, compare with a baseline, make small."""

@@ -1,0 +1,1 @@
+"""The published contract: all of the node that the console may import."""

@@ -1,0 +1,1 @@
+"""The loops: they call rules and edges and write the journal."""
