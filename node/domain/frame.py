@@ -95,14 +95,17 @@ class Exposure:
 
 @dataclass(frozen=True, slots=True)
 class StageTimes:
-    """When each stage of a frame's journey ended, in UTC microseconds; 0 = not reached."""
+    """When each stage of a frame's journey ended, in UTC microseconds; 0 = not reached.
+
+    Only what is known before the file is sealed stands here, so that the sidecar can repeat it; the commit's time is
+    that of the frame's event.
+    """
 
     due_us: int = 0
     request_us: int = 0
     captured_us: int = 0
     read_us: int = 0
     measured_us: int = 0
-    written_us: int = 0
 
 
 @dataclass(frozen=True, slots=True)
