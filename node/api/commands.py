@@ -1,0 +1,74 @@
+"""What the API may ask of the loops: a frozen set of callables that the service builds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from node.domain.events import AccessRefused
+from node.domain.frame import Frame
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: token name, role, client address and request id, as they stand in the audit."""
+
+    name: str
+    role: str
+    client: str
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Activated:
+    """The running version after a change.  `changed` is False where the document was running already.
+
+    `probation_until_us` is None when it owes no proof.
+    """
+
+    version: int
+    digest: str
+    previous: int
+    changed: bool = True
+    probation_until_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CameraPreview:
+    """What a document would ask of one camera: its next slots (UTC microseconds) and its frames per day."""
+
+    name: str
+    next_due_us: tuple[int, ...]
+    frames_per_day: float
+    frames_per_day_now: float
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigPreview:
+    """What would change if a valid document were put: paths that differ from the running one, and each camera."""
+
+    digest: str
+    changed: tuple[str, ...] = ()
+    cameras: tuple[CameraPreview, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """Each blocks until it is done (the API calls from a worker thread) and raises a HeliographError where it fails.
+
+    capture(camera, profile, caller): one shot outside the schedule, kept without a slot.
+    restart_camera(camera, caller): reopens the camera; returns when a test shot has proved it.
+    put_config(document as given, version it was made from, caller): VersionMoved where another one runs by now,
+        DocumentInvalid with every wrong field, ProbationRunning.
+    roll_back(version or None for the one before, caller): UnknownVersion where it is not kept.
+    preview_config(document as given): DocumentInvalid with every wrong field; changes nothing.
+    refused(event): tells the journal of refused attempts; called at most once a minute per client.
+    """
+
+    capture: Callable[[str, str, Caller], Frame]
+    restart_camera: Callable[[str, Caller], None]
+    put_config: Callable[[Mapping[str, Any], int, Caller], Activated]
+    roll_back: Callable[[int | None, Caller], Activated]
+    preview_config: Callable[[Mapping[str, Any]], ConfigPreview]
+    refused: Callable[[AccessRefused], None]

@@ -1,0 +1,204 @@
+"""What is known about a node: the frozen facts that loops post on the board and that `domain.health` judges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar
+
+Value = TypeVar("Value")
+
+Severity = Literal["warn", "crit"]
+CameraWord = Literal["ok", "warming", "recovering", "offline"]
+
+IDENTITY, CONFIG, CLOCK, DISK, HOST, DATABASE, HEALTH = (
+    "identity", "config", "clock", "disk", "host", "database", "health",
+)  # fmt: skip
+
+
+def camera_key(name: str) -> str:
+    """The board's name for a camera's facts."""
+    return f"camera/{name}"
+
+
+def loop_key(name: str) -> str:
+    """The board's name for a loop's pulse."""
+    return f"loop/{name}"
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityFacts:
+    """Who this is; posted once by the service."""
+
+    node: str
+    version: str
+    started_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigFacts:
+    """The running document.  `probation_until_us` is None unless it is on probation."""
+
+    version: int
+    digest: str
+    site: str = ""
+    probation_until_us: int | None = None
+    good_needed: int = 0
+    good_seen: int = 0
+    unknown_fields: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ClockFacts:
+    synced: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DiskFacts:
+    """The data disk.  `error_code` is set while the data directory cannot be written (DSK-002)."""
+
+    total_bytes: int
+    free_bytes: int
+    full_in_days: float | None = None
+    error_code: str = ""
+    took_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class HostFacts:
+    """None = this machine does not say."""
+
+    memory_available_bytes: int | None = None
+    node_pss_bytes: int | None = None
+    temperature_c: float | None = None
+    took_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseFacts:
+    """`error_code` is set while writes fail; `unrecorded` frames are on disk and wait for their rows."""
+
+    error_code: str = ""
+    unrecorded: int = 0
+    queue: int = 0
+    wal_bytes: int = 0
+    last_event_id: int = 0
+    took_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class LoopFacts:
+    """A loop's pulse.  It promises the next one within `interval_s`, the deadline of what it waits for included.
+
+    `failures` is how many rounds have failed in a row.
+    """
+
+    name: str
+    interval_s: float
+    failures: int = 0
+    error: str = ""
+    took_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class CameraFacts:
+    """One camera.  Counts are of the site's current day.
+
+    `interval_s` is the shortest interval asked for now, None = expected idle; `expected_since_us` is when it began to
+    be asked for without a break (the window's start), None = idle.  `quality_24h` is the mean score of each of the
+    last 24 hours, oldest first, None = no judged frame.
+    """
+
+    name: str
+    word: CameraWord = "warming"
+    word_since_us: int = 0
+    enabled: bool = True
+    backend: str = ""
+    width: int | None = None
+    height: int | None = None
+    interval_s: int | None = None
+    expected_since_us: int | None = None
+    next_due_us: int | None = None
+    last_good_us: int | None = None
+    last_frame_id: str | None = None
+    due: int = 0
+    captured: int = 0
+    gaps: int = 0
+    last_gap_reason: str | None = None
+    last_gap_us: int | None = None
+    quality: int | None = None
+    quality_24h: tuple[float | None, ...] = ()
+    settled_to_us: int | None = None
+    recovery_rung: str | None = None
+    recovery_attempt: int = 0
+    error_code: str = ""
+    worker_pid: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """A condition that has lasted: since when, and what it says now."""
+
+    code: str
+    severity: Severity
+    subject: str
+    since_us: int
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class HealthFacts:
+    """What the judging loop found last: the alerts that are raised, gravest first."""
+
+    alerts: tuple[Alert, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt(Generic[Value]):
+    """A fact with the UTC microseconds at which it was learnt."""
+
+    value: Value
+    at_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFacts:
+    """All that the board knows, by kind; None and empty = not learnt yet."""
+
+    identity: Learnt[IdentityFacts] | None = None
+    config: Learnt[ConfigFacts] | None = None
+    clock: Learnt[ClockFacts] | None = None
+    disk: Learnt[DiskFacts] | None = None
+    host: Learnt[HostFacts] | None = None
+    database: Learnt[DatabaseFacts] | None = None
+    health: Learnt[HealthFacts] | None = None
+    cameras: tuple[Learnt[CameraFacts], ...] = ()
+    loops: tuple[Learnt[LoopFacts], ...] = ()
+
+
+_SINGLE: dict[type, str] = {
+    IdentityFacts: "identity",
+    ConfigFacts: "config",
+    ClockFacts: "clock",
+    DiskFacts: "disk",
+    HostFacts: "host",
+    DatabaseFacts: "database",
+    HealthFacts: "health",
+}
+
+
+def gather(facts: Iterable[Learnt[Any]]) -> NodeFacts:
+    """The board's facts, sorted by kind; kinds that are not named here are passed over."""
+    single: dict[str, Any] = {}
+    cameras: list[Learnt[CameraFacts]] = []
+    loops: list[Learnt[LoopFacts]] = []
+    for fact in facts:
+        if isinstance(fact.value, CameraFacts):
+            cameras.append(fact)
+        elif isinstance(fact.value, LoopFacts):
+            loops.append(fact)
+        elif type(fact.value) in _SINGLE:
+            single[_SINGLE[type(fact.value)]] = fact
+    cameras.sort(key=lambda fact: fact.value.name)
+    loops.sort(key=lambda fact: fact.value.name)
+    return NodeFacts(**single, cameras=tuple(cameras), loops=tuple(loops))

@@ -1,0 +1,370 @@
+"""Facts in, conditions out: alerts, the node's state and its cameras' states.
+
+`RULES` is the one table of conditions.  Facts lie on the board with the time each was learnt; a loop that hangs shows
+as a fact with an old time.  Expected idle, probation and warming up are information, not sickness.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from node.domain.config import AlertLimits
+from node.domain.events import AlertCleared, AlertRaised, Event
+from node.domain.facts import (
+    Alert,
+    CameraFacts,
+    DiskFacts,
+    Learnt,
+    LoopFacts,
+    NodeFacts,
+    Severity,
+    camera_key,
+    loop_key,
+)
+
+US = 1_000_000
+SILENT_AFTER_S = 4.0  # with the usual hold-down of 5 s and a judge that looks each second: within 10 s
+SILENT_AT_LAST_S = 10.0
+
+State = Literal["ok", "warn", "crit"]
+CameraState = Literal["ok", "idle", "warming", "recovering", "offline", "disabled"]
+
+# --- conditions -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a rule looks at: the facts, the limits of the live document, and the UTC microseconds of now."""
+
+    facts: NodeFacts
+    limits: AlertLimits
+    now_us: int
+
+
+Finding = tuple[str, str]
+"""Subject (a camera, a loop, `node`, `disk` ...) and sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One condition.  Its place in RULES is its priority within its severity."""
+
+    code: str
+    severity: Severity
+    meaning: str
+    find: Callable[[View], Iterator[Finding]]
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A rule that applies now to one subject."""
+
+    code: str
+    severity: Severity
+    subject: str
+    sentence: str
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.code, self.subject
+
+
+def disk_level(disk: DiskFacts, limits: AlertLimits) -> State:
+    """How full the data disk is; `crit` is where capture stops."""
+    free_pct = 100 * disk.free_bytes / disk.total_bytes if disk.total_bytes else 0.0
+    if free_pct < limits.disk_crit_free_pct or disk.free_bytes < limits.disk_reserve_bytes:
+        return "crit"
+    return "warn" if free_pct < limits.disk_warn_free_pct else "ok"
+
+
+def _disk_at(level: State, ending: str) -> Callable[[View], Iterator[Finding]]:
+    def find(view: View) -> Iterator[Finding]:
+        if view.facts.disk and disk_level(view.facts.disk.value, view.limits) == level:
+            disk = view.facts.disk.value
+            yield "disk", f"The data disk has {disk.free_bytes / 2**20:,.0f} MiB free{ending}."
+
+    return find
+
+
+def _disk_unwritable(view: View) -> Iterator[Finding]:
+    if view.facts.disk and view.facts.disk.value.error_code:
+        yield "disk", f"The data directory cannot be written ({view.facts.disk.value.error_code})."
+
+
+def _database_fault(view: View) -> Iterator[Finding]:
+    if view.facts.database and view.facts.database.value.error_code:
+        yield "database", f"The database does not take writes ({view.facts.database.value.error_code})."
+
+
+def _unrecorded(view: View) -> Iterator[Finding]:
+    if view.facts.database and view.facts.database.value.unrecorded:
+        yield "database", f"{view.facts.database.value.unrecorded} frames on disk wait for their rows."
+
+
+def is_silent(pulse: Learnt[LoopFacts], now_us: int, grace_s: float = SILENT_AFTER_S) -> bool:
+    """Whether a loop is overdue.  A pulse from the future is as bad: the clock was set back and the loop is gone."""
+    return abs(now_us - pulse.at_us) > (pulse.value.interval_s + grace_s) * US
+
+
+def _silence(name: str) -> str:
+    return f"The {name} loop is silent."
+
+
+def _loop_silent(view: View) -> Iterator[Finding]:
+    for pulse in view.facts.loops:
+        if is_silent(pulse, view.now_us):
+            yield pulse.value.name, _silence(pulse.value.name)
+
+
+def _loop_failing(view: View) -> Iterator[Finding]:
+    for pulse in view.facts.loops:
+        if pulse.value.failures:
+            yield pulse.value.name, f"The {pulse.value.name} loop fails and goes on ({pulse.value.error})."
+
+
+def _enabled(view: View) -> Iterator[CameraFacts]:
+    return (fact.value for fact in view.facts.cameras if fact.value.enabled)
+
+
+def _camera_offline(view: View) -> Iterator[Finding]:
+    for camera in _enabled(view):
+        if camera.word == "offline":
+            yield camera.name, f"Camera {camera.name} is offline ({camera.error_code or 'cause not known'})."
+
+
+def _camera_recovering(view: View) -> Iterator[Finding]:
+    for camera in _enabled(view):
+        if camera.word == "recovering":
+            yield camera.name, f"Camera {camera.name} is being recovered ({camera.error_code or 'cause not known'})."
+
+
+def stale_after_s(interval_s: int, limits: AlertLimits) -> float:
+    """How old the last good frame may be, in seconds."""
+    return max(limits.stale_min_s, limits.stale_intervals * interval_s)
+
+
+def _no_good_frame(view: View) -> Iterator[Finding]:
+    started_us = view.facts.identity.value.started_us if view.facts.identity else view.now_us
+    for camera in _enabled(view):
+        if camera.interval_s is None or camera.expected_since_us is None:
+            continue
+        # a camera that never gave a good frame is measured from the start; one that did, from its last
+        before_us = started_us if camera.last_good_us is None else camera.last_good_us
+        waited_s = (view.now_us - max(before_us, camera.expected_since_us)) / US
+        if waited_s > stale_after_s(camera.interval_s, view.limits):
+            yield camera.name, f"Camera {camera.name} has given no good frame, though one was due."
+
+
+def _clock_unsynced(view: View) -> Iterator[Finding]:
+    if view.facts.clock and not view.facts.clock.value.synced:
+        yield "clock", "The clock is not synchronised; times of frames may be wrong."
+
+
+def _hot(view: View) -> Iterator[Finding]:
+    degrees = view.facts.host.value.temperature_c if view.facts.host else None
+    if degrees is not None and degrees >= view.limits.temperature_warn_c:
+        yield "host", f"The processor is at {degrees:.0f} °C."
+
+
+def _unknown_fields(view: View) -> Iterator[Finding]:
+    if view.facts.config and view.facts.config.value.unknown_fields:
+        count = len(view.facts.config.value.unknown_fields)
+        yield "config", f"The document holds {count} fields that this release does not know."
+
+
+RULES: tuple[Rule, ...] = (
+    Rule("database_fault", "crit", "The database does not take writes.", _database_fault),
+    Rule("disk_unwritable", "crit", "The data directory cannot be written.", _disk_unwritable),
+    Rule("disk_full", "crit", "The data disk is full; capture stops.", _disk_at("crit", "; capture stops")),
+    Rule("loop_silent", "crit", "A loop of the service gives no pulse.", _loop_silent),
+    Rule("camera_offline", "crit", "A camera is offline.", _camera_offline),
+    Rule("no_good_frame", "crit", "No good frame for too long while one was due.", _no_good_frame),
+    Rule("camera_recovering", "warn", "A camera is being recovered.", _camera_recovering),
+    Rule("disk_low", "warn", "The data disk is filling up.", _disk_at("warn", "")),
+    Rule("frames_unrecorded", "warn", "Frames on disk wait for their rows.", _unrecorded),
+    Rule("loop_failing", "warn", "A loop of the service fails and goes on.", _loop_failing),
+    Rule("temperature_high", "warn", "The processor is hot.", _hot),
+    Rule("clock_unsynced", "warn", "The clock is not synchronised.", _clock_unsynced),
+    Rule("config_unknown_fields", "warn", "The document was written for a newer release.", _unknown_fields),
+)
+_GRAVITY: dict[str, int] = {"crit": 0, "warn": 1}
+_PLACE = {rule.code: place for place, rule in enumerate(RULES)}
+
+
+def conditions(facts: NodeFacts, limits: AlertLimits, now_us: int) -> tuple[Condition, ...]:
+    """Every rule that applies now, gravest first, then in the order of RULES, then by subject."""
+    view = View(facts, limits, now_us)
+    found = [
+        Condition(rule.code, rule.severity, subject, sentence)
+        for rule in RULES
+        for subject, sentence in rule.find(view)
+    ]
+    return tuple(sorted(found, key=_order))
+
+
+def _order(found: Condition | Alert) -> tuple[int, int, str]:
+    return _GRAVITY[found.severity], _PLACE[found.code], found.subject
+
+
+# --- hold-down ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A condition, since when it has applied, and whether it has become an alert."""
+
+    condition: Condition
+    since_us: int
+    raised: bool = False
+
+    def alert(self) -> Alert:
+        found = self.condition
+        return Alert(found.code, found.severity, found.subject, self.since_us, found.sentence)
+
+
+@dataclass(frozen=True, slots=True)
+class Stepped:
+    """The state for the next step, and the events that this one made."""
+
+    held: tuple[Held, ...]
+    events: tuple[Event, ...]
+
+    @property
+    def alerts(self) -> tuple[Alert, ...]:
+        """Gravest first."""
+        return tuple(held.alert() for held in self.held if held.raised)
+
+
+def step(previous: Sequence[Held], found: Sequence[Condition], now_us: int, hold_down_s: float) -> Stepped:
+    """One look: a condition that has lasted `hold_down_s` is raised, a raised one that is gone is cleared."""
+    before = {held.condition.key: held for held in previous}
+    held = tuple(_carry(before.get(condition.key), condition, now_us, hold_down_s) for condition in found)
+    raised = [_raised(now) for now in held if now.raised and not _was_raised(before.get(now.condition.key))]
+    current = {condition.key for condition in found}
+    cleared = [_cleared(old, now_us) for key, old in before.items() if old.raised and key not in current]
+    return Stepped(held, (*raised, *cleared))
+
+
+def _carry(old: Held | None, condition: Condition, now_us: int, hold_down_s: float) -> Held:
+    # a clock that was set back must not hold an alert down for hours
+    since_us = now_us if old is None else min(old.since_us, now_us)
+    lasted = now_us - since_us >= hold_down_s * US
+    return Held(condition, since_us, raised=lasted or _was_raised(old))
+
+
+def _was_raised(old: Held | None) -> bool:
+    return old is not None and old.raised
+
+
+def _raised(held: Held) -> AlertRaised:
+    found = held.condition
+    return AlertRaised(found.code, found.severity, found.subject, found.sentence)
+
+
+def _cleared(held: Held, now_us: int) -> AlertCleared:
+    return AlertCleared(held.condition.code, held.condition.subject, round((now_us - held.since_us) / US, 3))
+
+
+# --- folds ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class NodeHealth:
+    """The whole node in a word, why, and what is active."""
+
+    state: State
+    reasons: tuple[str, ...]
+    alerts: tuple[Alert, ...] = ()
+
+
+def fold(facts: NodeFacts, now_us: int) -> NodeHealth:
+    """The node's word from its alerts.  A judging loop that is itself silent cannot say so: it is looked at here."""
+    raised = facts.health.value.alerts if facts.health else ()
+    known = {(alert.code, alert.subject) for alert in raised}
+    silent = (
+        Alert("loop_silent", "crit", pulse.value.name, pulse.at_us, _silence(pulse.value.name))
+        for pulse in facts.loops
+        if ("loop_silent", pulse.value.name) not in known and is_silent(pulse, now_us, SILENT_AT_LAST_S)
+    )
+    alerts = tuple(sorted((*raised, *silent), key=_order))
+    state: State = alerts[0].severity if alerts else "ok"
+    return NodeHealth(state, tuple(dict.fromkeys(alert.sentence for alert in alerts)), alerts)
+
+
+def camera_state(camera: CameraFacts) -> CameraState:
+    """A camera in a word: trouble goes before idleness."""
+    if not camera.enabled:
+        return "disabled"
+    if camera.word in ("recovering", "offline") or camera.interval_s is not None:
+        return camera.word
+    return "idle"
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One thing that was looked at: how it is, how old the look is, and what it cost.  None = not looked at yet."""
+
+    name: str
+    state: Literal["ok", "warn", "crit", "unknown"]
+    sentence: str = ""
+    age_s: float | None = None
+    took_ms: float | None = None
+
+
+_PROBED: dict[str, tuple[str, ...]] = {
+    "config": ("config_unknown_fields",),
+    "clock": ("clock_unsynced",),
+    "disk": ("disk_unwritable", "disk_full", "disk_low"),
+    "host": ("temperature_high",),
+    "database": ("database_fault", "frames_unrecorded"),
+}
+
+
+def probes(facts: NodeFacts, limits: AlertLimits, now_us: int) -> tuple[Probe, ...]:
+    """Every probe as it is now, without hold-down."""
+    found = conditions(facts, limits, now_us)
+    parts = [_part_probe(name, getattr(facts, name), found, now_us) for name in _PROBED]
+    camera = ("camera_offline", "no_good_frame", "camera_recovering")
+    cameras = [_probe(camera_key(fact.value.name), fact, _about(found, camera, fact.value.name), now_us)
+               for fact in facts.cameras]  # fmt: skip
+    loop = ("loop_silent", "loop_failing")
+    loops = [_probe(loop_key(fact.value.name), fact, _about(found, loop, fact.value.name), now_us)
+             for fact in facts.loops]  # fmt: skip
+    return (*parts, *cameras, *loops)
+
+
+def _about(found: Sequence[Condition], codes: Sequence[str], subject: str) -> list[Condition]:
+    return [condition for condition in found if condition.code in codes and condition.subject == subject]
+
+
+def _part_probe(name: str, fact: Learnt[Any] | None, found: Sequence[Condition], now_us: int) -> Probe:
+    if fact is None:
+        return Probe(name, "unknown", "Not looked at yet.")
+    return _probe(name, fact, [condition for condition in found if condition.code in _PROBED[name]], now_us)
+
+
+def _probe(name: str, fact: Learnt[Any], found: Sequence[Condition], now_us: int) -> Probe:
+    state = found[0].severity if found else "ok"
+    sentence = found[0].sentence if found else ""
+    age_s = round(max(0, now_us - fact.at_us) / US, 3)
+    return Probe(name, state, sentence, age_s, getattr(fact.value, "took_ms", None))
+
+
+def not_ready(facts: NodeFacts, limits: AlertLimits, now_us: int) -> tuple[str, ...]:
+    """Why this node cannot do its work, in words; empty = camera, database, disk, loops and config are usable."""
+    blocking = ("database_fault", "disk_unwritable", "disk_full", "loop_silent")
+    reasons = [condition.sentence for condition in conditions(facts, limits, now_us) if condition.code in blocking]
+    reasons += [f"The {name} is not known yet." for name in ("config", "disk", "database") if not getattr(facts, name)]
+    reasons += [] if facts.loops else ["The loops have not started yet."]
+    return (*reasons, *_no_camera(facts))
+
+
+def _no_camera(facts: NodeFacts) -> tuple[str, ...]:
+    enabled = [fact.value for fact in facts.cameras if fact.value.enabled]
+    if not facts.cameras:
+        return ("The cameras have not started yet.",)
+    if not enabled or any(camera.word == "ok" for camera in enabled):
+        return ()
+    return tuple(f"Camera {camera.name} is {camera.word}." for camera in enabled)
