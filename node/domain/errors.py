@@ -504,6 +504,13 @@ class ProgramMissing(FleetError):
     hint = "install what is named; `make deps` brings all of packages.txt"
 
 
+class InventoryWrong(FleetError):
+    code = "FLT-007"
+    title = "inventory names a node wrongly"
+    hint = "mend the host variables named"
+    exit = CONFIGURATION
+
+
 class UsageWrong(HeliographError):
     code = "CLI-001"
     title = "command line is wrong"

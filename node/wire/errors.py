@@ -1,0 +1,37 @@
+"""The errors that both ends speak of: the node's own table, as the console may import it."""
+
+from __future__ import annotations
+
+from node.domain.errors import (
+    FAULT,
+    INTERNAL,
+    OK,
+    DirectoryMissing,
+    FieldFault,
+    HeliographError,
+    InventoryUnreadable,
+    InventoryWrong,
+    NodeAnswerWrong,
+    NodeNeverReady,
+    NodeRefused,
+    NodeUnreachable,
+    ProgramMissing,
+    UsageWrong,
+)
+
+__all__ = [
+    "FAULT",
+    "INTERNAL",
+    "OK",
+    "DirectoryMissing",
+    "FieldFault",
+    "HeliographError",
+    "InventoryUnreadable",
+    "InventoryWrong",
+    "NodeAnswerWrong",
+    "NodeNeverReady",
+    "NodeRefused",
+    "NodeUnreachable",
+    "ProgramMissing",
+    "UsageWrong",
+]
