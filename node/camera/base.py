@@ -37,7 +37,9 @@ class Capabilities:
 class CameraConfig:
     """How to open a camera.  `options` is its section of node.yml (already validated), `sun` is for synthetic skies.
 
-    None for width and height leaves the size to the camera.
+    None for width and height leaves the size to the camera.  `shot_margin_s` is the time a shot may take beyond its
+    exposures.  `shots_before` counts the shots and failed openings of earlier workers, so that a scripted fault goes
+    on where a killed worker left off; the supervisor fills it in.
     """
 
     name: str
@@ -48,6 +50,8 @@ class CameraConfig:
     settle_frames: int = 2
     sun_factor: float = 1.0
     sun_from_us: int = 0
+    shot_margin_s: float = 5.0
+    shots_before: int = 0
 
 
 @dataclass(frozen=True, slots=True)
