@@ -1,0 +1,178 @@
+"""The nodes of the fleet: what `ansible-inventory --list` says, checked."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from node.wire.errors import FieldFault, InventoryUnreadable, InventoryWrong, ProgramMissing
+
+PROGRAM = "ansible-inventory"
+FLEET_GROUP = "fleet"
+NAME = re.compile(r"[a-z0-9-]{1,63}")
+DEFAULT_PORT = 8460
+TIMEOUT_S = 60.0
+SAID_CHARS = 300
+LOCALHOST = "localhost"
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """Where a node is and how it is spoken to.  Files are paths on this machine."""
+
+    name: str
+    address: str
+    port: int = DEFAULT_PORT
+    scheme: str = "https"
+    ca_file: str | None = None
+    token_file: str | None = None
+
+    @property
+    def url(self) -> str:
+        address = f"[{self.address}]" if ":" in self.address else self.address
+        return f"{self.scheme}://{address}:{self.port}"
+
+
+class HostVariables(BaseModel):
+    """The host variables that the console reads; all others are somebody else's."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+    ansible_host: str = Field(pattern=r"^[A-Za-z0-9_.:-]{1,253}$")
+    heliograph_port: int = Field(DEFAULT_PORT, ge=1, le=65535)
+    heliograph_scheme: Literal["https", "http"] = "https"
+    heliograph_ca_file: str | None = None
+    heliograph_token_file: str | None = None
+
+    @model_validator(mode="after")
+    def _plain_only_on_loopback(self) -> HostVariables:
+        if self.heliograph_scheme == "http" and not is_loopback(self.ansible_host):
+            message = f"heliograph_scheme http is for loopback only, and {self.ansible_host} is not"
+            raise ValueError(message)
+        return self
+
+
+def is_loopback(address: str) -> bool:
+    """Whether that address stays on this machine."""
+    if address == LOCALHOST:
+        return True
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+def read(inventory: Path | None) -> tuple[Host, ...]:
+    """The nodes of that inventory, or of Ansible's own default one.
+
+    Raises InventoryUnreadable, InventoryWrong or ProgramMissing.
+    """
+    return hosts_of(_listed(inventory))
+
+
+def hosts_of(listed: Mapping[str, Any]) -> tuple[Host, ...]:
+    """The nodes in what `--list` printed: the group `fleet` where there is one, else every host; by name."""
+    group = FLEET_GROUP if FLEET_GROUP in listed else "all"
+    names = sorted(set(_members(listed, group, set())))
+    if not names:
+        raise InventoryUnreadable("it names no hosts")
+    variables = _mapping(_mapping(listed.get("_meta")).get("hostvars"))
+    faults: list[FieldFault] = []
+    hosts = [_host(name, _mapping(variables.get(name)), faults) for name in names]
+    known = [host for host in hosts if host is not None]
+    faults += _shared_addresses(known)
+    if faults:
+        raise InventoryWrong(f"{len(faults)} found", fields=faults)
+    return tuple(known)
+
+
+def _members(listed: Mapping[str, Any], group: str, seen: set[str]) -> Iterator[str]:
+    if group in seen:
+        return
+    seen.add(group)
+    entry = _mapping(listed.get(group))
+    yield from (str(name) for name in entry.get("hosts", ()))
+    for child in entry.get("children", ()):
+        yield from _members(listed, str(child), seen)
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _host(name: str, variables: Mapping[str, Any], faults: list[FieldFault]) -> Host | None:
+    if not NAME.fullmatch(name):
+        faults.append(FieldFault(name, "a node's name is 1 to 63 of a-z, 0-9 and -"))
+        return None
+    try:
+        given = HostVariables.model_validate({"ansible_host": name, **variables})
+    except ValidationError as error:
+        faults += _faults(name, error)
+        return None
+    return Host(
+        name=name,
+        address=given.ansible_host,
+        port=given.heliograph_port,
+        scheme=given.heliograph_scheme,
+        ca_file=given.heliograph_ca_file,
+        token_file=given.heliograph_token_file,
+    )
+
+
+def _faults(name: str, error: ValidationError) -> Iterator[FieldFault]:
+    for fault in error.errors(include_url=False, include_context=False):
+        path = ".".join([name, *(str(part) for part in fault["loc"])])
+        yield FieldFault(path, fault["msg"].removeprefix("Value error, "))
+
+
+def _shared_addresses(hosts: list[Host]) -> Iterator[FieldFault]:
+    first: dict[tuple[str, int], str] = {}
+    for host in hosts:
+        owner = first.setdefault((host.address, host.port), host.name)
+        if owner != host.name:
+            yield FieldFault(f"{host.name}.ansible_host", f"{host.address} port {host.port} is {owner}'s already")
+
+
+def _program() -> str:
+    beside = Path(sys.executable).parent / PROGRAM
+    found = str(beside) if beside.exists() else shutil.which(PROGRAM)
+    if found is None:
+        raise ProgramMissing(f"{PROGRAM}: install heliograph[ops]")
+    return found
+
+
+def _listed(inventory: Path | None) -> Mapping[str, Any]:
+    named = [] if inventory is None else ["-i", str(inventory)]
+    environment = {**os.environ, "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true", "ANSIBLE_NOCOLOR": "true"}
+    try:
+        done = subprocess.run(  # noqa: S603 - a fixed program and a path that is no option
+            [_program(), *named, "--list"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise InventoryUnreadable(f"{PROGRAM} took more than {TIMEOUT_S:.0f} s") from None
+    if done.returncode:
+        raise InventoryUnreadable(_last_words(done.stderr) or f"{PROGRAM} ended with {done.returncode}")
+    try:
+        return _mapping(json.loads(done.stdout))
+    except ValueError:
+        raise InventoryUnreadable(f"{PROGRAM} printed no JSON") from None
+
+
+def _last_words(stderr: str) -> str:
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    return lines[-1][:SAID_CHARS] if lines else ""

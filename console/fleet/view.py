@@ -1,0 +1,217 @@
+"""What the console knows of each node, and what may be said about it now."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from console.fleet.client import NodeEvent
+from console.fleet.clock import Clock
+from console.fleet.inventory import Host
+from node.wire.errors import HeliographError, NodeAnswerWrong, NodeRefused
+from node.wire.status import CameraStatus, NodeStatus
+
+EVENTS_KEPT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long silence is no news: seconds between polls; polls missed, polls failed and seconds until it is some."""
+
+    poll_s: float = 10.0
+    missed: int = 3
+    failed: int = 3
+    silence_s: float = 45.0
+
+    @property
+    def stale_s(self) -> float:
+        return self.missed * self.poll_s
+
+
+class Word(StrEnum):
+    """A node's state in one word (closed)."""
+
+    CRIT = "crit"
+    UNREACHABLE = "unreachable"
+    REFUSED = "refused"
+    GARBLED = "garbled"
+    WARN = "warn"
+    STALE = "stale"
+    WAITING = "waiting"
+    OK = "ok"
+    IDLE = "idle"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a word is shown without any colour, and which exit status it deserves."""
+
+    glyph: str
+    ascii: str
+    exit: int
+
+
+LOOKS: dict[Word, Look] = {  # worst first: the order of the rows
+    Word.CRIT: Look("✖", "X", 2),
+    Word.UNREACHABLE: Look("◌", "o", 2),
+    Word.REFUSED: Look("⊘", "/", 2),
+    Word.GARBLED: Look("≠", "%", 2),
+    Word.WARN: Look("▲", "!", 1),
+    Word.STALE: Look("◔", "?", 1),
+    Word.WAITING: Look("…", ".", 1),
+    Word.OK: Look("●", "+", 0),
+    Word.IDLE: Look("◇", "-", 0),
+}
+RANK = {word: rank for rank, word in enumerate(LOOKS)}
+OLD_WORDS = frozenset({Word.UNREACHABLE, Word.REFUSED, Word.GARBLED, Word.STALE})
+"""Under these words the last values are shown as what they are: old."""
+CAMERA_RANK = {"offline": 0, "recovering": 1, "warming": 2, "ok": 3, "idle": 4, "disabled": 5}
+WELL = frozenset({"ok", "idle", "disabled"})
+RESTING = frozenset({"idle", "disabled"})
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    """One node as last heard of.  Times are of the console's monotonic clock, in seconds."""
+
+    host: Host
+    since_s: float
+    status: NodeStatus | None = None
+    heard_s: float | None = None
+    failures: int = 0
+    error: HeliographError | None = None
+
+    def heard(self, status: NodeStatus, now_s: float) -> NodeView:
+        return replace(self, status=status, heard_s=now_s, failures=0, error=None)
+
+    def failed(self, error: HeliographError) -> NodeView:
+        return replace(self, failures=self.failures + 1, error=error)
+
+    def silence_s(self, now_s: float) -> float:
+        """Seconds since the node was last heard, or since the console began to ask."""
+        return now_s - (self.since_s if self.heard_s is None else self.heard_s)
+
+
+def word(view: NodeView, now_s: float, patience: Patience) -> Word:
+    """The node's state now.  What it said itself counts only while it is fresh."""
+    silence_s = view.silence_s(now_s)
+    if view.failures >= patience.failed or silence_s > patience.silence_s:
+        return _lost(view.error)
+    if view.status is None:
+        return Word.WAITING
+    if silence_s > patience.stale_s:
+        return Word.STALE
+    return _said(view.status)
+
+
+def _lost(error: HeliographError | None) -> Word:
+    if isinstance(error, NodeRefused):
+        return Word.REFUSED
+    return Word.GARBLED if isinstance(error, NodeAnswerWrong) else Word.UNREACHABLE
+
+
+def _said(status: NodeStatus) -> Word:
+    if status.state != "ok":
+        return Word(status.state)
+    resting = bool(status.cameras) and all(camera.state in RESTING for camera in status.cameras)
+    return Word.IDLE if resting else Word.OK
+
+
+def worst_camera(status: NodeStatus) -> CameraStatus | None:
+    """The camera that most wants looking at: by state, then by the age of its last good frame."""
+    return min(status.cameras, key=lambda one: (CAMERA_RANK[one.state], -age_rank(one.last_good_age_s)), default=None)
+
+
+def age_rank(age_s: float | None) -> float:
+    """An age to sort by: no frame at all is the oldest."""
+    return math.inf if age_s is None or math.isnan(age_s) else age_s
+
+
+def last_good_age_s(view: NodeView, now_s: float) -> float | None:
+    """Seconds since the worst camera's last good frame, as of now; None = it has none."""
+    camera = worst_camera(view.status) if view.status is not None else None
+    if camera is None or camera.last_good_age_s is None:
+        return None
+    return camera.last_good_age_s + view.silence_s(now_s)
+
+
+def counts_today(status: NodeStatus) -> tuple[int, int, int]:
+    """Due, captured and gaps of the site's current day over all cameras."""
+    cameras = status.cameras
+    return sum(one.due for one in cameras), sum(one.captured for one in cameras), sum(one.gaps for one in cameras)
+
+
+def lowest_quality(status: NodeStatus) -> int | None:
+    return min((one.quality for one in status.cameras if one.quality is not None), default=None)
+
+
+def disk_used_pct(status: NodeStatus) -> float | None:
+    """Percent of the data disk in use; None = not known."""
+    disk = status.disk
+    if disk is None or disk.total_bytes <= 0:
+        return None
+    return 100.0 * (1 - disk.free_bytes / disk.total_bytes)
+
+
+def cause(view: NodeView, now_word: Word) -> str:
+    """Why a node is as it is, in words: what the console met, else what the node says."""
+    if view.error is not None and (view.status is None or now_word in OLD_WORDS):
+        return str(view.error)
+    if now_word is Word.WAITING:
+        return "no answer yet"
+    status = view.status
+    return _reasons(status) if status is not None else ""
+
+
+def _reasons(status: NodeStatus) -> str:
+    said = "; ".join(status.reasons) or "; ".join(alert.sentence for alert in status.alerts)
+    several = len(status.cameras) > 1
+    well = sum(camera.state in WELL for camera in status.cameras)
+    share = f"{well}/{len(status.cameras)} ok" if several else ""
+    return ": ".join(filter(None, (share, said)))
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """An event and the node that told it."""
+
+    node: str
+    event: NodeEvent
+
+
+class FleetModel:
+    """Everything known of the fleet: pollers write here, the screen reads and takes what has changed."""
+
+    def __init__(self, hosts: Iterable[Host], *, patience: Patience, clock: Clock) -> None:
+        self.patience = patience
+        self.clock = clock
+        self.views = {host.name: NodeView(host, clock.monotonic()) for host in hosts}
+        self.happenings: deque[Happening] = deque(maxlen=EVENTS_KEPT)
+        self.told = 0
+        self._dirty: set[str] = set(self.views)
+
+    def heard(self, name: str, status: NodeStatus) -> None:
+        self._change(name, lambda view: view.heard(status, self.clock.monotonic()))
+
+    def failed(self, name: str, error: HeliographError) -> None:
+        self._change(name, lambda view: view.failed(error))
+
+    def happened(self, name: str, event: NodeEvent) -> None:
+        self.happenings.append(Happening(name, event))
+        self.told += 1
+        self._dirty.add(name)
+
+    def word(self, name: str) -> Word:
+        return word(self.views[name], self.clock.monotonic(), self.patience)
+
+    def take_dirty(self) -> set[str]:
+        """The nodes that changed since the last call."""
+        dirty, self._dirty = self._dirty, set()
+        return dirty
+
+    def _change(self, name: str, change: Callable[[NodeView], NodeView]) -> None:
+        self.views[name] = change(self.views[name])
+        self._dirty.add(name)
