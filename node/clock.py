@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import threading
 import time
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
@@ -14,6 +16,8 @@ US = 1_000_000
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _SYNCED = Path("/run/systemd/timesync/synchronized")
 _LONGEST_WAIT_S = 3600.0
+_TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
+_TIMEX_BYTES = 512  # struct timex is smaller on every machine; all zero = read only
 
 
 class Clock(Protocol):
@@ -51,11 +55,22 @@ class SystemClock:
         return wake.wait(min(max(0.0, seconds), _LONGEST_WAIT_S))
 
     def boot_id(self) -> str:
-        return _BOOT_ID.read_text().strip()
+        return _boot_id()
 
     def synced(self) -> bool:
-        """What systemd-timesyncd says (its marker file)."""
-        return _SYNCED.exists()
+        """What systemd-timesyncd says (its marker file), or the kernel, which chrony and ntpd tell."""
+        return _SYNCED.exists() or kernel_synced()
 
     def new_id(self) -> str:
         return make_id(self.now_us() // 1000, os.urandom(10))
+
+
+@cache
+def _boot_id() -> str:
+    return _BOOT_ID.read_text().strip()
+
+
+def kernel_synced() -> bool:
+    """Whether some time service has disciplined the kernel's clock lately (adjtimex; one system call)."""
+    state: int = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
+    return 0 <= state < _TIME_ERROR
