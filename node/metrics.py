@@ -228,7 +228,7 @@ GAUGES = (
 
 TIMINGS = (
     Folded("api_seconds", "An answer of the API.", ("route", "status"), TIMING_BUCKETS),
-    Folded("database_write_seconds", "A transaction on the writer thread.", (), TIMING_BUCKETS),
+    Folded("database_write_seconds", "A transaction on the writer thread.", ("transaction",), TIMING_BUCKETS),
 )
 
 # --- asked of its owner at scrape -----------------------------------------------------------------------------------

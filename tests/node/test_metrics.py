@@ -1,0 +1,194 @@
+"""Metrics: folded from events, read off the board, observed."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from node.board import Board
+from node.domain import events, facts
+from node.domain.frame import GapReason
+from node.metrics import FOLDED, GAUGES, MOVES, PREFIX, TIMINGS, Metrics
+
+NOW_US = 100_000_000
+FRAME = events.FrameKept(
+    frame="01F",
+    camera="main",
+    profile="auto",
+    due_us=60_000_000,
+    captured_us=60_400_000,
+    size_bytes=1000,
+    verdict="good",
+    score=97,
+    reasons=(),
+    flagged=False,
+    late_ms=20,
+    took_ms=380,
+)
+
+
+def _samples(metrics: Metrics) -> dict[str, float]:
+    lines = metrics.render().decode().splitlines()
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))}
+
+
+@pytest.fixture
+def board() -> Board:
+    return Board()
+
+
+@pytest.fixture
+def metrics(board: Board) -> Metrics:
+    return Metrics(board.all, lambda: NOW_US, ["main", "side"], {"streams_open": lambda: 3})
+
+
+def test_what_never_happened_is_a_measured_zero(metrics: Metrics) -> None:
+    found = _samples(metrics)
+    assert found['heliograph_frames_total{camera="side",verdict="bad"}'] == 0
+    assert found["heliograph_clock_steps_total"] == 0
+    gaps = {name for name in found if name.startswith('heliograph_gaps_total{camera="main"')}
+    assert len(gaps) == len(GapReason)
+
+
+def test_a_kept_frame_moves_count_bytes_latency_and_lateness(metrics: Metrics) -> None:
+    metrics.fold(FRAME)
+    found = _samples(metrics)
+    assert found['heliograph_frames_total{camera="main",verdict="good"}'] == 1
+    assert found['heliograph_frame_bytes_total{camera="main"}'] == 1000
+    assert found['heliograph_capture_seconds_sum{camera="main"}'] == 0.38
+    assert found['heliograph_lateness_seconds_bucket{camera="main",le="0.01"}'] == 0
+    assert found['heliograph_lateness_seconds_bucket{camera="main",le="0.02"}'] == 1
+
+
+def test_a_commanded_shot_has_no_lateness(metrics: Metrics) -> None:
+    metrics.fold(replace(FRAME, due_us=None, late_ms=0))
+    assert _samples(metrics)['heliograph_lateness_seconds_count{camera="main"}'] == 0
+
+
+@pytest.mark.parametrize(
+    ("event", "sample", "value"),
+    [
+        (events.GapRecorded("main", "auto", 1, "late"), 'gaps_total{camera="main",reason="late"}', 1),
+        (events.GapRecorded("main", "auto", 1, "timeout", "CAM-005"), 'errors_total{code="CAM-005"}', 1),
+        (
+            events.GapsRecorded("main", "process_down", 12, 0, 9),
+            'gaps_total{camera="main",reason="process_down"}',
+            12,
+        ),
+        (
+            events.FrameQuarantined("01F", "main", "auto", 1, "truncated", "quarantine/x"),
+            'quarantined_total{camera="main",integrity="truncated"}',
+            1,
+        ),
+        (
+            events.RecoveryStep("main", "respawn", 1, "CAM-005", ""),
+            'recovery_steps_total{camera="main",rung="respawn"}',
+            1,
+        ),
+        (events.RecoveryStep("main", "reopen", 1, "CAM-004", ""), 'errors_total{code="CAM-004"}', 1),
+        (events.CameraRecovered("main", "reopen", 7.5), 'camera_down_seconds_total{camera="main"}', 7.5),
+        (events.CameraRecovered("main", "reopen", 7.5), 'recoveries_total{camera="main",rung="reopen"}', 1),
+        (
+            events.ShootClosed("s", "main", "day", "auto", "2026-11-20", 10, 2, 8, degraded=True),
+            'shoots_total{camera="main",outcome="degraded"}',
+            1,
+        ),
+        (
+            events.ShootClosed("s", "main", "day", "auto", "2026-11-20", 10, 9, 1, degraded=False),
+            'shoots_total{camera="main",outcome="captured"}',
+            1,
+        ),
+        (events.ConfigActivated(2, "d", 1, probation=True, who="ops"), 'config_changes_total{change="activated"}', 1),
+        (events.ConfigConfirmed(2, "d", 3), 'config_changes_total{change="confirmed"}', 1),
+        (events.ConfigRolledBack(2, 1, "d", "no proof"), 'config_changes_total{change="rolled_back"}', 1),
+        (events.AlertRaised("disk", "warn", "", "x"), 'alerts_total{alert="disk",severity="warn"}', 1),
+        (events.ClockStepped(30.0), "clock_steps_total", 1),
+        (events.LoopFailed("capture", "x", 1), 'loop_failures_total{loop="capture"}', 1),
+        (events.AccessRefused("10.0.0.1", "API-001", 4), 'access_refused_total{code="API-001"}', 4),
+    ],
+)
+def test_each_event_moves_its_metric(metrics: Metrics, event: events.Event, sample: str, value: float) -> None:
+    metrics.fold(event)
+    assert _samples(metrics)[PREFIX + sample] == value
+
+
+def test_an_event_without_a_metric_moves_nothing(metrics: Metrics) -> None:
+    before = _samples(metrics)
+    metrics.fold(events.ServiceStopped("sigterm"))
+    assert _samples(metrics) == before
+
+
+def test_every_folded_metric_is_moved_by_some_event_of_the_table() -> None:
+    assert set(MOVES) <= set(events.REGISTRY.values())
+    assert len({row.name for row in FOLDED}) == len(FOLDED)
+
+
+def test_gauges_are_read_off_the_board_at_scrape(board: Board, metrics: Metrics) -> None:
+    board.post("identity", facts.IdentityFacts("pi", "0.1", NOW_US - 5_000_000), 1)
+    board.post("camera/main", facts.CameraFacts("main", word="ok", last_good_us=NOW_US - 30_500_000, quality=88), 1)
+    board.post("camera/side", facts.CameraFacts("side", word="offline", gaps=4), 1)
+    board.post("disk", facts.DiskFacts(1000, 400), 1)
+    board.post("loop/capture", facts.LoopFacts("capture", 1.0, failures=2), 1)
+    board.post("health", facts.HealthFacts(), 1)
+    found = _samples(metrics)
+    assert found["heliograph_uptime_seconds"] == 5
+    assert found['heliograph_last_good_age_seconds{camera="main"}'] == 30.5
+    assert found['heliograph_quality_score{camera="main"}'] == 88
+    assert found['heliograph_camera_ok{camera="side"}'] == 0
+    assert found['heliograph_slots_missed_today{camera="side"}'] == 4
+    assert found["heliograph_disk_free_bytes"] == 400
+    assert found['heliograph_loop_failures_in_a_row{loop="capture"}'] == 2
+    assert found["heliograph_alerts_active"] == 0
+    assert found["heliograph_streams_open"] == 3
+
+
+def test_what_is_not_known_has_no_sample(board: Board, metrics: Metrics) -> None:
+    board.post("camera/main", facts.CameraFacts("main"), 1)
+    board.post("host", facts.HostFacts(), 1)
+    found = _samples(metrics)
+    assert 'heliograph_last_good_age_seconds{camera="main"}' not in found
+    assert "heliograph_temperature_celsius" not in found
+
+
+def test_a_last_good_frame_from_before_the_clock_was_set_back_is_not_younger_than_now(
+    board: Board, metrics: Metrics
+) -> None:
+    board.post("camera/main", facts.CameraFacts("main", last_good_us=NOW_US + 9), 1)
+    assert _samples(metrics)['heliograph_last_good_age_seconds{camera="main"}'] == 0
+
+
+def test_every_gauge_reads_a_full_fact(board: Board, metrics: Metrics) -> None:
+    board.post("identity", facts.IdentityFacts("pi", "0.1", 1), 1)
+    board.post("config", facts.ConfigFacts(3, "d", probation_until_us=9), 1)
+    board.post("clock", facts.ClockFacts(synced=True), 1)
+    board.post("disk", facts.DiskFacts(1000, 400, full_in_days=3.5), 1)
+    board.post("host", facts.HostFacts(1, 2, 45.5), 1)
+    board.post("database", facts.DatabaseFacts(queue=2), 1)
+    board.post("health", facts.HealthFacts(), 1)
+    board.post("camera/main", facts.CameraFacts("main", interval_s=60, last_good_us=1, quality=9), 1)
+    board.post("loop/facts", facts.LoopFacts("facts", 1.0), 1)
+    names = {re.sub(r"\{.*", "", name) for name in _samples(metrics)}
+    assert {PREFIX + row.name for row in GAUGES} <= names
+
+
+def test_a_timing_is_observed_under_its_labels(metrics: Metrics) -> None:
+    metrics.observe("api_seconds", 0.004, "/v1/status", "200")
+    found = _samples(metrics)
+    assert found['heliograph_api_seconds_count{route="/v1/status",status="200"}'] == 1
+    assert found['heliograph_api_seconds_bucket{le="0.005",route="/v1/status",status="200"}'] == 1
+
+
+def test_a_timing_that_is_not_in_the_table_is_refused(metrics: Metrics) -> None:
+    with pytest.raises(KeyError):
+        metrics.observe("unheard_of", 1.0)
+    assert "api_seconds" in {row.name for row in TIMINGS}
+
+
+def test_two_nodes_in_one_process_count_apart(board: Board, metrics: Metrics) -> None:
+    other = Metrics(board.all, lambda: NOW_US, ["main"])
+    metrics.fold(FRAME)
+    sample = 'heliograph_frames_total{camera="main",verdict="good"}'
+    assert (_samples(metrics)[sample], _samples(other)[sample]) == (1, 0)
+    assert "heliograph_streams_open" not in _samples(other)
