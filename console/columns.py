@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from console.fleet.text import ago, clean
 from console.fleet.view import (
     LOOKS,
     OLD_WORDS,
@@ -21,12 +20,10 @@ from console.fleet.view import (
     worst_camera,
 )
 
-MINUTE_S, HOUR_S, DAY_S, YEAR_DAYS = 60, 3600, 86400, 366
 UNKNOWN, UNKNOWN_ASCII = "·", "."
 SPARKS, SPARKS_ASCII = "▁▁▂▃▄▅▆▇▇█", "0123456789"
 FULL, EMPTY, FULL_ASCII, EMPTY_ASCII = "█", "░", "#", "-"
 BAR_CELLS = 4
-SAID_CHARS = 400
 HIGHEST_SCORE = 100
 LOW_QUALITY = 50
 DISK_STYLES = {"ok": "plain", "warn": "warn", "crit": "crit"}
@@ -73,23 +70,6 @@ class Column:
 
 def row_of(model: FleetModel, name: str, *, ascii_only: bool = False) -> Row:
     return Row(model.views[name], model.word(name), model.clock.monotonic(), ascii_only)
-
-
-def clean(text: str) -> str:
-    """What a node sent, fit for a terminal: no control or formatting characters, one line, bounded."""
-    head = text[:SAID_CHARS]
-    return "".join(" " if unicodedata.category(char).startswith(("C", "Z")) else char for char in head)
-
-
-def ago(seconds: float | None) -> str:
-    """A length of time in at most four characters: 7s, 54m, 3h, 12d."""
-    if seconds is None or not math.isfinite(seconds):
-        return ""
-    for unit, size, below in (("s", 1, 2 * MINUTE_S), ("m", MINUTE_S, 2 * HOUR_S), ("h", HOUR_S, 2 * DAY_S)):
-        if seconds < below:
-            return f"{max(0, int(seconds)) // size}{unit}"
-    days = int(seconds) // DAY_S
-    return f"{days}d" if days <= YEAR_DAYS else ">1y"
 
 
 def spark(digits: str, *, ascii_only: bool = False) -> str:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import httpx
 from pydantic import ValidationError
@@ -19,25 +16,16 @@ from console.fleet.inventory import Host
 from node.wire.errors import NodeAnswerWrong, NodeRefused, NodeUnreachable
 from node.wire.problem import Problem
 from node.wire.status import NodeStatus
+from node.wire.stream import HEARTBEAT_S, MEDIA_TYPE, StreamEvent
 
 STATUS_PATH, EVENTS_PATH = "/v1/status", "/v1/events"
 BODY_LIMIT_BYTES = 1_000_000
 EVENT_LIMIT_BYTES = 64 * 1024
 STATUS_TIMEOUT_S = 5.0
-SILENCE_LIMIT_S = 60.0
+SILENCE_LIMIT_S = 3 * HEARTBEAT_S
 """An event stream without even a heartbeat for so long is taken for dead."""
 REFUSALS = (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN)
 SAID_CHARS = 160
-
-
-@dataclass(frozen=True, slots=True)
-class NodeEvent:
-    """One event of a node's log; `body` holds the fields of its kind, `at` its RFC 3339 time or nothing."""
-
-    id: int
-    kind: str
-    at: str = ""
-    body: Mapping[str, Any] = field(default_factory=dict)
 
 
 @cache
@@ -68,9 +56,9 @@ class NodeClient:
             raise NodeUnreachable(f"no answer within {self._timeout_s:g} s") from None
         return self._understood(body)
 
-    async def events(self, after: int) -> AsyncIterator[NodeEvent]:
+    async def events(self, after: int) -> AsyncIterator[StreamEvent]:
         """The node's events after that id, as they happen, until the stream ends.  Raises as `status` does."""
-        asked = {"Last-Event-ID": str(after), "Accept": "text/event-stream"}
+        asked = {"Last-Event-ID": str(after), "Accept": MEDIA_TYPE}
         async with self._get(EVENTS_PATH, asked, read_s=SILENCE_LIMIT_S) as response:
             async for block in _blocks(response):
                 event = parse_event(block)
@@ -130,18 +118,12 @@ def read_token(path: str) -> str:
     return token
 
 
-def parse_event(block: Mapping[str, str]) -> NodeEvent | None:
-    """The event in one block of an event stream; None where it is none that this console can number."""
+def parse_event(block: Mapping[str, str]) -> StreamEvent | None:
+    """The event in one block of an event stream; None where it is none of the node's log."""
     try:
-        number = int(block.get("id", ""))
-        data = json.loads(block.get("data", "") or "{}")
-    except (ValueError, RecursionError):
+        return StreamEvent.model_validate_json(block.get("data", ""))
+    except ValidationError:
         return None
-    if not isinstance(data, dict):
-        return None
-    body = data.get("body")
-    kind, at = str(block.get("event") or data.get("kind") or ""), str(data.get("at", ""))
-    return NodeEvent(number, kind, at, body if isinstance(body, dict) else data)
 
 
 def _reason(error: Exception) -> str:

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from console.fleet.client import NodeEvent
 from console.fleet.clock import Clock
 from console.fleet.inventory import Host
 from node.wire.errors import HeliographError, NodeAnswerWrong, NodeRefused
 from node.wire.status import CameraStatus, NodeStatus
+from node.wire.stream import StreamEvent
 
-EVENTS_KEPT = 200
+EVENTS_KEPT = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +179,7 @@ class Happening:
     """An event and the node that told it."""
 
     node: str
-    event: NodeEvent
+    event: StreamEvent
 
 
 class FleetModel:
@@ -199,7 +199,7 @@ class FleetModel:
     def failed(self, name: str, error: HeliographError) -> None:
         self._change(name, lambda view: view.failed(error))
 
-    def happened(self, name: str, event: NodeEvent) -> None:
+    def happened(self, name: str, event: StreamEvent) -> None:
         self.happenings.append(Happening(name, event))
         self.told += 1
         self._dirty.add(name)

@@ -1,0 +1,88 @@
+"""What happens in a fleet as lines of text: one line per change."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from console.fleet.text import clean
+from console.fleet.view import FleetModel, Happening, Word, cause
+from node.wire.stream import StreamEvent
+from node.wire.times import to_text
+
+SAYINGS = {
+    "service_started": "service started, version {version}",
+    "service_stopped": "service stopped: {reason}",
+    "first_frame": "{camera}: first frame, quality {score}",
+    "bad_frame": "{camera}: bad picture: {reasons}",
+    "quarantine": "{camera}: picture quarantined: {integrity}",
+    "gap": "{camera}: gap: {reason} {error_code}",
+    "gaps": "{camera}: {count} gaps: {reason}",
+    "shoot_closed": "{shoot}: {captured} of {due} captured",
+    "recovery": "{camera}: recovery: {rung}, attempt {attempt}, after {error_code}",
+    "camera_recovered": "{camera}: recovered by {rung} after {down_s} s",
+    "config_activated": "configuration {version} active, by {who}",
+    "config_confirmed": "configuration {version} confirmed",
+    "config_rolled_back": "configuration {version} rolled back to {to_version}: {reason}",
+    "alert_raised": "{severity}: {sentence}",
+    "alert_cleared": "{subject}: cleared: {alert}",
+    "clock_stepped": "clock stepped by {by_s} s",
+    "loop_failed": "{loop} failed: {error}",
+    "access_refused": "{client} refused: {code}",
+}
+"""Events that are a change, by kind.  A frame is one only when it is a camera's first or a bad one."""
+
+
+def saying(event: StreamEvent, kind: str = "") -> str | None:
+    """An event in a few words; None for one that changes nothing or is not known to this release."""
+    template = SAYINGS.get(kind or event.kind)
+    if template is None:
+        return None
+    values = {name: ", ".join(map(str, one)) if isinstance(one, list) else str(one) for name, one in event.body.items()}
+    return clean(template.format_map(defaultdict(str, values)).strip())
+
+
+class Teller:
+    """Turns what the model has learnt into lines, each once."""
+
+    def __init__(self, model: FleetModel) -> None:
+        self._model = model
+        self._words: dict[str, Word] = {}
+        self._cameras: set[tuple[str, str]] = set()
+        self._told = 0
+
+    def lines(self) -> list[str]:
+        """What is new since the last call, oldest first: events, then states."""
+        told = [self._event(one) for one in self._fresh()]
+        return [line for line in told if line is not None] + [*self._states()]
+
+    def _fresh(self) -> list[Happening]:
+        count = min(self._model.told - self._told, len(self._model.happenings))
+        self._told = self._model.told
+        return list(self._model.happenings)[-count:] if count else []
+
+    def _event(self, one: Happening) -> str | None:
+        said = saying(one.event, self._frame_kind(one) if one.event.kind == "frame" else "")
+        return None if said is None else f"{time_of_day(one.event.at)} {one.node}  {said}"
+
+    def _frame_kind(self, one: Happening) -> str:
+        camera = (one.node, str(one.event.body.get("camera", "")))
+        if camera not in self._cameras:
+            self._cameras.add(camera)
+            return "first_frame"
+        return "bad_frame" if one.event.body.get("verdict") == "bad" else ""
+
+    def _states(self) -> list[str]:
+        changed = []
+        for name, view in self._model.views.items():
+            word = self._model.word(name)
+            if self._words.get(name, Word.WAITING) is not word:
+                why = cause(view, word)
+                at = time_of_day(to_text(self._model.clock.utc_us()))
+                changed.append(f"{at} {name}  {word}" + (f": {clean(why)}" if why else ""))
+            self._words[name] = word
+        return changed
+
+
+def time_of_day(at: str) -> str:
+    """The time of day of an RFC 3339 text, UTC."""
+    return f"{clean(at[11:19]):8}Z"

@@ -1,0 +1,26 @@
+"""Text that came from elsewhere, and lengths of time, made fit to be read."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+
+MINUTE_S, HOUR_S, DAY_S, YEAR_DAYS = 60, 3600, 86400, 366
+SAID_CHARS = 400
+
+
+def clean(text: str) -> str:
+    """Fit for a terminal: no control or formatting characters, one line, bounded."""
+    head = text[:SAID_CHARS]
+    return "".join(" " if unicodedata.category(char).startswith(("C", "Z")) else char for char in head)
+
+
+def ago(seconds: float | None) -> str:
+    """A length of time in at most four characters: 7s, 54m, 3h, 12d."""
+    if seconds is None or not math.isfinite(seconds):
+        return ""
+    for unit, size, below in (("s", 1, 2 * MINUTE_S), ("m", MINUTE_S, 2 * HOUR_S), ("h", HOUR_S, 2 * DAY_S)):
+        if seconds < below:
+            return f"{max(0, int(seconds)) // size}{unit}"
+    days = int(seconds) // DAY_S
+    return f"{days}d" if days <= YEAR_DAYS else ">1y"

@@ -1,0 +1,198 @@
+"""What a node may answer, and what the console makes of it."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from console.fleet.client import BODY_LIMIT_BYTES, NodeClient, parse_event
+from console.fleet.inventory import Host
+from node.wire.errors import HeliographError, NodeAnswerWrong, NodeRefused, NodeUnreachable
+from node.wire.status import NodeStatus
+
+
+def ask(host: Host, timeout_s: float = 5.0) -> NodeStatus:
+    async def once() -> NodeStatus:
+        client = NodeClient(host, timeout_s=timeout_s)
+        try:
+            return await client.status()
+        finally:
+            await client.close()
+
+    return asyncio.run(once())
+
+
+def refusal(host: Host, timeout_s: float = 5.0) -> HeliographError:
+    with pytest.raises(HeliographError) as caught:
+        ask(host, timeout_s)
+    return caught.value
+
+
+def test_a_status_arrives_whole(start_node: Callable[..., Any]) -> None:
+    fake = start_node()
+    assert ask(fake.host).cameras[0].captured == 120
+
+
+def test_the_token_is_sent_and_no_compression_is_asked_for(start_node: Callable[..., Any], token_file: Path) -> None:
+    fake = start_node()
+    ask(dataclasses.replace(fake.host, token_file=str(token_file)))
+    path, headers = fake.asked[0]
+    assert (path, headers["Authorization"], headers["Accept-Encoding"]) == ("/v1/status", "Bearer s3cret", "identity")
+
+
+def test_fields_of_a_newer_release_are_ignored(start_node: Callable[..., Any]) -> None:
+    fake = start_node(moon={"phase": 0.3}, cameras=[{"name": "roof", "state": "ok", "lens": "fish"}])
+    assert ask(fake.host).cameras[0].name == "roof"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"null", b"[]", b"hello", b"{", b'{"node": 3}', b"\xff\xfe", b"[" * 100_000, b"<html></html>",
+        json.dumps({"node": "reykjavik", "state": "splendid"}).encode(),
+    ],
+)  # fmt: skip
+def test_an_answer_that_is_no_status_is_said_to_be_none(start_node: Callable[..., Any], body: bytes) -> None:
+    fake = start_node()
+    fake.body = body
+    assert isinstance(refusal(fake.host), NodeAnswerWrong)
+
+
+def test_the_wrong_field_is_named(start_node: Callable[..., Any]) -> None:
+    fake = start_node(cameras=[{"name": "main", "state": "ok", "due": "many"}])
+    assert "cameras.0.due" in refusal(fake.host).detail
+
+
+def test_a_body_of_more_than_a_megabyte_is_not_read_to_its_end(start_node: Callable[..., Any]) -> None:
+    fake = start_node()
+    fake.body = b" " * (BODY_LIMIT_BYTES + 1)
+    assert "more than 1,000,000 bytes" in refusal(fake.host).detail
+
+
+def test_a_compressed_answer_is_not_unpacked(start_node: Callable[..., Any]) -> None:
+    fake = start_node()
+    fake.headers = {"Content-Encoding": "gzip"}
+    fake.body = b"\x1f\x8b" + b"0" * 100
+    assert isinstance(refusal(fake.host), NodeAnswerWrong)
+
+
+def test_another_nodes_answer_is_not_taken_for_this_ones(start_node: Callable[..., Any]) -> None:
+    fake = start_node("nairobi")
+    assert "calls itself 'nairobi'" in refusal(dataclasses.replace(fake.host, name="cusco")).detail
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [(401, NodeRefused), (403, NodeRefused), (404, NodeAnswerWrong), (302, NodeAnswerWrong), (503, NodeAnswerWrong)],
+)
+def test_an_http_error_is_told_apart_by_what_it_means(
+    start_node: Callable[..., Any], code: int, kind: type[HeliographError]
+) -> None:
+    fake = start_node()
+    fake.code, fake.headers = code, {"Location": "http://192.0.2.1/"}
+    error = refusal(fake.host)
+    assert type(error) is kind
+    assert f"HTTP {code}" in error.detail
+
+
+def test_a_problem_body_lends_its_words(start_node: Callable[..., Any]) -> None:
+    fake = start_node()
+    fake.code = 401
+    fake.body = json.dumps({"type": "x", "title": "no valid token", "status": 401, "code": "API-001"}).encode()
+    assert refusal(fake.host).detail == "HTTP 401: API-001 no valid token"
+
+
+def test_nobody_listening_is_unreachable(start_node: Callable[..., Any]) -> None:
+    assert isinstance(refusal(Host("cam", "127.0.0.1", 1, "http")), NodeUnreachable)
+
+
+def test_an_address_that_is_no_name_is_unreachable() -> None:
+    assert isinstance(refusal(Host("cam", "no..such..host", 8460, "http")), NodeUnreachable)
+
+
+def test_speaking_tls_to_a_plain_server_is_unreachable_and_says_why(start_node: Callable[..., Any]) -> None:
+    fake = start_node()
+    error = refusal(dataclasses.replace(fake.host, scheme="https"))
+    assert isinstance(error, NodeUnreachable)
+    assert "SSL" in error.detail
+
+
+def test_a_node_that_never_answers_costs_no_more_than_its_time(start_node: Callable[..., Any]) -> None:
+    fake = start_node()
+    fake.delay = threading.Event()
+    assert refusal(fake.host, timeout_s=0.2).detail == "no answer within 0.2 s"
+    fake.delay.set()
+
+
+@pytest.mark.parametrize("content", [None, b"", b"two words", b"caf\xc3\xa9", b"a\x00b"])
+def test_an_unusable_token_file_is_named_and_nothing_is_sent(
+    start_node: Callable[..., Any], tmp_path: Path, content: bytes | None
+) -> None:
+    fake, path = start_node(), tmp_path / "token"
+    if content is not None:
+        path.write_bytes(content)
+    error = refusal(dataclasses.replace(fake.host, token_file=str(path)))
+    assert isinstance(error, NodeRefused)
+    assert str(path) in error.detail
+    assert fake.asked == []
+
+
+def test_an_unusable_certificate_file_is_named(start_node: Callable[..., Any], tmp_path: Path) -> None:
+    path = tmp_path / "ca.pem"
+    path.write_text("no certificate")
+    error = refusal(Host("cam", "127.0.0.1", 1, "https", ca_file=str(path)))
+    assert isinstance(error, NodeRefused)
+    assert str(path) in error.detail
+
+
+def listen(host: Host, after: int, count: int) -> list[tuple[int, str]]:
+    async def some() -> list[tuple[int, str]]:
+        client, heard = NodeClient(host), []
+        try:
+            async for event in client.events(after):
+                heard.append((event.id, event.kind))
+                if len(heard) == count:
+                    break
+        finally:
+            await client.close()
+        return heard
+
+    return asyncio.run(some())
+
+
+def test_events_come_in_order_and_resume_where_asked(start_node: Callable[..., Any]) -> None:
+    fake = start_node()
+    fake.events.put(b"retry: 3000\n\n: beat\n\n")
+    fake.tells(8, "gap", camera="main")
+    fake.events.put(b'event: reset\ndata: {"oldest": 1, "newest": 2}\n\nid: 9\r\ndata: [1]\r\n\r\n')
+    fake.tells(10, "frame", camera="main")
+    assert listen(fake.host, 7, 2) == [(8, "gap"), (10, "frame")]
+    assert fake.asked[0][1]["Last-Event-ID"] == "7"
+
+
+def test_an_event_without_an_end_closes_the_stream(start_node: Callable[..., Any]) -> None:
+    fake = start_node()
+    for _ in range(3):
+        fake.events.put(b"data: " + b"x" * 40_000)
+    with pytest.raises(NodeAnswerWrong):
+        listen(fake.host, 0, 1)
+
+
+def test_an_event_of_endless_lines_closes_the_stream(start_node: Callable[..., Any]) -> None:
+    fake = start_node()
+    for _ in range(4):
+        fake.events.put(b"data: xxxxxxxxxxxxxxxxxxxxxxx\n" * 1000)
+    with pytest.raises(NodeAnswerWrong):
+        listen(fake.host, 0, 1)
+
+
+@pytest.mark.parametrize("data", ["", "[]", "{", '{"id": "x"}', "[" * 50_000])
+def test_a_block_that_is_no_event_is_passed_over(data: str) -> None:
+    assert parse_event({"id": "3", "data": data}) is None

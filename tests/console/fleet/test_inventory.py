@@ -1,0 +1,152 @@
+"""The nodes of the inventory: what is taken, what is refused, and with which words."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from console.fleet import inventory
+from console.fleet.inventory import Host, hosts_of, is_loopback, read
+from node.wire.errors import InventoryUnreadable, InventoryWrong, ProgramMissing
+
+GOOD = """
+all:
+  children:
+    fleet:
+      children:
+        harbour:
+          hosts:
+            cam-2: {ansible_host: 192.0.2.7, heliograph_ca_file: /etc/ca.pem, heliograph_token_file: ~/token}
+            cam-1: {ansible_host: 127.0.0.1, heliograph_port: 8461, heliograph_scheme: http}
+    archive:
+      hosts:
+        store: {ansible_host: 192.0.2.9}
+"""
+
+
+def listed(**hosts: dict[str, Any]) -> dict[str, Any]:
+    return {"_meta": {"hostvars": hosts}, "all": {"hosts": list(hosts)}}
+
+
+def test_the_group_fleet_of_a_real_inventory_becomes_hosts_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "inventory.yml"
+    path.write_text(GOOD)
+    assert read(path) == (
+        Host("cam-1", "127.0.0.1", 8461, "http"),
+        Host("cam-2", "192.0.2.7", 8460, "https", "/etc/ca.pem", "~/token"),
+    )
+
+
+def test_a_file_that_is_no_inventory_is_named_with_ansibles_own_words(tmp_path: Path) -> None:
+    path = tmp_path / "inventory.yml"
+    path.write_text("- x: [")
+    with pytest.raises(InventoryUnreadable, match="Completely failed to parse") as caught:
+        read(path)
+    assert caught.value.exit == 78
+
+
+def test_a_missing_file_is_unreadable(tmp_path: Path) -> None:
+    with pytest.raises(InventoryUnreadable, match=r"nowhere\.yml"):
+        read(tmp_path / "nowhere.yml")
+
+
+def test_a_missing_program_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ProgramMissing, match="ansible-inventory"):
+        read(None)
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("exit 3", "ended with 3"),
+        ("echo '['", "printed no JSON"),
+        ("sleep 5", "took more than"),
+        ("echo '[]'", "no hosts"),
+    ],
+)
+def test_a_program_that_misbehaves_makes_no_fleet(
+    script: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / inventory.PROGRAM
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setattr(inventory, "TIMEOUT_S", 0.5)
+    with pytest.raises(InventoryUnreadable, match=words):
+        read(None)
+
+
+def test_without_a_group_fleet_every_host_is_a_node() -> None:
+    assert [host.name for host in hosts_of(listed(b={}, a={}))] == ["a", "b"]
+
+
+def test_groups_that_contain_each_other_end() -> None:
+    assert [
+        host.name for host in hosts_of({"fleet": {"children": ["x"]}, "x": {"hosts": ["a"], "children": ["fleet"]}})
+    ] == ["a"]
+
+
+def test_the_name_is_the_address_where_none_is_given() -> None:
+    assert hosts_of(listed(cam={}))[0].url == "https://cam:8460"
+
+
+def test_an_ipv6_address_gets_its_brackets() -> None:
+    assert hosts_of(listed(cam={"ansible_host": "2001:db8::7"}))[0].url == "https://[2001:db8::7]:8460"
+
+
+@pytest.mark.parametrize(
+    ("name", "variables", "path", "words"),
+    [
+        ("Cam_1", {}, "Cam_1", "a-z"),
+        ("c" * 64, {}, "c" * 64, "63"),
+        ("cam", {"heliograph_port": 0}, "cam.heliograph_port", "greater than"),
+        ("cam", {"heliograph_port": "web"}, "cam.heliograph_port", "integer"),
+        ("cam", {"heliograph_scheme": "gopher"}, "cam.heliograph_scheme", "https"),
+        ("cam", {"heliograph_scheme": "http", "ansible_host": "192.0.2.1"}, "cam", "loopback only"),
+        ("cam", {"heliograph_scheme": "http", "ansible_host": "example.org"}, "cam", "loopback only"),
+        ("cam", {"ansible_host": "a b/c"}, "cam.ansible_host", "pattern"),
+        ("cam", {"ansible_host": {"deep": []}}, "cam.ansible_host", "string"),
+    ],
+)
+def test_a_wrong_host_variable_is_named_by_its_path(
+    name: str, variables: dict[str, Any], path: str, words: str
+) -> None:
+    with pytest.raises(InventoryWrong) as caught:
+        hosts_of(listed(**{name: variables}))
+    assert [fault.path for fault in caught.value.fields] == [path]
+    assert words in caught.value.fields[0].message
+
+
+def test_every_wrong_host_is_named_at_once() -> None:
+    with pytest.raises(InventoryWrong) as caught:
+        hosts_of(listed(a={"heliograph_port": 0}, b={"heliograph_port": -1}, c={}))
+    assert [fault.path for fault in caught.value.fields] == ["a.heliograph_port", "b.heliograph_port"]
+
+
+def test_two_nodes_of_one_address_and_port_are_refused() -> None:
+    same = {"ansible_host": "192.0.2.1"}
+    with pytest.raises(InventoryWrong) as caught:
+        hosts_of(listed(a=same, b=same, c={**same, "heliograph_port": 8461}))
+    assert [(fault.path, fault.message) for fault in caught.value.fields] == [
+        ("b.ansible_host", "192.0.2.1 port 8460 is a's already")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [("localhost", True), ("127.8.8.8", True), ("::1", True), ("192.0.2.1", False), ("localhost.example", False)],
+)
+def test_loopback_is_told_from_elsewhere(address: str, expected: bool) -> None:
+    assert is_loopback(address) is expected
+
+
+def test_reading_an_inventory_needs_no_screen() -> None:
+    code = "import sys, console.fleet.inventory; sys.exit('textual' in sys.modules or 'httpx' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], env=dict(os.environ), check=False).returncode == 0
