@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import reprlib
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -29,6 +30,7 @@ Anchor = Literal[
 ANY_ELEVATION = ("elevation_rising", "elevation_setting")
 HOUR_S, DAY_S = 3600, 86400
 MAX_FAULTS, MAX_GIVEN_CHARS = 50, 80
+PLAINER = {"extra_forbidden": "there is no such field", "missing": "must be given"}
 
 
 class Section(BaseModel):
@@ -41,7 +43,6 @@ class Site(Section):
     name: str = Field("", max_length=80, description="The site's name for people.")
     latitude: float | None = Field(None, ge=-90, le=90, description="Degrees north; needed for solar windows.")
     longitude: float | None = Field(None, ge=-180, le=180, description="Degrees east; needed for solar windows.")
-    elevation_m: float = Field(0.0, ge=-500, le=9000, description="Metres above the sea.")
     timezone: str = Field("UTC", description="IANA name; clock windows, dates and days of the week are in it.")
 
     @field_validator("timezone")
@@ -131,13 +132,18 @@ class ClockWindow(Section):
 
 
 class SolarWindow(Section):
-    """Between two events of the sun on the same solar day."""
+    """Between two events of the sun.
+
+    The end is on the solar day of the start, or on the next where it comes earlier in a day than the start (dusk to
+    dawn).  Where the sun stays above an edge all day, that edge is solar midnight, so that with midnight sun a window
+    from sunrise to sunset is the whole solar day; offsets do not move such an edge.
+    """
 
     kind: Literal["solar"]
     start: Edge
     end: Edge
     polar_night: Literal["none", "noon"] = Field(
-        "none", description="When the sun never gets there: no window, or noon."
+        "none", description="When the sun stays below an edge all day: no window, or one around noon."
     )
     noon_half_width_s: int = Field(
         HOUR_S, ge=60, le=12 * HOUR_S, description="Seconds each side, for polar_night noon."
@@ -156,7 +162,11 @@ class Schedule(Section):
     interval_s: int = Field(60, ge=1, le=DAY_S, description="Seconds from start to start.")
     phase_s: int | Literal["auto"] = Field(0, description="Seconds past the grid; auto spreads nodes by their name.")
     window: Window = Field(default=AlwaysWindow(), description="When it asks at all.")
-    days: list[Day] = Field(default=list(DAYS), min_length=1, description="Days of the week on which windows start.")
+    days: list[Day] = Field(
+        default=list(DAYS),
+        min_length=1,
+        description="Days of the week on which windows start (solar ones: of their solar day's noon).",
+    )
     priority: int = Field(0, ge=-100, le=100, description="Higher goes first where profiles share an instant.")
 
     @field_validator("phase_s")
@@ -190,6 +200,13 @@ class QualityLimits(Section):
     cold_below: int = Field(
         10, ge=1, le=100, description="With fewer frames than this a baseline is cold: it leans to good."
     )
+
+    @model_validator(mode="after")
+    def _gets_warm(self) -> QualityLimits:
+        if self.cold_below > self.history_frames:
+            message = "cold_below is above history_frames: no baseline would ever be warm"
+            raise ValueError(message)
+        return self
 
 
 class Quality(Section):
@@ -246,16 +263,6 @@ class Document(Section):
     retention: Retention = Field(default=Retention(), description="What is forgotten.")
     api: ApiLimits = Field(default=ApiLimits(), description="Bounds of the API.")
 
-    @model_validator(mode="after")
-    def _names_are_known(self) -> Document:
-        known = {"auto", *self.profiles}
-        for name, schedule in self.schedules.items():
-            unknown = [profile for profile in schedule.profiles if profile not in known]
-            if unknown:
-                message = f"schedules.{name}.profiles: no profile named {', '.join(unknown)}"
-                raise ValueError(message)
-        return self
-
     def profile(self, name: str) -> Profile:
         """The profile of that name; `auto` exists without being written."""
         return self.profiles.get(name) or Profile()
@@ -271,24 +278,26 @@ class Document(Section):
 
 def parse_document(given: object) -> Document:
     """A validated document.  Raises DocumentInvalid with every wrong field's path."""
-    try:
-        return Document.model_validate(given)
-    except ValidationError as error:
-        raise DocumentInvalid(fields=faults_of(error)) from None
+    document, faults = _validated(given)
+    faults = (*faults, *_unknown_profiles(given))
+    if document is None or faults:
+        raise DocumentInvalid(fields=faults[:MAX_FAULTS])
+    return document
 
 
 def load_own(given: Mapping[str, Any]) -> tuple[Document, tuple[str, ...]]:
-    """The document that this node itself activated, and the paths of fields that this release does not know."""
+    """The document that this node itself activated, and the paths of fields that this release does not know.
+
+    Raises DocumentInvalid where something else than an unknown field is wrong.
+    """
     try:
         return Document.model_validate(given), ()
     except ValidationError as error:
-        unknown = [fault["loc"] for fault in error.errors() if fault["type"] == "extra_forbidden"]
-        if len(unknown) < error.error_count():
-            raise DocumentInvalid(fields=faults_of(error)) from None
+        unknown = [_keys(fault["loc"], given) for fault in error.errors() if fault["type"] == "extra_forbidden"]
     known = json.loads(json.dumps(given))
-    for location in unknown:
-        _remove(known, location)
-    return Document.model_validate(known), tuple(_path(location) for location in unknown)
+    for keys in unknown:
+        _remove(known, keys)
+    return parse_document(known), tuple(".".join(map(str, keys)) for keys in unknown)
 
 
 def digest(given: Mapping[str, Any]) -> str:
@@ -297,32 +306,80 @@ def digest(given: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def faults_of(error: ValidationError) -> tuple[FieldFault, ...]:
-    """Pydantic's findings as ours, at most 50."""
+def faults_of(error: ValidationError, given: object = None) -> tuple[FieldFault, ...]:
+    """Pydantic's findings as ours, at most 50; `given` is what was validated, so that paths are the writer's."""
     return tuple(
         FieldFault(
-            _path(fault["loc"]), fault["msg"].removeprefix("Value error, "), repr(fault["input"])[:MAX_GIVEN_CHARS]
+            ".".join(map(str, _keys(fault["loc"], given, missing=fault["type"] == "missing"))) or "(document)",
+            PLAINER.get(fault["type"]) or fault["msg"].removeprefix("Value error, "),
+            _shown(fault["input"]),
         )
         for fault in error.errors(include_url=False)[:MAX_FAULTS]
     )
 
 
-_UNION_TAGS = {"always", "clock", "solar"}
+def _validated(given: object) -> tuple[Document | None, tuple[FieldFault, ...]]:
+    try:
+        return Document.model_validate(given), ()
+    except ValidationError as error:
+        return None, faults_of(error, given)
 
 
-def _path(location: tuple[int | str, ...]) -> str:
-    """Dotted path as the writer of the YAML knows it: the tag of a window's kind is no key there."""
-    parts = [
-        str(part)
-        for before, part in zip((None, *location), location, strict=False)
-        if not (before == "window" and part in _UNION_TAGS)
-    ]
-    return ".".join(parts) or "(document)"
+def _unknown_profiles(given: object) -> Iterator[FieldFault]:
+    """Profiles that schedules name and nobody defines.
+
+    Read from what was given, not from the model: a model with another wrong field does not exist, and every wrong
+    field is named at once.
+    """
+    known = {"auto", *_entries(given, "profiles")}
+    for name, schedule in _entries(given, "schedules").items():
+        wanted = schedule.get("profiles") if isinstance(schedule, Mapping) else None
+        for index, profile in enumerate(wanted if isinstance(wanted, list) else ()):
+            if isinstance(profile, str) and profile not in known:
+                yield FieldFault(f"schedules.{name}.profiles.{index}", "no profile of that name", _shown(profile))
 
 
-def _remove(document: dict[str, Any], location: tuple[int | str, ...]) -> None:
-    tree: Any = document
-    for before, part in zip((None, *location[:-1]), location[:-1], strict=False):
-        if not (before == "window" and part in _UNION_TAGS):
-            tree = tree[part]
-    del tree[location[-1]]
+def _entries(given: object, section: str) -> Mapping[Any, Any]:
+    entries = given.get(section) if isinstance(given, Mapping) else None
+    return entries if isinstance(entries, Mapping) else {}
+
+
+def _keys(location: tuple[int | str, ...], given: object, *, missing: bool = True) -> tuple[int | str, ...]:
+    """A location as the writer of the YAML knows it: the tags that pydantic adds for a union's kinds are no keys there.
+
+    With `missing` the last part stays although it is not there.  Without `given` all parts stay.
+    """
+    if given is None:
+        return location
+    keys: list[int | str] = []
+    for position, part in enumerate(location):
+        inside = _inside(given, part)
+        if inside is not _NOTHING:
+            given = inside
+        elif not (missing and position == len(location) - 1):
+            continue
+        keys.append(part)
+    return tuple(keys)
+
+
+_NOTHING = object()
+
+
+def _inside(tree: object, part: int | str) -> object:
+    if isinstance(tree, Mapping):
+        return tree.get(part, _NOTHING)
+    if isinstance(tree, list | tuple) and isinstance(part, int) and part < len(tree):
+        return tree[part]
+    return _NOTHING
+
+
+def _remove(tree: Any, keys: tuple[int | str, ...]) -> None:  # noqa: ANN401 - any JSON
+    for key in keys[:-1]:
+        tree = tree[key]
+    del tree[keys[-1]]
+
+
+def _shown(value: object) -> str:
+    """A value in a few characters, whatever its size."""
+    scalar = value is None or isinstance(value, str | int | float)
+    return (repr(value) if scalar else reprlib.repr(value))[:MAX_GIVEN_CHARS]
