@@ -1,0 +1,72 @@
+# Everything goes into $(VENV); only `make deps` touches the system.  Each target is here because it works.
+
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed-from-lock
+LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --upgrade --no-python-downloads \
+	--custom-compile-command "make lock"
+
+# Modules on which promises rest have a floor of their own: branch coverage in percent, files
+FLOOR := 80
+CORE_FLOOR := 90
+SCHEDULE := node/domain/schedule.py,node/almanac.py
+CAPTURE := node/work/capture.py
+CONFIG := node/domain/config.py,node/settings.py,node/store/configs.py,node/work/reload.py
+
+.DEFAULT_GOAL := help
+.PHONY: help deps demo test test-fast check bench lock clean needs
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-10s %s\n", $$1, $$2}' Makefile
+
+deps: ## install the Debian packages that are missing (root only)
+	@.ci/deps install run test
+
+demo: $(STAMP) ## five simulated nodes and their console; ARGS="--for 60s --faults" goes to heliograph demo
+	@$(BIN)/heliograph demo $(ARGS)
+
+test: check ## every test, with the floors of branch coverage
+	@.ci/deps ensure test
+	@rm -f .coverage .coverage.*
+	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report= $(ARGS)
+	@$(BIN)/coverage report --skip-covered --skip-empty --fail-under=$(FLOOR)
+	@for core in $(SCHEDULE) $(CAPTURE) $(CONFIG); do \
+		$(BIN)/coverage report --include="$$core" --fail-under=$(CORE_FLOOR) || exit 1; \
+	done
+
+test-fast: $(STAMP) ## the tests that take no processes and no time
+	$(BIN)/python -m pytest -n 2 -q -m "not slow" $(ARGS)
+
+check: $(STAMP) ## style, types, import contracts, dead code
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/vulture
+
+bench: $(STAMP) ## figures beside the peers' way; prints one table, writes bench.json
+	$(BIN)/python -m tests.bench $(ARGS)
+
+lock: $(STAMP) ## resolve the newest allowed versions into locks/
+	$(LOCK) --extra dev --universal --python-version 3.11 -o locks/dev.txt
+	$(LOCK) --extra node --only-binary :all: --python-version 3.11 --python-platform aarch64-manylinux_2_36 \
+		-c locks/bookworm.in -o locks/bookworm.txt
+	$(LOCK) --extra node --only-binary :all: --python-version 3.13 --python-platform aarch64-manylinux_2_40 \
+		-c locks/trixie.in -o locks/trixie.txt
+
+clean: ## remove all that make has made
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage .coverage.* \
+		bench.json build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+needs:
+	@.ci/deps ensure run
+
+# the environment is made again when the lock has changed; a half-made one has no stamp
+$(STAMP): locks/dev.txt pyproject.toml | needs
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r locks/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
