@@ -17,7 +17,7 @@ LATENCY_FRAMES = 3
 SETTLED_SHARE = 0.05
 # signal 1.0 = clipped; chosen so that a clear noon of 100 klx is well exposed at 1/2000 s
 _SENSITIVITY = 0.028
-_TARGET = 0.17
+_TARGET = 0.21
 _FULL_WELL, _READ_NOISE = 9000.0, 0.0004
 _LUMA = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
 _WHITE_BALANCE_PERIOD_S, _WHITE_BALANCE_DRIFT, _WHITE_BALANCE_STRENGTH = 2400.0, 0.02, 0.7

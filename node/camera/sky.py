@@ -93,7 +93,8 @@ def at(elevation_deg: float, weather: str, seed: int, at_s: float) -> Light:
     horizon = _mixed(_colour(elevation_deg, _HORIZON), grey) * sky_scale
     zenith = _mixed(_colour(elevation_deg, _ZENITH), grey) * sky_scale
     sunlit = _mixed(_colour(elevation_deg, _WARM_SUN), grey)
-    bright = sunlit * np.float32(sky_scale * 1.9 * (1 - 0.45 * kind.thickness))
+    lit = 0.55 * sunlit + 0.45 * horizon / np.float32(sky_scale)
+    bright = (lit * np.float32(sky_scale * 1.9 * (1 - 0.45 * kind.thickness))).astype(np.float32)
     return Light(
         ambient=sunlit * np.float32(scale),
         zenith=zenith,
