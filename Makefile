@@ -30,7 +30,7 @@ demo: $(STAMP) ## five simulated nodes and their console; ARGS="--for 60s --faul
 test: check ## every test, with the floors of branch coverage
 	@.ci/deps ensure test
 	@rm -f .coverage .coverage.*
-	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report= $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal --cov=node --cov=console --cov-report= $(ARGS)
 	@$(BIN)/coverage report --skip-covered --skip-empty --fail-under=$(FLOOR)
 	@for core in $(SCHEDULE) $(CAPTURE) $(CONFIG); do \
 		$(BIN)/coverage report --include="$$core" --fail-under=$(CORE_FLOOR) || exit 1; \
