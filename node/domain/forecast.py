@@ -8,8 +8,9 @@ from datetime import timedelta
 from itertools import groupby
 from typing import Any
 
+from node.domain.config import DAY_S
 from node.domain.schedule import Calendar, Occurrence
-from node.domain.times import to_text
+from node.domain.times import US, to_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,55 +60,59 @@ class Room:
 def forecast(calendar: Calendar, cameras: Iterable[str], from_us: int, days: int, room: Room) -> Forecast:
     """The next `days` site days from `from_us` on; the first is what is left of today."""
     names = tuple(cameras)
-    counted = tuple(_counted_days(calendar, names, from_us, days))
-    by_camera = {name: sum(counts[name] for _, counts in counted) for name in names}
+    spans = tuple(_site_days(calendar, from_us, days))
+    counts = [{name: calendar.count(name, start - 1, end - 1) for name in names} for _, start, end in spans]
     planned = tuple(
-        PlannedDay(date, windows, sum(counts.values()), sum(counts.values()) * room.frame_bytes)
-        for (date, windows), counts in counted
+        PlannedDay(
+            date,
+            tuple(window for name in names for window in _windows(calendar, name, (start, end), from_us)),
+            sum(count.values()),
+            sum(count.values()) * room.frame_bytes,
+        )
+        for (date, start, end), count in zip(spans, counts, strict=True)
     )
-    frames = sum(by_camera.values())
-    return Forecast(planned, frames, frames * room.frame_bytes, by_camera, _full_in_days(planned, room.free_bytes))
+    by_camera = {name: sum(count[name] for count in counts) for name in names}
+    needs = [(start, end, day.size_bytes) for (_, start, end), day in zip(spans, planned, strict=True)]
+    full_us = None if room.free_bytes is None else _full_us(needs, room.free_bytes)
+    return Forecast(
+        days=planned,
+        frames=sum(by_camera.values()),
+        size_bytes=sum(day.size_bytes for day in planned),
+        frames_by_camera=by_camera,
+        full_in_days=None if full_us is None else (full_us - from_us) / (DAY_S * US),
+    )
 
 
-def _counted_days(
-    calendar: Calendar, cameras: tuple[str, ...], from_us: int, days: int
-) -> Iterator[tuple[tuple[str, tuple[PlannedWindow, ...]], dict[str, int]]]:
-    """Each day's date and windows, and its slots by camera."""
+def _site_days(calendar: Calendar, from_us: int, days: int) -> Iterator[tuple[str, int, int]]:
+    """Date, start and end of each; the first starts at `from_us`."""
     today = calendar.date_of(from_us)
     for ahead in range(days):
         date = today + timedelta(days=ahead)
         start, end = calendar.day_us(date)
-        start = max(start, from_us)
-        windows = tuple(window for camera in cameras for window in _windows(calendar, camera, start, end))
-        counts = {camera: calendar.count(camera, start - 1, end - 1) for camera in cameras}
-        yield (date.isoformat(), windows), counts
+        yield date.isoformat(), max(start, from_us), end
 
 
-def _windows(calendar: Calendar, camera: str, start_us: int, end_us: int) -> Iterator[PlannedWindow]:
-    """The windows that start in [start, end), one a schedule whatever its profiles."""
-    starting = (shoot for shoot in calendar.occurrences(camera, start_us, end_us) if shoot.start_us >= start_us)
-    for (_, schedule), same in groupby(starting, key=_window_of):
+def _windows(calendar: Calendar, camera: str, span: tuple[int, int], now_us: int) -> Iterator[PlannedWindow]:
+    """The windows that start in the span, or are open now where it starts now; one a schedule, with its profiles."""
+    starting = (
+        shoot for shoot in calendar.occurrences(camera, *span) if shoot.start_us >= span[0] or span[0] == now_us
+    )
+    for _, same in groupby(starting, key=_window_of):
         shoots = list(same)
-        yield PlannedWindow(
-            camera,
-            schedule,
-            tuple(shoot.profile for shoot in shoots),
-            to_text(shoots[0].start_us),
-            to_text(shoots[0].end_us),
-        )
+        first = shoots[0]
+        profiles = tuple(shoot.profile for shoot in shoots)
+        yield PlannedWindow(camera, first.schedule, profiles, to_text(first.start_us), to_text(first.end_us))
 
 
 def _window_of(shoot: Occurrence) -> tuple[int, str]:
     return shoot.start_us, shoot.schedule
 
 
-def _full_in_days(days: tuple[PlannedDay, ...], free_bytes: int | None) -> float | None:
-    """Days until the free bytes are used, with the share of the last day; None where they last."""
-    if free_bytes is None:
-        return None
-    left = free_bytes
-    for number, day in enumerate(days):
-        if day.size_bytes and left <= day.size_bytes:
-            return number + max(0, left) / day.size_bytes
-        left -= day.size_bytes
+def _full_us(needs: Iterable[tuple[int, int, int]], free_bytes: int) -> int | None:
+    """When the free bytes are used, each day's need spread evenly over it; None where they last."""
+    left = max(0, free_bytes)
+    for start, end, need in needs:
+        if need and left <= need:
+            return start + (end - start) * left // need
+        left -= need
     return None
