@@ -264,6 +264,13 @@ class FrameMissing(DiskError):
     http = 404
 
 
+class SidecarUnknown(DiskError):
+    code = "DSK-006"
+    title = "frame's sidecar cannot be read"
+    hint = "a newer release wrote it: run `heliograph-node rebuild` of that release"
+    exit = FAULT
+
+
 # --- database ---------------------------------------------------------------------------------------------------
 
 
@@ -425,6 +432,13 @@ class ServiceUnreachable(ApiError):
     exit = UNAVAILABLE
 
 
+class RequestMalformed(ApiError):
+    code = "API-017"
+    title = "request is not HTTP as this node speaks it"
+    hint = "use an HTTP/1.1 client; heads are limited to 64 KB and ten seconds"
+    http = 400
+
+
 # --- quality, time, security ------------------------------------------------------------------------------------
 
 
@@ -434,6 +448,18 @@ class PictureUnreadable(HeliographError):
     hint = "give an existing file that this user may read"
     http = 422
     exit = FAULT
+
+
+class JudgeFailed(HeliographError):
+    code = "QUA-002"
+    title = "a check of the judge failed"
+    hint = "the frame is kept as unjudged; report this line with the frame's file"
+
+
+class BaselineDamaged(HeliographError):
+    code = "QUA-003"
+    title = "a camera's baseline cannot be read"
+    hint = "the judge begins again and leans to good until it knows the camera; check the disk if it repeats"
 
 
 class SiteUnknown(ConfigError):

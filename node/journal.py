@@ -1,0 +1,340 @@
+"""What happened: one entry is one transaction, its events with its rows; after the commit every reader is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from node.clock import Clock
+from node.domain.config import digest
+from node.domain.events import ConfigActivated, ConfigConfirmed, ConfigRolledBack, Event, ShootClosed, ShootOpened
+from node.domain.frame import Frame, Gap, SlotKey
+from node.store import configs, frames, ledger, log
+from node.store.configs import Activation, Proof, Running
+from node.store.database import Database
+from node.store.ledger import Shoot
+from node.store.log import Actor, Answer, Change, Request
+from node.store.session import Result, Session, Work
+
+BULK = 200
+NODE = Actor("node")
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What became of an entry.  `known`: it was there before, nothing was changed.
+
+    `slot` is None for a frame that has none: it was never asked for, or its slot was settled before (`extra`).
+    """
+
+    event_ids: tuple[int, ...] = ()
+    slot: SlotKey | None = None
+    extra: bool = False
+    known: bool = False
+
+
+class Journal:
+    """The one writer of what happened.  Every method raises DatabaseBusy, DatabaseDamaged, DiskFull, DiskReadOnly.
+
+    A method that ran out of time may still have been committed: all of them can be repeated.
+    """
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database, self._clock = database, clock
+        self._told: list[Callable[[], object]] = []
+
+    def on_commit(self, callback: Callable[[], object]) -> None:
+        """Call it, in the thread that wrote, after each commit."""
+        self._told.append(callback)
+
+    # --- frames and gaps ----------------------------------------------------------------------------------------
+
+    def keep(
+        self, frame: Frame, slot: SlotKey | None, events: Sequence[Event], *, day: str, settled_to_us: int | None = None
+    ) -> Kept:
+        """A frame whose file is safe, for its slot or for none.  `day` is the site day that counts it, `yyyy-mm-dd`.
+
+        Idempotent by the frame's id.  With `settled_to_us` the camera's ledger is complete until then.
+        """
+        now_us = self._clock.now_us()
+
+        def work(session: Session) -> Kept:
+            kept = _keep(session, frame, slot, day, now_us)
+            _settle(session, frame.camera, settled_to_us)
+            return kept if kept.known else _with_events(session, kept, events, now_us)
+
+        return self._write(work, urgent=True)
+
+    def quarantine(
+        self, frame: Frame, gap: Gap | None, events: Sequence[Event], *, day: str, settled_to_us: int | None = None
+    ) -> Kept:
+        """A damaged picture put aside, and the gap that its slot became; no gap where no slot had asked for it."""
+        now_us = self._clock.now_us()
+
+        def work(session: Session) -> Kept:
+            known = not frames.insert(session, frame)
+            missed = gap is not None and _miss(session, [(gap, day)], now_us) > 0
+            _settle(session, frame.camera, settled_to_us)
+            kept = Kept(known=known, extra=gap is not None and not missed)
+            return kept if known else _with_events(session, kept, events, now_us)
+
+        return self._write(work, urgent=True)
+
+    def gap(self, gap: Gap, events: Sequence[Event], *, day: str, settled_to_us: int | None = None) -> Kept:
+        """A due slot that has no frame."""
+        now_us = self._clock.now_us()
+
+        def work(session: Session) -> Kept:
+            missed = _miss(session, [(gap, day)], now_us) > 0
+            _settle(session, gap.slot.camera, settled_to_us)
+            return _with_events(session, Kept(slot=gap.slot), events, now_us) if missed else Kept(known=True)
+
+        return self._write(work, urgent=True)
+
+    def gaps(
+        self, gaps: Sequence[Gap], events: Sequence[Event], *, day_of: Callable[[int], str], settled_to_us: int
+    ) -> int:
+        """Many gaps of one camera, in short transactions; how many were new.
+
+        The last one carries the events, where any gap was new, and completes the ledger.  `day_of` gives the site day
+        of UTC microseconds.
+        """
+        now_us, new = self._clock.now_us(), 0
+        dated = [(gap, day_of(gap.slot.due_us)) for gap in gaps]
+        for start in range(0, len(dated), BULK):
+            batch = dated[start : start + BULK]
+            new += self._database.write(partial(_miss, gaps=batch, settled_us=now_us))
+
+        def finish(session: Session) -> None:
+            for camera in {gap.slot.camera for gap in gaps}:
+                ledger.settle(session, camera, settled_to_us)
+            log.append(session, events if new else (), now_us)
+
+        self._write(finish)
+        return new
+
+    def settle(self, camera: str, to_us: int) -> None:
+        """Every slot of the camera due until then has its frame or its gap."""
+        self._write(lambda session: ledger.settle(session, camera, to_us))
+
+    # --- shoots -------------------------------------------------------------------------------------------------
+
+    def open_shoot(self, shoot: str, start_us: int, end_us: int) -> bool:
+        """A window has begun; False where it was open already.  `shoot` is camera/schedule/date/profile."""
+        now_us = self._clock.now_us()
+
+        def work(session: Session) -> bool:
+            new = ledger.open_shoot(session, shoot, start_us, end_us)
+            if new:
+                camera, schedule, date, profile = shoot.split("/")
+                log.append(session, [ShootOpened(shoot, camera, schedule, profile, date)], now_us)
+            return new
+
+        return self._write(work)
+
+    def close_shoot(self, shoot: str) -> Shoot | None:
+        """A window is over and its slots are settled: its final counts, once; None where it was closed before."""
+        now_us = self._clock.now_us()
+
+        def work(session: Session) -> Shoot | None:
+            done = ledger.close_shoot(session, shoot)
+            if done is not None:
+                log.append(session, [_closed(done)], now_us)
+            return done
+
+        return self._write(work)
+
+    # --- what else happened -------------------------------------------------------------------------------------
+
+    def note(self, *events: Event) -> tuple[int, ...]:
+        """Events that change no row; their ids."""
+        now_us = self._clock.now_us()
+        return self._write(lambda session: log.append(session, events, now_us))
+
+    def audit(self, actor: Actor, change: Change) -> None:
+        """Who did what, or tried to."""
+        now_us = self._clock.now_us()
+        self._write(lambda session: log.record(session, actor, change, now_us))
+
+    def claim_key(self, request: Request) -> Answer | None:
+        """None: do the action.  Else what was answered to the key, or that it is being done.  Raises KeyReused."""
+        now_us = self._clock.now_us()
+        return self._write(lambda session: log.claim_key(session, request, now_us))
+
+    def answer_key(self, request: Request, answer: Answer) -> None:
+        """Remember for 24 hours what was answered."""
+        self._write(lambda session: log.answer_key(session, request, answer))
+
+    def release_key(self, request: Request) -> None:
+        """The action failed and may be asked for again."""
+        self._write(lambda session: log.release_key(session, request))
+
+    def release_unanswered(self) -> int:
+        """At start: forget keys whose action an earlier life of this process did not finish."""
+        return self._write(log.release_unanswered)
+
+    def trim_events(self, before_us: int, most_rows: int) -> int:
+        """Forget events older than that, or beyond the newest `most_rows`, in short transactions; how many went."""
+        gone = 0
+        while batch := self._database.write(lambda session: log.trim(session, before_us, most_rows)):
+            gone += batch
+        return gone
+
+    # --- configuration ------------------------------------------------------------------------------------------
+
+    def begin_book(self) -> Running:
+        """What runs; at the first start that is version 1, the empty document."""
+        now_us = self._clock.now_us()
+        return self._write(lambda session: configs.begin(session, now_us))
+
+    def put_config(
+        self, document: Mapping[str, Any], if_match: int, actor: Actor, from_us: int, proof: Proof | None
+    ) -> Running:
+        """A new version that decides about slots due after `from_us`.  The same document again changes nothing.
+
+        Raises VersionMoved where another version than `if_match` runs, ProbationRunning.
+        """
+        now_us = self._clock.now_us()
+
+        def work(session: Session) -> Running:
+            before = configs.running(session)
+            if before.version.digest == digest(document):
+                return before
+            configs.check_moved(session, if_match)
+            version = configs.add(session, document, now_us, who=actor.who, origin="put")
+            return _activate(session, version, _Swap("config put", before, actor, from_us, proof), now_us)
+
+        return self._write(work)
+
+    def activate_config(self, version: int, if_match: int, actor: Actor, from_us: int, proof: Proof | None) -> Running:
+        """An earlier version runs again.  Raises VersionMoved, UnknownVersion, ProbationRunning."""
+        now_us = self._clock.now_us()
+
+        def work(session: Session) -> Running:
+            before = configs.check_moved(session, if_match)
+            return _activate(session, version, _Swap("config rollback", before, actor, from_us, proof), now_us)
+
+        return self._write(work)
+
+    def confirm_config(self, version: int) -> Running:
+        """What is on probation has proved itself; nothing changes where that version is not (or no more)."""
+        now_us = self._clock.now_us()
+
+        def work(session: Session) -> Running:
+            now = configs.running(session)
+            if now.version.version != version or now.activation.state != configs.PROBATION:
+                return now
+            done = configs.confirm(session)
+            log.append(session, [ConfigConfirmed(version, now.version.digest, done.good_seen)], now_us)
+            log.record(session, NODE, _change("config confirmed", now, now), now_us)
+            return configs.running(session)
+
+        return self._write(work)
+
+    def roll_back_config(self, version: int, reason: str, from_us: int, actor: Actor = NODE) -> Running:
+        """The version on probation failed: the one before it runs again.
+
+        Nothing changes where that version is not on probation (or no more).
+        """
+        now_us = self._clock.now_us()
+
+        def work(session: Session) -> Running:
+            before = configs.running(session)
+            if before.version.version != version or before.activation.state != configs.PROBATION:
+                return before
+            configs.roll_back(session, from_us, reason)
+            after = configs.running(session)
+            back = ConfigRolledBack(version, after.version.version, after.version.digest, reason)
+            log.append(session, [back], now_us)
+            log.record(session, actor, _change("config rolled back", before, after), now_us)
+            return after
+
+        return self._write(work)
+
+    def note_good(self, frames_seen: int = 1) -> Activation:
+        """So many more good frames on probation."""
+        return self._write(lambda session: configs.note_good(session, frames_seen))
+
+    def count_start(self) -> Activation:
+        """The process has started once more while on probation."""
+        return self._write(configs.count_start)
+
+    def prune_configs(self, keep: int, ledger_us: int) -> int:
+        """Forget versions beyond the newest `keep` that nothing needs; how many went."""
+        return self._write(lambda session: configs.prune(session, keep, ledger_us))
+
+    def _write(self, work: Work[Result], *, urgent: bool = False) -> Result:
+        result = self._database.write(work, urgent=urgent)
+        for callback in self._told:
+            callback()
+        return result
+
+
+def _keep(session: Session, frame: Frame, slot: SlotKey | None, day: str, now_us: int) -> Kept:
+    if not frames.insert(session, frame):
+        return Kept(known=True)
+    if frame.score is not None and not frame.quarantined:
+        ledger.count_score(session, frame, day)
+    if slot is None:
+        return Kept()
+    if not ledger.claim(session, frame, slot, now_us):
+        frames.release_slot(session, frame.id)
+        return Kept(extra=True)
+    ledger.count_captured(session, frame, slot, day)
+    return Kept(slot=slot)
+
+
+def _miss(session: Session, gaps: Sequence[tuple[Gap, str]], settled_us: int) -> int:
+    new = [(gap, day) for gap, day in gaps if ledger.miss(session, gap, settled_us)]
+    ledger.count_missed(session, new)
+    return len(new)
+
+
+def _settle(session: Session, camera: str, to_us: int | None) -> None:
+    if to_us is not None:
+        ledger.settle(session, camera, to_us)
+
+
+def _with_events(session: Session, kept: Kept, events: Sequence[Event], now_us: int) -> Kept:
+    return replace(kept, event_ids=log.append(session, events, now_us))
+
+
+def _closed(shoot: Shoot) -> ShootClosed:
+    return ShootClosed(
+        shoot=shoot.shoot,
+        camera=shoot.camera,
+        schedule=shoot.schedule,
+        profile=shoot.profile,
+        date=shoot.date,
+        due=shoot.due,
+        captured=shoot.captured,
+        failed=shoot.failed,
+        degraded=shoot.degraded,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Swap:
+    """One version in place of another: what it is called, what ran before, who wants it, from when, what it owes."""
+
+    action: str
+    before: Running
+    actor: Actor
+    from_us: int
+    proof: Proof | None
+
+
+def _activate(session: Session, version: int, swap: _Swap, now_us: int) -> Running:
+    configs.activate(session, version, swap.from_us, swap.proof)
+    after = configs.running(session)
+    previous, probation = swap.before.version.version, swap.proof is not None
+    event = ConfigActivated(version, after.version.digest, previous, probation, swap.actor.who)
+    log.append(session, [event], now_us)
+    log.record(session, swap.actor, _change(swap.action, swap.before, after), now_us)
+    return after
+
+
+def _change(action: str, before: Running, after: Running) -> Change:
+    return Change(action, f"config/{after.version.version}", before.version.digest, after.version.digest)

@@ -1,0 +1,187 @@
+"""One SQLite file: a writer thread, a few read-only connections, checks and migrations when it is opened."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import peewee
+
+from node.domain.errors import DatabaseBusy, DatabaseDamaged, DiskReadOnly
+from node.store.faults import named
+from node.store.schema import migrate
+from node.store.session import Result, Session, Work, name_of
+from node.store.writer import Writer
+
+NAME = "heliograph.db"
+READERS = 4
+SLOW_S = 0.1
+CLOSE_S = 5.0
+_OTHERS = 2  # the writer and the watch
+_BUSY_S = 0.05
+_PAGE_BYTES = 2048
+_WAL_LIMIT_BYTES = 4 * 1024 * 1024
+_LOG = logging.getLogger(__name__)
+
+# Pages of 2 KB: a frame touches about a dozen trees, and each costs a page in the log; 4 KB pages wrote twice as much.
+_PRAGMAS = {
+    "page_size": _PAGE_BYTES,
+    "auto_vacuum": "incremental",
+    "journal_mode": "wal",
+    "synchronous": "full",
+    "foreign_keys": 1,
+    "journal_size_limit": _WAL_LIMIT_BYTES,
+    "wal_autocheckpoint": _WAL_LIMIT_BYTES // _PAGE_BYTES // 2,
+    "cache_size": -2048,
+    "temp_store": "memory",
+}
+_READ_PRAGMAS = {"query_only": 1, "cache_size": -1024, "temp_store": "memory"}
+
+
+def _ignore(_name: str, _seconds: float) -> None:
+    """For those who measure nothing."""
+
+
+class Database:
+    """Safe from any thread.
+
+    `clean` is False when the last process ended without closing it; `applied` names the migrations done just now.
+    """
+
+    def __init__(self, path: Path, observe: Callable[[str, float], None] = _ignore) -> None:
+        """Opens, checks and migrates.  `observe(name of the transaction, seconds)` is told of each write.
+
+        Raises DatabaseDamaged, SchemaNewer, DiskFull, DiskReadOnly, DatabaseBusy.
+        """
+        self.path = path
+        self._wal = path.with_name(path.name + "-wal")
+        self.clean = not self._wal.exists()
+        self._observe = observe
+        self._made: list[Session] = []
+        try:
+            self._own = self._open(str(path), _PRAGMAS)
+            self.applied = self._prepare()
+            self._watch = self._reader()
+        except BaseException:
+            self._close_all()
+            raise
+        self._watching, self._making = threading.Lock(), threading.Lock()
+        self._readers: queue.LifoQueue[Session] = queue.LifoQueue()
+        self._writer = Writer(self._own, self._measured)
+
+    def write(self, work: Work[Result], *, urgent: bool = False, timeout_s: float = 2.0) -> Result:
+        """Runs `work(session)` in one transaction on the writer thread and returns what it returned.
+
+        `work` may run again where the lock was lost, so it keeps no state.  Raises what it raises, DatabaseBusy after
+        `timeout_s` (what had begun may still be committed), DatabaseDamaged, DiskFull, DiskReadOnly.
+        """
+        return self._writer.write(work, urgent=urgent, timeout_s=timeout_s)
+
+    def read(self, work: Work[Result], *, timeout_s: float = 2.0) -> Result:
+        """Runs `work(session)` on a read-only connection, in one snapshot.  `work` must not call `read` itself.
+
+        Raises DatabaseBusy where no connection was free within `timeout_s`, DatabaseDamaged.
+        """
+        began = time.perf_counter()
+        with self._borrowed(timeout_s) as session, named():
+            session.execute("BEGIN")
+            try:
+                return work(session)
+            finally:
+                session.rollback()
+                self._told(name_of(work), time.perf_counter() - began)
+
+    def data_version(self) -> int:
+        """Moves whenever anybody, this process or another, has committed something."""
+        with self._watching, named():
+            return int(self._watch.pragma("data_version"))
+
+    def check(self) -> None:
+        """SQLite's quick check; slow on a large file.  Raises DatabaseDamaged with what it found first."""
+        self.read(_quick_check)
+
+    @property
+    def waiting(self) -> int:
+        """Writes that wait for the writer thread."""
+        return self._writer.waiting
+
+    @property
+    def retries(self) -> int:
+        """How often a write was tried again because another process held the lock."""
+        return self._writer.retries
+
+    def wal_bytes(self) -> int:
+        """Size of the write-ahead log."""
+        return self._wal.stat().st_size if self._wal.exists() else 0
+
+    def close(self) -> None:
+        """Finishes the writes that wait, then closes.  Idempotent."""
+        if self._writer.close(CLOSE_S):
+            self._close_all()
+        else:
+            _LOG.error("the writer did not end within %g s", CLOSE_S)
+
+    def _close_all(self) -> None:
+        """The writing connection, made first, goes last: it takes the log into the file."""
+        for session in reversed(self._made):
+            session.db.close()
+
+    def _open(self, path: str, pragmas: dict[str, object], *, uri: bool = False) -> Session:
+        db = peewee.SqliteDatabase(
+            path, pragmas=pragmas, timeout=_BUSY_S, thread_safe=False, check_same_thread=False, uri=uri
+        )
+        with named():
+            db.connect()
+        session = Session(db)
+        self._made.append(session)
+        return session
+
+    def _reader(self) -> Session:
+        return self._open(f"{self.path.absolute().as_uri()}?mode=ro", _READ_PRAGMAS, uri=True)
+
+    def _prepare(self) -> tuple[str, ...]:
+        with named():
+            if self._own.pragma("journal_mode") != "wal":
+                raise DiskReadOnly(f"{self.path.parent}: this file system cannot hold a write-ahead log")
+            if not self.clean:
+                _quick_check(self._own)
+            return migrate(self._own, self.path)
+
+    @contextmanager
+    def _borrowed(self, timeout_s: float) -> Iterator[Session]:
+        reader = self._take(timeout_s)
+        try:
+            yield reader
+        finally:
+            self._readers.put(reader)
+
+    def _take(self, timeout_s: float) -> Session:
+        try:
+            return self._readers.get_nowait()
+        except queue.Empty:
+            with self._making:
+                if len(self._made) < _OTHERS + READERS:
+                    return self._reader()
+        try:
+            return self._readers.get(timeout=timeout_s)
+        except queue.Empty:
+            raise DatabaseBusy(f"all {READERS} readers were busy for {timeout_s:g} s") from None
+
+    def _measured(self, name: str, seconds: float) -> None:
+        self._observe(name, seconds)
+        self._told(name, seconds)
+
+    def _told(self, name: str, seconds: float) -> None:
+        if seconds > SLOW_S:
+            _LOG.warning("slow query", extra={"query": name, "took_ms": round(seconds * 1000)})
+
+
+def _quick_check(session: Session) -> None:
+    found = session.pragma("quick_check(1)")
+    if found != "ok":
+        raise DatabaseDamaged(str(found))

@@ -1,0 +1,166 @@
+"""Files of the data directory: atomic writes, room, leftovers, the lock, and where frames lie."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePath
+
+from node.crashpoint import crash_point
+from node.domain.errors import DirectoryHeld, DirectoryMissing, DiskError, DiskFull, DiskReadOnly
+
+FRAMES, QUARANTINE, LOCK = "frames", "quarantine", "lock"
+TMP = ".tmp"
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+def disk_error(error: OSError, what: object) -> DiskError:
+    """The product's error for one of the operating system's while writing `what`."""
+    kind = DiskFull if error.errno in _FULL else DiskReadOnly
+    return kind(f"{what}: {error.strerror or error}")
+
+
+def room_for(folder: Path, size_bytes: int, reserve_bytes: int = 0) -> None:
+    """Raises DiskFull unless `size_bytes` fit and `reserve_bytes` stay free; asked before anything is written."""
+    try:
+        room = os.statvfs(_existing(folder))
+    except OSError as error:
+        raise disk_error(error, folder) from error
+    free = room.f_bavail * room.f_frsize
+    if free < size_bytes + reserve_bytes:
+        raise DiskFull(f"{free:,} bytes free, {size_bytes:,} wanted beside a reserve of {reserve_bytes:,}")
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """A file that is there whole, or not at all, also after a power cut.  Never replaces one: FileExistsError.
+
+    Raises DiskFull, DiskReadOnly.
+    """
+    if path.exists():
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+    replace_atomic(path, data)
+
+
+def replace_atomic(path: Path, data: bytes) -> None:
+    """As write_atomic, but an older file of that name gives way in one step."""
+    tmp = path.with_name(f".{path.name}{TMP}")
+    try:
+        _make_folder(path.parent)
+        _write_through(tmp, data)
+        crash_point("before_rename")
+        tmp.rename(path)
+        crash_point("after_rename")
+        _sync_folder(path.parent)
+    except OSError as error:
+        _drop(tmp)
+        raise disk_error(error, path.name) from error
+
+
+def sweep(data_dir: Path, since: str = "") -> int:
+    """Remove what interrupted writes left in the frames' folders of that site day (`yyyy-mm-dd`) or later: a count."""
+    left = [path for folder in day_folders(data_dir, since) for path in folder.glob(f".*{TMP}")]
+    for path in left:
+        _drop(path)
+    return len(left)
+
+
+def day_folders(data_dir: Path, since: str = "") -> Iterator[Path]:
+    """Folders of frames and of quarantined files, one for each camera and site day from `since` on, sorted."""
+    patterns = {FRAMES: "*/*/[0-9]*/[0-9]*/[0-9]*", QUARANTINE: "*/[0-9]*"}
+    for top, pattern in patterns.items():
+        for folder in sorted((data_dir / top).glob(pattern)):
+            if folder.is_dir() and _day(folder) >= since:
+                yield folder
+
+
+def day_of(path: str) -> str:
+    """The site day, `yyyy-mm-dd`, of a frame's path inside the data directory."""
+    return _day(PurePath(path).parent)
+
+
+def _day(folder: PurePath) -> str:
+    return folder.name if "-" in folder.name else "-".join(folder.parts[-3:])
+
+
+@contextmanager
+def hold(data_dir: Path) -> Iterator[None]:
+    """Makes sure that no other process works in the data directory meanwhile.
+
+    The lock goes with the process, however it ends.  Raises DirectoryHeld (pid and command of the holder),
+    DirectoryMissing, DiskReadOnly.
+    """
+    descriptor = _open_lock(data_dir)
+    try:
+        _lock(descriptor)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _open_lock(data_dir: Path) -> int:
+    try:
+        return os.open(data_dir / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise DirectoryMissing(str(data_dir)) from error
+    except OSError as error:
+        raise disk_error(error, data_dir) from error
+
+
+def _lock(descriptor: int) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(descriptor, 4096, 0).decode(errors="replace").strip()
+        raise DirectoryHeld(f"held by {holder or 'another process'}") from None
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"pid {os.getpid()}: {_command()}\n".encode(), 0)
+    except OSError as error:
+        raise disk_error(error, LOCK) from error
+
+
+def _command() -> str:
+    words = Path("/proc/self/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
+    return shlex.join(word.decode(errors="replace") for word in words)[:1000]
+
+
+def _existing(folder: Path) -> Path:
+    return next((each for each in (folder, *folder.parents) if each.exists()), folder)
+
+
+def _make_folder(folder: Path) -> None:
+    """With each new folder's parent synced, so that the whole way down survives a power cut."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    for each in reversed(missing):
+        each.mkdir(exist_ok=True)
+        _sync_folder(each.parent)
+
+
+def _write_through(path: Path, data: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _drop(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        return  # the disk that refused the write refuses this too; the next sweep takes it
