@@ -57,7 +57,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """`low`..`high` are cells on the screen; of the columns that do not fit, the highest `drop` goes first; 0 never."""
+    """`low`..`high` are cells on the screen; of the columns that do not fit, the highest `drop` goes first; 0 never.
+
+    A `tail` column that is cut keeps its end: the newest.
+    """
 
     key: str
     title: str
@@ -66,6 +69,7 @@ class Column:
     drop: int
     cell: Callable[[Row], Cell]
     right: bool = False
+    tail: bool = False
 
 
 def row_of(model: FleetModel, name: str, *, ascii_only: bool = False) -> Row:
@@ -153,11 +157,11 @@ COLUMNS: tuple[Column, ...] = (
     Column("last", "LAST", 6, 6, 1, _last, right=True),
     Column("today", "TODAY", 9, 12, 3, _today, right=True),
     Column("quality", "QUAL", 4, 4, 4, _quality, right=True),
-    Column("spark", "24H", 12, 24, 7, _spark),
-    Column("disk", "DISK", 8, 9, 5, _disk, right=True),
+    Column("spark", "24H", 12, 24, 7, _spark, tail=True),
+    Column("disk", "DISK", 9, 9, 5, _disk),
     Column("cause", "CAUSE", 20, 400, 2, _cause),
 )
-GROWTH = (("node", 28), ("disk", 9), ("cause", 34), ("site", 16), ("spark", 24), ("today", 12), ("cause", 400))
+GROWTH = (("node", 28), ("cause", 34), ("site", 16), ("spark", 24), ("today", 12), ("cause", 400))
 """Who gets the room that is left, in this order, up to how many cells."""
 MEANINGS: Mapping[str, str] = {
     "state": "the node's state, worst first",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -86,7 +88,7 @@ class NodeClient:
                 await _checked(response)
                 yield response
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise NodeUnreachable((str(error) or type(error).__name__)[:SAID_CHARS]) from None
+            raise NodeUnreachable(_met(error)) from None
 
     def _client(self) -> httpx.AsyncClient:
         if self._http is None:
@@ -124,6 +126,16 @@ def parse_event(block: Mapping[str, str]) -> StreamEvent | None:
         return StreamEvent.model_validate_json(block.get("data", ""))
     except ValidationError:
         return None
+
+
+def _met(error: BaseException) -> str:
+    """What the network said: the innermost system error, else the client's own words."""
+    inner: BaseException | None = error
+    while inner is not None:
+        if isinstance(inner, OSError) and inner.errno in errno.errorcode:
+            return os.strerror(inner.errno)
+        inner = inner.__cause__ or inner.__context__
+    return (str(error) or type(error).__name__)[:SAID_CHARS]
 
 
 def _reason(error: Exception) -> str:

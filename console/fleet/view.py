@@ -159,11 +159,16 @@ def disk_used_pct(status: NodeStatus) -> float | None:
 def cause(view: NodeView, now_word: Word) -> str:
     """Why a node is as it is, in words: what the console met, else what the node says."""
     if view.error is not None and (view.status is None or now_word in OLD_WORDS):
-        return str(view.error)
-    if now_word is Word.WAITING:
-        return "no answer yet"
+        return f"{view.error.code} {view.error.detail or view.error.title}"
     status = view.status
-    return _reasons(status) if status is not None else ""
+    if status is None:
+        return "no answer yet"
+    return _reasons(status) or (_next(status) if now_word is Word.IDLE else "")
+
+
+def _next(status: NodeStatus) -> str:
+    following = min((camera.next_slot for camera in status.cameras if camera.next_slot), default="")
+    return f"next slot {following[:10]} {following[11:16]}Z" if following else ""
 
 
 def _reasons(status: NodeStatus) -> str:

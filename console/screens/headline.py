@@ -1,0 +1,82 @@
+"""The lines above and below the grid, as cells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+
+from console.columns import Cell
+from console.fleet.summary import counts, oldest_s
+from console.fleet.text import ago
+from console.fleet.view import LOOKS, FleetModel
+from console.screens.keys import FOOT_COMMANDS, KEYS
+from console.widgets.lines import Line
+from node.wire.times import to_text
+
+
+def headline(model: FleetModel, title: str, width: int, *, ascii_only: bool = False) -> Line:
+    """Counts by state, the oldest data, the mode and the time: as much of it as fits, the counts last to go."""
+    right = (Cell("READ-ONLY", "mode"), Cell(f"  {to_text(model.clock.utc_us())[11:19]}Z"))
+    words, signs = _counts(model, ascii_only=ascii_only)
+    nodes, brand = Cell(f"   {len(model.views)} nodes", "dim"), Cell(f"heliograph {title}".strip() + " ", "brand")
+    room = width - _length(right) - 1
+    forms = ((brand, *words, nodes, _oldest(model)), (brand, *signs, nodes, _oldest(model)), (brand, *signs, nodes))
+    for form in forms:
+        if _length(form) <= room:
+            return Line(form, right)
+    return Line(tuple(signs), right if _length(signs) <= room else ())
+
+
+def _length(cells: Sequence[Cell]) -> int:
+    return sum(cell_len(cell.text) for cell in cells)
+
+
+def _counts(model: FleetModel, *, ascii_only: bool) -> tuple[list[Cell], list[Cell]]:
+    """By state, with its word and without."""
+    words, signs = [], []
+    for word, count in counts(model).items():
+        sign = LOOKS[word].ascii if ascii_only else LOOKS[word].glyph
+        words.append(Cell(f" {sign} {count} {word} ", word))
+        signs.append(Cell(f" {sign}{count}", word))
+    return words, signs
+
+
+def _oldest(model: FleetModel) -> Cell:
+    oldest = oldest_s(model)
+    return Cell("   some not heard yet" if oldest is None else f"   oldest {ago(oldest)}", "dim")
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What the second line says of the rows below it."""
+
+    filter: str = ""
+    error: str = ""
+    shown: int = 0
+    total: int = 0
+    held: bool = False
+
+
+def breadcrumb(listing: Listing, notice: str) -> Line:
+    """Where one is, what is filtered and sorted, and what went wrong with it."""
+    cells = [Cell("fleet", "title")]
+    if listing.filter:
+        cells.append(Cell(f"   / {listing.filter}", "key"))
+    if listing.error:
+        cells.append(Cell(f"   {listing.error}", "crit"))
+    elif notice:
+        cells.append(Cell(f"   {notice}", "dim"))
+    order = "held" if listing.held else "worst first"
+    return Line(tuple(cells), (Cell(f"{order}   {listing.shown}/{listing.total}", "dim"),))
+
+
+def footline() -> Line:
+    """The keys worth knowing, from the one table."""
+    hints: Sequence[tuple[str, str]] = [(key.shown, key.foot) for key in KEYS if key.foot]
+    hints = [*hints, *((command, "quit") for command in FOOT_COMMANDS)]
+    cells = []
+    for key, word in hints:
+        cells += [Cell(f"{key} ", "key"), Cell(f"{word}   ", "dim")]
+    return Line(tuple(cells))
