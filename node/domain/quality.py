@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from node.domain.config import QualityLimits
+
 PERFECT = 100
+BANDS = ((90, "excellent"), (70, "good"), (50, "acceptable"), (30, "poor"), (0, "severe"))
+EXCELLENT = BANDS[0][0]
 
 
 class Integrity(StrEnum):
@@ -45,3 +51,231 @@ class Judgement:
     reasons: tuple[Reason, ...] = ()
     baseline_frames: int = 0
     cold: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """What was measured in one picture, without any history.  Luminance and shares are 0..1.
+
+    `contrast` is the spread of luminance between larger parts.  `tint` is magenta (+) against green (-), `warmth` red
+    (+) against blue (-), both of the mean colour and divided by its brightness.  `filled` is the share of rows at the
+    end that have one flat colour, `fill_light` that colour's luminance.
+    """
+
+    mean: float
+    clipped: float
+    contrast: float
+    tint: float
+    warmth: float
+    filled: float
+    fill_light: float
+
+
+@dataclass(frozen=True, slots=True)
+class Norm:
+    """How a picture stands against what is usual for this camera under this light.
+
+    `sharpness` is fine against coarse contrast, as a share of what it usually is where both pictures have edges: fog
+    lowers both contrasts alike, a lens out of focus only the fine one.  `match` is how alike the pattern of edges is
+    to the camera's own (-1..1), `own_match` what nine of ten good frames reach; `shift` is the framing's displacement
+    as a share of the picture's width, 0 where none is certain.  The ranges are of the frames remembered.
+    """
+
+    frames: int
+    sharpness: float
+    tint: tuple[float, float]
+    warmth: tuple[float, float]
+    filled: float
+    contrast: float
+    recent_low: float
+    shift: float
+    match: float
+    own_match: float
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that a check may look at.  `day` is None without the sun's place; `repeats` counts this picture, too."""
+
+    measures: Measures
+    norm: Norm | None
+    limits: QualityLimits
+    day: bool | None
+    repeats: int
+
+    @property
+    def cold(self) -> bool:
+        return self.norm is None or self.norm.frames < self.limits.cold_below
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A measure on its ramp: `clear` and nothing is lost, `limit` and it is bad, `total` and nothing is left."""
+
+    measure: float
+    clear: float
+    limit: float
+    total: float
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that can be wrong.  `find` answers None where it cannot tell.
+
+    With `own` it compares with the camera's own history, and cannot make a picture bad while that is cold.
+    """
+
+    code: str
+    find: Callable[[Evidence], Finding | None]
+    own: bool = False
+
+
+# The numbers below were tried on Debian's wallpaper photographs and scikit-learn's samples (19 real scenes) with
+# simulated weather and faults; tests/node/work/test_judge.py holds the same trial on generated scenes.
+_SUDDEN = 4.0  # times the limit of black: what recent frames had at least, if dusk has not led here
+_CLEAR_BLACK, _CLEAR_BLOWN, _CLEAR_FILLED = 3.0, 0.6, 0.5  # of the limit
+_CLEAR_BLURRED, _CLEAR_CAST, _CLEAR_MOVED = 1.6, 0.5, 0.5
+_TOTAL_CAST, _TOTAL_MOVED = 3.0, 4.0
+_WARMTH_WEIGHT = 0.3  # the sun's height and clouds change red against blue by themselves
+_DARK_FILL, _BRIGHT_FILL = 0.08, 0.96  # crushed shadows and burnt snow are flat by nature
+_DIM = 0.05  # mean luminance below which the mean colour is the sensor's noise
+_LOST_MATCH, _LOST_CONTRAST, _SURE_MATCH = 0.25, 0.5, 0.5
+
+
+def judge(evidence: Evidence) -> Judgement:
+    """The verdict: the least score that any check allows.  Raises ValueError where a measure is not a number."""
+    limits, norm = evidence.limits, evidence.norm
+    reasons = [reason for check in CHECKS if (reason := _examine(check, evidence))]
+    reasons.sort(key=lambda reason: reason.score)
+    score = min((reason.score for reason in reasons), default=PERFECT)
+    return Judgement(
+        Verdict.BAD if score < limits.bad_below else Verdict.GOOD,
+        score,
+        tuple(reason for reason in reasons if reason.score < EXCELLENT),
+        norm.frames if norm else 0,
+        evidence.cold,
+    )
+
+
+def condemn(integrity: Integrity) -> Judgement:
+    """The judgement of a file that is not intact: nothing of it is left to score."""
+    return Judgement(Verdict.BAD, 0, (Reason(integrity.value, 1.0, 1.0, 0),))
+
+
+def unjudged() -> Judgement:
+    return Judgement(Verdict.UNJUDGED, None)
+
+
+def band(score: int) -> str:
+    """The score in a word."""
+    return next(word for least, word in BANDS if score >= least)
+
+
+def is_day(sun_elevation_deg: float | None, limits: QualityLimits) -> bool | None:
+    return None if sun_elevation_deg is None else sun_elevation_deg > limits.day_elevation_deg
+
+
+def ramp(finding: Finding, bad_below: int) -> int:
+    """100 at `clear`, just bad at `limit`, 0 at `total`; straight lines between.  The measure may rise or fall."""
+    measure, clear, limit, total = finding.measure, finding.clear, finding.limit, finding.total
+    direction = 1 if limit >= clear else -1
+    if (measure - limit) * direction < 0:
+        way = _share(measure - limit, clear - limit)
+        return math.floor(bad_below + (PERFECT - bad_below) * way)
+    return math.floor(max(0, bad_below - 1) * (1 - _share(measure - limit, total - limit)))
+
+
+def _share(part: float, whole: float) -> float:
+    return min(1.0, max(0.0, part / whole)) if whole else 1.0
+
+
+def _examine(check: Check, evidence: Evidence) -> Reason | None:
+    finding = check.find(evidence)
+    if finding is None:
+        return None
+    if not math.isfinite(finding.measure):
+        message = f"{check.code} measured {finding.measure}"
+        raise ValueError(message)
+    bad_below = evidence.limits.bad_below
+    score = ramp(finding, bad_below)
+    if check.own and evidence.cold:
+        score = max(score, bad_below)
+    return Reason(check.code, round(finding.measure, 4), round(finding.limit, 4), score)
+
+
+# --- the checks -------------------------------------------------------------------------------------------------
+
+
+def _black(evidence: Evidence) -> Finding | None:
+    """Darkness by day.  Where the sun's place is not known, only a sudden one: dusk comes over several frames."""
+    limit, norm = evidence.limits.black_mean, evidence.norm
+    sudden = norm is not None and not evidence.cold and norm.recent_low > _SUDDEN * limit
+    if evidence.day is False or (evidence.day is None and not sudden):
+        return None
+    return Finding(evidence.measures.mean, _CLEAR_BLACK * limit, limit, 0.0)
+
+
+def _blown(evidence: Evidence) -> Finding:
+    limit = evidence.limits.blown_share
+    return Finding(evidence.measures.clipped, _CLEAR_BLOWN * limit, limit, 1.0)
+
+
+def _blurred(evidence: Evidence) -> Finding | None:
+    if evidence.norm is None:
+        return None
+    limit = evidence.limits.blur_ratio
+    return Finding(evidence.norm.sharpness, min(1.0, _CLEAR_BLURRED * limit), limit, 0.0)
+
+
+def _stuck(evidence: Evidence) -> Finding:
+    limit = evidence.limits.stuck_count
+    return Finding(evidence.repeats, limit - 1, limit, 2 * limit)
+
+
+def _filled(evidence: Evidence) -> Finding | None:
+    """A flat end in some colour; a picture that is flat all over is black or blown, not filled."""
+    measures, limit = evidence.measures, evidence.limits.filled_share
+    usual = evidence.norm.filled if evidence.norm else 0.0
+    natural = not _DARK_FILL < measures.fill_light < _BRIGHT_FILL
+    if measures.filled >= 1.0 or (natural and (evidence.cold or evidence.day is not True)):
+        return None
+    return Finding(max(0.0, measures.filled - usual), _CLEAR_FILLED * limit, limit, 1.0)
+
+
+def _cast(evidence: Evidence) -> Finding | None:
+    """A colour that this camera never has by day.  Towards grey is weather: fog, snow, infrared."""
+    measures, norm, limit = evidence.measures, evidence.norm, evidence.limits.cast_distance
+    if norm is None or evidence.day is False or measures.mean < _DIM:
+        return None
+    distance = math.hypot(_beyond(measures.tint, norm.tint), _WARMTH_WEIGHT * _beyond(measures.warmth, norm.warmth))
+    return Finding(distance, _CLEAR_CAST * limit, limit, _TOTAL_CAST * limit)
+
+
+def _beyond(value: float, usual: tuple[float, float]) -> float:
+    """How far a colour lies outside of what is usual, on the far side from grey."""
+    low, high = min(0.0, usual[0]), max(0.0, usual[1])
+    return max(0.0, value - high, low - value)
+
+
+def _moved(evidence: Evidence) -> Finding | None:
+    """The framing shifted, or left what it showed altogether though there is as much to see."""
+    norm, limit = evidence.norm, evidence.limits.moved_share
+    if norm is None:
+        return None
+    lost = (
+        norm.own_match >= _SURE_MATCH
+        and norm.match < _LOST_MATCH * norm.own_match
+        and evidence.measures.contrast >= _LOST_CONTRAST * norm.contrast
+    )
+    return Finding(1.0 if lost else norm.shift, _CLEAR_MOVED * limit, limit, _TOTAL_MOVED * limit)
+
+
+CHECKS = (
+    Check("black", _black),
+    Check("blown", _blown),
+    Check("blurred", _blurred, own=True),
+    Check("stuck", _stuck),
+    Check("filled", _filled),
+    Check("cast", _cast, own=True),
+    Check("moved", _moved, own=True),
+)
