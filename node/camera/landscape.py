@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from node.camera.dice import Dice
 from node.camera.palette import (
     BRICK,
     CONCRETE,
@@ -38,12 +39,12 @@ _LAMPS = ((0.12, 0.20), (0.34, 0.16), (0.83, 0.22))
 class Landscape:
     """Draws into `numbers` (rows x columns; -1 where sky shows), back to front, all from one generator."""
 
-    def __init__(self, width: int, height: int, detail: Detail, rng: np.random.Generator) -> None:
+    def __init__(self, width: int, height: int, detail: Detail, dice: Dice) -> None:
         self.numbers: Indices = np.full((height, width), -1, dtype=np.intp)
         self._width, self._height = width, height
-        self._detail, self._rng = detail, rng
-        self._texture = noise(height, width, 40, rng, octaves=6)
-        self._fine = rng.random((height, width), dtype=np.float32)
+        self._detail, self._dice = detail, dice
+        self._texture = noise(height, width, 40, dice, octaves=6)
+        self._fine = dice.shares(height, width)
         self._rows, self._columns = np.arange(height)[:, None], np.arange(width)[None, :]
         horizon = HORIZON_SHARE * height
         self._foot = int(horizon + 0.03 * height)
@@ -71,7 +72,7 @@ class Landscape:
 
     def _hills(self, material: int, base: float, rise: float, shade: Field) -> None:
         lumps = int(0.3 / rise)
-        ridge = base - rise * self._height * noise(2, self._width, lumps, self._rng, octaves=6)[0]
+        ridge = base - rise * self._height * noise(2, self._width, lumps, self._dice, octaves=6)[0]
         self._fill(material, shade, self._rows >= ridge[None, :])
 
     def _road(self) -> None:
@@ -86,18 +87,18 @@ class Landscape:
     def _houses(self) -> None:
         left = int(self._width * 0.02)
         while left < self._width * 0.97:
-            wide = int(self._width * self._rng.uniform(0.07, 0.14))
-            if self._rng.random() < _BUILT_UP:
+            wide = int(self._width * self._dice.between(0.07, 0.14))
+            if self._dice.share() < _BUILT_UP:
                 self._house(left, wide)
-            left += wide + int(self._width * self._rng.uniform(0.0, 0.04))
+            left += wide + int(self._width * self._dice.between(0.0, 0.04))
 
     def _house(self, left: int, wide: int) -> None:
-        foot = self._foot + int(self._height * self._rng.uniform(0.0, 0.03))
-        top = max(0, foot - int(self._height * self._rng.uniform(0.10, 0.34)))
+        foot = self._foot + int(self._height * self._dice.between(0.0, 0.03))
+        top = max(0, foot - int(self._height * self._dice.between(0.10, 0.34)))
         right = min(self._width, left + wide)
         courses = 0.08 * ((self._rows // max(1, self._height // 180)) % 2)
-        shade = self._rng.uniform(0.35, 0.7) + courses + 0.15 * (self._fine - 0.5)
-        self._patch(int(self._rng.choice(_WALLS)), shade, (left, top, right, foot))
+        shade = self._dice.between(0.35, 0.7) + courses + 0.15 * (self._fine - 0.5)
+        self._patch(_WALLS[self._dice.whole(len(_WALLS))], shade, (left, top, right, foot))
         self._roof(left, right, top)
         self._windows((left, top, right, foot))
 
@@ -113,15 +114,15 @@ class Landscape:
         tall = int(pane * 1.4)
         for y in range(top + storey // 3, foot - pane, storey):
             for x in range(left + pane, right - pane, int(pane * 2.1)):
-                group = int(self._rng.integers(WINDOW_GROUPS))
-                self._patch(WINDOW + group, self._rng.uniform(0.3, 1.0), (x, y, x + pane, y + tall))
+                group = self._dice.whole(WINDOW_GROUPS)
+                self._patch(WINDOW + group, self._dice.between(0.3, 1.0), (x, y, x + pane, y + tall))
                 self._patch(RENDER, 0.9, (x, y + tall, x + pane, y + tall + 1))
 
     def _trees(self) -> None:
         for _ in range(_TREES):
-            x = self._width * self._rng.uniform(0.02, 0.98)
-            ground = self._foot + self._height * self._rng.uniform(0.02, 0.10)
-            radius = self._height * self._rng.uniform(0.05, 0.10)
+            x = self._width * self._dice.between(0.02, 0.98)
+            ground = self._foot + self._height * self._dice.between(0.02, 0.10)
+            radius = self._height * self._dice.between(0.05, 0.10)
             crown = ground - radius * 1.9
             trunk = (np.abs(self._columns - x) < radius * 0.09) & (self._rows > crown) & (self._rows < ground)
             self.numbers[trunk] = self._number(TRUNK, 0.5)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from node.camera.dice import Dice
+
 Indices = npt.NDArray[np.intp]
 Floats = npt.NDArray[np.float32]
 
@@ -61,7 +63,7 @@ def sky_colours(detail: Detail) -> int:
     return detail.bands * detail.densities
 
 
-def noise(height: int, width: int, cells: float, rng: np.random.Generator, octaves: int = 5) -> Floats:
+def noise(height: int, width: int, cells: float, dice: Dice, octaves: int = 5) -> Floats:
     """Fractal noise 0..1 that repeats along the width; `cells` is the number of lumps over the width."""
     total = np.zeros((height, width), dtype=np.float32)
     weight = 1.0
@@ -70,7 +72,7 @@ def noise(height: int, width: int, cells: float, rng: np.random.Generator, octav
         down = max(2, int(np.ceil(across * height / width)) + 1)
         if across > width:
             break
-        total += weight * _stretched(rng.random((down, across), dtype=np.float32), height, width)
+        total += weight * _stretched(dice.shares(down, across), height, width)
         weight *= 0.52
     even: Floats = (total - total.min()) / max(1e-9, float(np.ptp(total)))
     return even

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from node.camera.dice import Dice
 from node.camera.landscape import Landscape
 from node.camera.palette import COARSE, FINE, HORIZON_SHARE, SMALL_PIXELS, Detail, Indices, noise
 from node.camera.sensor import Floats
@@ -18,6 +19,8 @@ from node.camera.sensor import Floats
 Bytes = npt.NDArray[np.uint8]
 
 QUANTILES = 65
+CLOUD_SUMS = 511
+EPSILON = 1e-9
 WIDEST_MAP = 2048
 _FLAKE_PART, _FLAKE_SPACE = 240, 260
 
@@ -38,7 +41,7 @@ class Scenery:
     bands: Indices
     clouds: tuple[Bytes, Bytes]
     cloud_quantiles: Floats
-    ground: Indices
+    ground: npt.NDArray[np.int32]
     open_sky: npt.NDArray[np.bool_]
     grain: Bytes
     grain_colours: Floats
@@ -47,18 +50,18 @@ class Scenery:
 
 def build(width: int, height: int, seed: int, *, precipitation: bool) -> Scenery:
     """The scenery of a seed at a size in pixels; with flakes or drops in its grain where they fall."""
-    rng = np.random.default_rng(seed)
+    dice = Dice(seed)
     detail = COARSE if width * height <= SMALL_PIXELS else FINE
     enlarge = -(-width // WIDEST_MAP)
     across, down = -(-width // enlarge), -(-height // enlarge)
-    ground = Landscape(across, down, detail, np.random.default_rng(seed + 1)).numbers
+    ground = Landscape(across, down, detail, Dice(seed + 1)).numbers
     sky_rows = int(np.flatnonzero((ground < 0).any(axis=1)).max(initial=0)) + 1
     depth = np.arange(sky_rows) / max(1.0, HORIZON_SHARE * down)
     bands = np.minimum(depth * detail.bands, detail.bands - 1).astype(np.intp)
-    clouds = (_clouds(across, sky_rows, rng, 1.0), _clouds(across, sky_rows, rng, 1.7))
-    grain = rng.integers(0, detail.grains - 1, size=(height, 2 * width), dtype=np.uint8)
+    clouds = (_clouds(across, sky_rows, dice, 1.0), _clouds(across, sky_rows, dice, 1.7))
+    grain = dice.wholes(detail.grains - 1, height, 2 * width).astype(np.uint8)
     if precipitation:
-        _let_fall(grain, detail.grains - 1, rng)
+        _let_fall(grain, detail.grains - 1, dice)
     return Scenery(
         width=width,
         height=height,
@@ -67,52 +70,52 @@ def build(width: int, height: int, seed: int, *, precipitation: bool) -> Scenery
         bands=(bands * detail.densities * detail.grains)[:, None],
         clouds=clouds,
         cloud_quantiles=_quantiles(clouds),
-        ground=ground * detail.grains,
+        ground=(ground * detail.grains).astype(np.int32),
         open_sky=ground[:sky_rows] < 0,
         grain=grain,
-        grain_colours=_grain_colours(detail.grains, rng),
-        stars=_stars(rng),
+        grain_colours=_grain_colours(detail.grains, dice),
+        stars=_stars(dice),
     )
 
 
 def _quantiles(clouds: tuple[Bytes, Bytes]) -> Floats:
     both = clouds[0].astype(np.uint16) + clouds[1]
-    quantiles: Floats = np.quantile(both, np.linspace(0, 1, QUANTILES)).astype(np.float32)
-    return quantiles
+    below = np.cumsum(np.bincount(both.ravel(), minlength=CLOUD_SUMS)) / both.size
+    return np.searchsorted(below, np.linspace(0, 1, QUANTILES) - EPSILON).astype(np.float32)
 
 
-def _clouds(width: int, rows: int, rng: np.random.Generator, scale: float) -> Bytes:
+def _clouds(width: int, rows: int, dice: Dice, scale: float) -> Bytes:
     """One layer: lumps that get flatter and smaller towards the horizon, as a flat layer of clouds looks."""
-    flat = noise(2 * rows, 2 * width, 7 * scale, rng, octaves=7)
+    flat = noise(2 * rows, 2 * width, 7 * scale, dice, octaves=7)
     nearness = np.linspace(1.0, 0.0, rows) ** 0.6
     source = ((1 - nearness) * (2 * rows - 1)).astype(int)
     tile = (flat[source] * 255).astype(np.uint8)
     return np.concatenate([tile, tile[:, :width]], axis=1)
 
 
-def _let_fall(grain: Bytes, flake: int, rng: np.random.Generator) -> None:
+def _let_fall(grain: Bytes, flake: int, dice: Dice) -> None:
     """Sets patches a few pixels high to the last grain colour."""
     height, width = grain.shape
     size = max(1, height // _FLAKE_PART)
     count = height * width // (size * size * _FLAKE_SPACE)
-    rows, columns = rng.integers(0, height - size, count), rng.integers(0, width - size, count)
+    rows, columns = dice.wholes(height - size, count), dice.wholes(width - size, count)
     for down in range(size):
         for right in range(max(1, size // 2)):
             grain[rows + down, columns + right] = flake
 
 
-def _grain_colours(grains: int, rng: np.random.Generator) -> Floats:
+def _grain_colours(grains: int, dice: Dice) -> Floats:
     """Noise in standard deviations: mostly of brightness, a little of colour; mean 0; the last one is the flake's."""
-    values = rng.normal(size=(grains, 1)) * 0.85 + rng.normal(size=(grains, 3)) * 0.5
+    values = dice.normals(grains, 1) * 0.85 + dice.normals(grains, 3) * 0.5
     values[:-1] -= values[:-1].mean(axis=0)
     values[:-1] /= max(1e-9, float(values[:-1].std()))
     values[-1] = 0
     return values.astype(np.float32)
 
 
-def _stars(rng: np.random.Generator) -> Floats:
+def _stars(dice: Dice) -> Floats:
     """Angle and distance about the celestial pole in turns and picture widths, and brightness 0..1."""
     count = 420
-    return np.stack([rng.random(count), np.sqrt(rng.random(count)) * 1.3, rng.random(count) ** 3], axis=1).astype(
+    return np.stack([dice.shares(count), np.sqrt(dice.shares(count)) * 1.3, dice.shares(count) ** 3], axis=1).astype(
         np.float32
     )

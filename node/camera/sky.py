@@ -7,6 +7,7 @@ from math import exp, floor
 
 import numpy as np
 
+from node.camera.dice import chance
 from node.camera.sensor import Floats, luminance
 
 _ELEVATIONS = (-90.0, -18.0, -12.0, -8.0, -6.0, -4.0, -2.0, 0.0, 2.0, 5.0, 10.0, 20.0, 40.0, 90.0)
@@ -89,7 +90,7 @@ def at(elevation_deg: float, weather: str, seed: int, at_s: float) -> Light:
     dimmed = lux * (1 - 0.75 * kind.thickness * cover)
     scale = dimmed / np.pi
     sky_scale = scale * 0.5
-    grey = 0.85 * cover * kind.thickness
+    grey = 0.9 * cover * max(kind.thickness, min(1.0, 2 * kind.veil))
     horizon = _mixed(_colour(elevation_deg, _HORIZON), grey) * sky_scale
     zenith = _mixed(_colour(elevation_deg, _ZENITH), grey) * sky_scale
     sunlit = _mixed(_colour(elevation_deg, _WARM_SUN), grey)
@@ -124,20 +125,6 @@ def wander(seed: int, position: float) -> float:
     left = floor(position)
     share = 0.5 - 0.5 * float(np.cos(np.pi * (position - left)))
     return chance(seed, left) * (1 - share) + chance(seed, left + 1) * share
-
-
-def chance(seed: int, number: int) -> float:
-    """A random value 0..1 of two integers (splitmix64, so that no generator has a state)."""
-    return scramble(seed * 0x9E3779B97F4A7C15 + number) / 2**64
-
-
-def scramble(number: int) -> int:
-    """64 well mixed bits (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014)."""
-    mask = (1 << 64) - 1
-    mixed = (number + 0x9E3779B97F4A7C15) & mask
-    mixed = ((mixed ^ mixed >> 30) * 0xBF58476D1CE4E5B9) & mask
-    mixed = ((mixed ^ mixed >> 27) * 0x94D049BB133111EB) & mask
-    return mixed ^ mixed >> 31
 
 
 def _colour(elevation_deg: float, table: tuple[tuple[float, float, float], ...]) -> Floats:

@@ -86,6 +86,7 @@ class Worker:
         camera = self._take(config.options["backend"])
         camera.close()
         camera.open(config)
+        trim_memory()
         return messages.Message(asdict(camera.capabilities()))
 
     def _shoot(self, body: Mapping[str, Any]) -> messages.Message:
@@ -126,6 +127,11 @@ def take_pipes() -> tuple[IO[bytes], IO[bytes]]:
 def die_with_parent() -> None:
     """End-of-file ends an idle worker; the kernel's signal ends one that hangs in a driver."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def trim_memory() -> None:
+    """Give back what opening needed only once; glibc would keep it."""
+    ctypes.CDLL(None).malloc_trim(0)
 
 
 def main() -> None:
