@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import partial, wraps
 from typing import Any
 
 from node.clock import Clock
 from node.domain.config import digest
+from node.domain.errors import DatabaseError, DiskError
 from node.domain.events import ConfigActivated, ConfigConfirmed, ConfigRolledBack, Event, ShootClosed, ShootOpened
 from node.domain.frame import Frame, Gap, SlotKey
 from node.store import configs, frames, ledger, log
@@ -44,10 +45,21 @@ class Journal:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database, self._clock = database, clock
         self._told: list[Callable[[], object]] = []
+        self._trouble, self._newest = "", database.read(log.newest_id)
 
     def on_commit(self, callback: Callable[[], object]) -> None:
         """Call it, in the thread that wrote, after each commit."""
         self._told.append(callback)
+
+    @property
+    def trouble(self) -> str:
+        """The code of what kept the last write from being made; empty when it was made."""
+        return self._trouble
+
+    @property
+    def last_event_id(self) -> int:
+        """The newest event that this process knows to be committed."""
+        return self._newest
 
     # --- frames and gaps ----------------------------------------------------------------------------------------
 
@@ -148,7 +160,7 @@ class Journal:
 
     # --- what else happened -------------------------------------------------------------------------------------
 
-    def note(self, *events: Event) -> tuple[int, ...]:
+    def note(self, events: Sequence[Event]) -> tuple[int, ...]:
         """Events that change no row; their ids."""
         now_us = self._clock.now_us()
         return self._write(lambda session: log.append(session, events, now_us))
@@ -266,10 +278,25 @@ class Journal:
         return self._write(lambda session: configs.prune(session, keep, ledger_us))
 
     def _write(self, work: Work[Result], *, urgent: bool = False) -> Result:
-        result = self._database.write(work, urgent=urgent)
+        try:
+            result, newest = self._database.write(_numbered(work), urgent=urgent)
+        except (DatabaseError, DiskError) as error:
+            self._trouble = error.code
+            raise
+        self._trouble, self._newest = "", max(self._newest, newest)
         for callback in self._told:
             callback()
         return result
+
+
+def _numbered(work: Work[Result]) -> Work[tuple[Result, int]]:
+    """The work, and the newest event after it; under the work's own name in the slow-query log."""
+
+    @wraps(work)
+    def both(session: Session) -> tuple[Result, int]:
+        return work(session), log.newest_id(session)
+
+    return both
 
 
 def _keep(session: Session, frame: Frame, slot: SlotKey | None, day: str, now_us: int) -> Kept:

@@ -1,0 +1,207 @@
+"""Rows from files: adopts frames that have no row, names rows that have no file.  Never deletes a picture."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from node.clock import Clock
+from node.domain.errors import DatabaseDamaged, SidecarUnknown
+from node.domain.events import Event, FrameKept, FrameQuarantined
+from node.domain.frame import Frame, Gap, GapReason, SlotKey
+from node.domain.sidecar import from_sidecar
+from node.domain.times import to_datetime, to_us
+from node.imaging.exif import HEAD_BYTES, read_sidecar
+from node.journal import Journal, Kept
+from node.store.database import NAME, Database
+from node.store.files import day_folders, day_of, hold, sweep
+from node.store.frames import FrameReader
+
+NAME_TIME = "%Y%m%dT%H%M%S%f"
+_SIDES = ("", "-wal", "-shm")
+_MARGIN = timedelta(days=2)  # a site's date is at most a day from UTC's
+_CHUNK = 1 << 20
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """A file among the frames that cannot be adopted, and why.  Paths are relative to the data directory."""
+
+    path: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What files and rows had to say about each other.
+
+    `swept` unfinished files were removed.  `missing` rows have no file, `changed` ones a file of another size.
+    `aside` is where a damaged database lies now.
+    """
+
+    files: int = 0
+    adopted: tuple[str, ...] = ()
+    foreign: tuple[Foreign, ...] = ()
+    swept: int = 0
+    missing: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    aside: str = ""
+
+
+def rebuild(data_dir: Path, clock: Clock) -> Report:
+    """Compare all files and rows, and make the rows that are missing; in a new database where the old one is damaged.
+
+    Holds the data directory.  Raises DirectoryHeld, DirectoryMissing, DiskFull, DiskReadOnly, SchemaNewer.
+    """
+    with hold(data_dir):
+        database, aside = _usable(data_dir / NAME, clock)
+        try:
+            journal, reader = Journal(database, clock), FrameReader(database)
+            found = adopt(data_dir, journal, reader, "", announce=not aside)
+            missing, changed = compare(data_dir, reader)
+        finally:
+            database.close()
+    return Report(found.files, found.adopted, found.foreign, found.swept, missing, changed, aside)
+
+
+def adopt_recent(data_dir: Path, journal: Journal, reader: FrameReader) -> Report:
+    """At start: what a crash left between a file and its row, in the folders around the rows written last."""
+    captured = [to_datetime(frame.captured_us) for frame in reader.last_committed()]
+    since = (min(captured) - _MARGIN).date().isoformat() if captured else ""
+    return adopt(data_dir, journal, reader, since, announce=True)
+
+
+def adopt(data_dir: Path, journal: Journal, reader: FrameReader, since: str, *, announce: bool) -> Report:
+    """A row for each frame's file without one, of that site day (`yyyy-mm-dd`) or later; events with `announce`.
+
+    Frames come before quarantined files, so that a slot's good picture has the slot.
+    """
+    swept, files = sweep(data_dir, since), 0
+    adopted: list[str] = []
+    foreign: list[Foreign] = []
+    for folder in day_folders(data_dir, since):
+        pictures = sorted(path for path in folder.iterdir() if path.is_file())
+        files += len(pictures)
+        for path in _rowless(data_dir, pictures, reader):
+            relative = path.relative_to(data_dir).as_posix()
+            found = _frame_of(path, relative)
+            if isinstance(found, Foreign):
+                foreign.append(found)
+            elif _enter(journal, found, announce=announce).known:
+                foreign.append(Foreign(relative, f"a copy of frame {found.id}"))
+            else:
+                LOG.info("frame adopted", extra={"frame": found.id, "camera": found.camera, "path": relative})
+                adopted.append(found.id)
+    return Report(files, tuple(adopted), tuple(foreign), swept)
+
+
+def compare(data_dir: Path, reader: FrameReader) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Paths of rows without a file, and of rows whose file has another size."""
+    missing: list[str] = []
+    changed: list[str] = []
+    for frame in reader.every():
+        path = data_dir / frame.path
+        if not path.is_file():
+            missing.append(frame.path)
+        elif path.stat().st_size != frame.size_bytes:
+            changed.append(frame.path)
+    return tuple(missing), tuple(changed)
+
+
+def _rowless(data_dir: Path, pictures: list[Path], reader: FrameReader) -> Iterator[Path]:
+    """Those of a folder that have no row.  Its rows are found by the time that a file's name carries."""
+    if not pictures:
+        return
+    times = [at_us for path in pictures if (at_us := _name_time_us(path)) is not None]
+    camera = pictures[0].relative_to(data_dir).parts[1]
+    known = reader.paths(camera, min(times), max(times)) if times else {}
+    yield from (path for path in pictures if path.relative_to(data_dir).as_posix() not in known)
+
+
+def _name_time_us(path: Path) -> int | None:
+    try:
+        return to_us(datetime.strptime(path.name.split("Z_")[0], NAME_TIME).replace(tzinfo=UTC))
+    except ValueError:
+        return None
+
+
+def _frame_of(path: Path, relative: str) -> Frame | Foreign:
+    """The frame that a file says it is."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+            digest = hashlib.sha256(head)
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+            size = file.tell()
+    except OSError as error:
+        return Foreign(relative, error.strerror or str(error))
+    sidecar = read_sidecar(head)
+    if sidecar is None:
+        return Foreign(relative, "it carries no sidecar")
+    try:
+        return from_sidecar(sidecar, relative, size, digest.hexdigest())
+    except SidecarUnknown as error:
+        return Foreign(relative, str(error))
+
+
+def _enter(journal: Journal, frame: Frame, *, announce: bool) -> Kept:
+    """The same entry that was not made when the frame was."""
+    slot = None if frame.due_us is None else SlotKey(frame.camera, frame.profile, frame.due_us)
+    events = [event_of(frame)] if announce else []
+    day = day_of(frame.path)
+    if not frame.quarantined:
+        return journal.keep(frame, slot, events, day=day)
+    gap = slot and Gap(slot, frame.schedules, frame.shoots, GapReason.DAMAGED, config_version=frame.config_version)
+    return journal.quarantine(frame, gap, events, day=day)
+
+
+def event_of(frame: Frame) -> Event:
+    """What is told of a frame when it is kept or put aside; times in ms as its stages have them."""
+    if frame.quarantined:
+        return FrameQuarantined(frame.id, frame.camera, frame.profile, frame.due_us, frame.integrity, frame.path)
+    stages = frame.stages
+    late_us = stages.request_us - frame.due_us if frame.due_us is not None else 0
+    return FrameKept(
+        frame=frame.id,
+        camera=frame.camera,
+        profile=frame.profile,
+        due_us=frame.due_us,
+        captured_us=frame.captured_us,
+        size_bytes=frame.size_bytes,
+        verdict=frame.verdict,
+        score=frame.score,
+        reasons=frame.reasons,
+        flagged=frame.flagged,
+        late_ms=max(0, late_us) // 1000,
+        took_ms=max(0, stages.captured_us - stages.request_us) // 1000,
+    )
+
+
+def _usable(path: Path, clock: Clock) -> tuple[Database, str]:
+    """The database, and where it was put if it had to give way to a new one."""
+    try:
+        return _checked(path), ""
+    except DatabaseDamaged as error:
+        stamp = to_datetime(clock.now_us()).strftime("%Y%m%dT%H%M%SZ")
+        LOG.exception("database is damaged", extra={"code": error.code, "aside": stamp})
+    for side in _SIDES:
+        part = path.with_name(path.name + side)
+        if part.exists():
+            part.rename(part.with_name(f"{NAME}.damaged-{stamp}{side}"))
+    return Database(path), f"{NAME}.damaged-{stamp}"
+
+
+def _checked(path: Path) -> Database:
+    database = Database(path)
+    try:
+        database.check()
+    except DatabaseDamaged:
+        database.close()
+        raise
+    return database
