@@ -21,6 +21,11 @@ def camera_key(name: str) -> str:
     return f"camera/{name}"
 
 
+def quality_key(name: str) -> str:
+    """The board's name for what a camera is judged by."""
+    return f"quality/{name}"
+
+
 def loop_key(name: str) -> str:
     """The board's name for a loop's pulse."""
     return f"loop/{name}"
@@ -133,6 +138,23 @@ class CameraFacts:
     recovery_attempt: int = 0
     error_code: str = ""
     worker_pid: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BandFacts:
+    """What the judge remembers of one kind of light: good frames, and whether they are too few to judge by."""
+
+    band: str
+    frames: int
+    cold: bool
+
+
+@dataclass(frozen=True, slots=True)
+class QualityFacts:
+    """What one camera is judged by."""
+
+    name: str
+    bands: tuple[BandFacts, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

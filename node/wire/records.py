@@ -225,7 +225,10 @@ class ConfigRecord(Wire):
 
 
 class ConfigVersion(Wire):
-    """One kept version.  `document` only where one version was asked for."""
+    """One kept version.  `document` only where one version was asked for.
+
+    `state` is that of its latest activation (active, probation, confirmed, rolled_back, superseded), None = never ran.
+    """
 
     version: int
     digest: str
@@ -233,6 +236,9 @@ class ConfigVersion(Wire):
     who: str
     origin: str
     running: bool = False
+    state: str | None = None
+    activated: str | None = None
+    reason: str = ""
     document: dict[str, Any] | None = None
 
 
@@ -274,7 +280,7 @@ class AuditRecord(Wire):
     at: str
     who: str
     role: str
-    source: str
+    client: str
     action: str
     target: str
     before_digest: str = ""

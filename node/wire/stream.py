@@ -42,7 +42,7 @@ class Reset(Wire):
 class Goodbye(Wire):
     """The data of a `goodbye` block."""
 
-    reason: Literal["stopping", "slow"]
+    reason: Literal["stopping", "slow", "unavailable"]
 
 
 def event_block(event: StreamEvent) -> bytes:

@@ -1,0 +1,93 @@
+"""POST actions: run beside the event loop, a few at a time, and once per Idempotency-Key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Annotated, TypeVar
+
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
+from fastapi import Header
+from fastapi import Request as HttpRequest
+from pydantic import BaseModel, ConfigDict, ValidationError
+from starlette.responses import Response
+
+from node.api.body import RawBody, parse_object
+from node.api.parts import ApiParts
+from node.domain.config import faults_of
+from node.domain.errors import KeyReused, RequestInvalid
+from node.store.log import Answer, Request, answer_key, claim_key, release_key
+from node.wire.status import Wire
+
+JSON = "application/json"
+REPLAYED = "Idempotency-Replayed"
+Key = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=80,
+        pattern=r"^[!-~]+$",
+        description="Names this action for 24 hours: the same request under it is answered again, not done again.",
+    ),
+]
+
+Body = TypeVar("Body", bound="ActionBody")
+
+
+class ActionBody(BaseModel):
+    """The body of an action: unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def parse_action(body: RawBody, kind: type[Body]) -> Body:
+    """Raises MediaTypeWrong, RequestInvalid with every wrong field."""
+    try:
+        return kind.model_validate(parse_object(body))
+    except ValidationError as error:
+        raise RequestInvalid(fields=faults_of(error)) from None
+
+
+def made(record: Wire, status: HTTPStatus = HTTPStatus.OK) -> Response:
+    """A record as the answer of an action."""
+    return Response(record.model_dump_json(), status, media_type=JSON)
+
+
+class Actions:
+    """Runs actions in threads of their own, so that a long exposure keeps no reader waiting."""
+
+    AT_ONCE = 4
+
+    def __init__(self, parts: ApiParts) -> None:
+        self._parts = parts
+        self._limiter = CapacityLimiter(self.AT_ONCE)
+
+    async def run(self, http: HttpRequest, key: str | None, body: RawBody, act: Callable[[], Response]) -> Response:
+        """`act` in a thread; with a key at most once in 24 hours.  Raises KeyReused and what `act` raises."""
+        if key is None:
+            return await run_sync(act, limiter=self._limiter)
+        path = http.url.path
+        request = Request(key=key, route=f"{http.method} {path}", digest=body.digest)
+        return await run_sync(self._once, request, act, limiter=self._limiter)
+
+    def _once(self, request: Request, act: Callable[[], Response]) -> Response:
+        database, now_us = self._parts.database, self._parts.clock.now_us()
+        known = database.write(lambda session: claim_key(session, request, now_us))
+        if known is not None:
+            return _again(known)
+        try:
+            response = act()
+        except BaseException:
+            database.write(lambda session: release_key(session, request))
+            raise
+        answer = Answer(response.status_code, bytes(response.body).decode())
+        database.write(lambda session: answer_key(session, request, answer))
+        return response
+
+
+def _again(known: Answer) -> Response:
+    if known.status is None:
+        raise KeyReused("that action is still being done")
+    return Response(known.body, known.status, {REPLAYED: "true"}, JSON)

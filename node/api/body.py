@@ -1,0 +1,141 @@
+"""Request bodies: bounded while they are read, then JSON or YAML, strictly."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, NoReturn
+
+import yaml
+from fastapi import Depends, Request
+
+from node.api.guard import Known
+from node.domain.errors import BodyTooLarge, FieldFault, MediaTypeWrong, RequestInvalid
+
+JSON, YAML = "json", "yaml"
+MEDIA_TYPES = {
+    "application/json": JSON,
+    "application/yaml": YAML,
+    "application/x-yaml": YAML,
+    "text/yaml": YAML,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RawBody:
+    """Bytes and their media type in lower case, without parameters; empty where none was sent."""
+
+    media_type: str
+    data: bytes
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(self.data).hexdigest()
+
+
+async def _raw_body(request: Request, _caller: Known) -> RawBody:
+    """Reads no further than the limit, however the length was (or was not) announced.  Raises BodyTooLarge."""
+    limit = request.app.state.parts.document().api.body_limit_bytes
+    announced = request.headers.get("content-length", "0")
+    if announced.isdecimal() and int(announced) > limit:
+        raise BodyTooLarge(f"{announced} bytes announced, {limit} allowed")
+    data = bytearray()
+    async for chunk in request.stream():
+        data += chunk
+        if len(data) > limit:
+            raise BodyTooLarge(f"more than {limit} bytes")
+    return RawBody(request.headers.get("content-type", "").partition(";")[0].strip().lower(), bytes(data))
+
+
+Body = Annotated[RawBody, Depends(_raw_body)]
+
+
+def parse_object(body: RawBody) -> dict[str, Any]:
+    """The object that a body holds; an absent body is an empty object.  Call it from a worker thread.
+
+    Raises MediaTypeWrong, RequestInvalid.
+    """
+    if not body.data.strip():
+        return {}
+    kind = MEDIA_TYPES.get(body.media_type)
+    if kind is None:
+        raise MediaTypeWrong(body.media_type or "no Content-Type")
+    value = _PARSERS[kind](body.data)
+    if not isinstance(value, dict):
+        _refuse("(body)", f"an object is wanted, not {type(value).__name__}")
+    _check_plain(value)
+    return value
+
+
+def _refuse(path: str, message: str) -> NoReturn:
+    raise RequestInvalid(fields=(FieldFault(path, message),))
+
+
+def _from_json(data: bytes) -> object:
+    try:
+        return json.loads(data, object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        return _refuse("(body)", f"is not JSON: {error}")
+
+
+def _no_constant(name: str) -> NoReturn:
+    message = f"{name} is not JSON"
+    raise ValueError(message)
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        message = f"key {next(name for name in names if names.count(name) > 1)!r} is given twice"
+        raise ValueError(message)
+    return found
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses aliases (a few lines of them make gigabytes) and keys given twice."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            message = "aliases are not taken"
+            raise yaml.YAMLError(message)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT002 - the base's signature
+        found = super().construct_mapping(node, deep)
+        if len(found) < len(node.value):
+            message = f"a key is given twice in line {node.start_mark.line + 1} or below"
+            raise yaml.YAMLError(message)
+        return found
+
+
+def _from_yaml(data: bytes) -> object:
+    try:
+        return yaml.load(data, _Loader)  # noqa: S506 - a SafeLoader, made stricter
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        return _refuse("(body)", f"is not YAML: {' '.join(str(error).split())}")
+
+
+_PARSERS: Mapping[str, Callable[[bytes], object]] = {JSON: _from_json, YAML: _from_yaml}
+
+
+def _check_plain(value: dict[Any, Any]) -> None:
+    """Only what JSON can say: text keys; text that UTF-8 can write; no dates, bytes, sets, infinities."""
+    try:
+        json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        _refuse("(body)", f"holds what JSON cannot say: {error}")
+    _check_keys(value, ())
+
+
+def _check_keys(value: object, path: tuple[str, ...]) -> None:
+    if isinstance(value, list):
+        for number, item in enumerate(value):
+            _check_keys(item, (*path, str(number)))
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                _refuse(".".join(path) or "(body)", f"key {key!r} is not text; quote it")
+            _check_keys(item, (*path, key))

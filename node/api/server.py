@@ -1,0 +1,120 @@
+"""The HTTP server in a thread of its own: bind, TLS, start, stop within five seconds."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from node.api.ports import holder
+from node.api.protocol import Protocol
+from node.domain.errors import FieldFault, InternalError, NodeFileInvalid, PortTaken, TlsUnusable
+from node.domain.nodefile import ApiBind, Tls, check_bind
+
+GRACE_S = 3
+STOP_S = 5.0
+START_S = 10.0
+BACKLOG = 128
+_LOG = logging.getLogger(__name__)
+
+
+class Server:
+    """One listening socket.  `end_streams` is called first at a stop (from the stopping thread)."""
+
+    def __init__(self, app: ASGIApp, bind: ApiBind, end_streams: Callable[[], None]) -> None:
+        """Raises InsecureBind."""
+        check_bind(bind)
+        self._app, self._bind, self._end_streams = app, bind, end_streams
+        self._uvicorn: uvicorn.Server | None = None
+        self._thread: threading.Thread | None = None
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        """Scheme, host and the real port."""
+        host = f"[{self._bind.host}]" if ":" in self._bind.host else self._bind.host
+        return f"{'https' if self._bind.tls else 'http'}://{host}:{self.port}"
+
+    def start(self) -> None:
+        """Returns when it answers.  Raises PortTaken, TlsUnusable, NodeFileInvalid (address cannot be bound)."""
+        config = self._config()
+        listener = bound(self._bind.host, self._bind.port)
+        self.port = listener.getsockname()[1]
+        server = self._uvicorn = uvicorn.Server(config)
+        self._thread = threading.Thread(target=server.run, args=([listener],), name="api", daemon=True)
+        self._thread.start()
+        deadline = time.monotonic() + START_S
+        while not server.started and self._thread.is_alive() and time.monotonic() < deadline:
+            self._thread.join(0.01)
+        if not server.started:
+            listener.close()
+            raise InternalError("the API's event loop did not start")
+
+    def stop(self, timeout_s: float = STOP_S) -> bool:
+        """Streams say goodbye, requests get three seconds.  False where a handler still sits in its thread."""
+        self._end_streams()
+        if self._uvicorn is None or self._thread is None:
+            return True
+        self._uvicorn.should_exit = True
+        self._thread.join(timeout_s)
+        if self._thread.is_alive():
+            _LOG.warning("a request did not end; it is left behind")
+        return not self._thread.is_alive()
+
+    def alive(self) -> bool:
+        """Whether the server's thread runs."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def _config(self) -> uvicorn.Config:
+        tls = self._bind.tls
+        config = uvicorn.Config(
+            self._app,
+            http=Protocol,
+            ws="none",
+            loop="asyncio",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=GRACE_S,
+            ssl_certfile=tls.certificate if tls else None,
+            ssl_keyfile=tls.key if tls else None,
+        )
+        load(config, tls)
+        return config
+
+
+def load(config: uvicorn.Config, tls: Tls | None) -> None:
+    """Raises TlsUnusable where certificate or key cannot be read, or do not belong together."""
+    try:
+        config.load()
+    except (OSError, ssl.SSLError) as error:
+        if tls is None:
+            raise
+        raise TlsUnusable(f"{tls.certificate}, {tls.key}: {error.strerror or error}") from error
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """A listening socket.  Raises PortTaken naming who holds it, NodeFileInvalid where the address is not ours."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise PortTaken(f"{host}:{port} is held by {holder(port)}") from error
+        field = "api.port" if error.errno == errno.EACCES else "api.host"
+        raise NodeFileInvalid(fields=[FieldFault(field, os.strerror(error.errno or 0), f"{host}:{port}")]) from error
+    return listener

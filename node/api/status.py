@@ -1,0 +1,184 @@
+"""GET /v1/status: the whole node in one object, from the board; a burst of requests costs one evaluation."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from node import __version__
+from node.api.etag import answer, weak
+from node.api.parts import ApiParts
+from node.api.problems import ERRORS
+from node.board import Board
+from node.clock import US, Clock
+from node.domain.config import AlertLimits, Document
+from node.domain.facts import Alert, CameraFacts, ConfigFacts, DiskFacts, HostFacts, IdentityFacts, NodeFacts, gather
+from node.domain.health import camera_state, disk_level, fold, not_ready
+from node.domain.times import to_text
+from node.wire import status as wire
+
+FRESH_S = 0.25
+ALERTS, REASONS, SENTENCE_CHARS, REASON_CHARS = 8, 3, 120, 100
+HOURS = 24
+VOLATILE: dict[str, Any] = {"uptime_s": True, "clock": {"now"}, "cameras": {"__all__": {"last_good_age_s"}}}
+"""What moves by itself: it does not make a new ETag, and a 304 says that all else is as it was."""
+
+router = APIRouter()
+
+
+@router.get("/v1/status", response_model=wire.NodeStatus, responses=ERRORS)
+async def status(request: Request) -> Response:
+    """The whole node in one object of at most 4 KB (four cameras, eight alerts)."""
+    shared: SharedStatus = request.app.state.status
+    made = shared.current()
+    return answer(request, made.body, made.etag, "application/json")
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    body: bytes
+    etag: str
+    at_s: float
+
+
+class SharedStatus:
+    """Evaluated at most four times a second, however many ask.  From any thread."""
+
+    def __init__(self, board: Board, clock: Clock, document: Callable[[], Document]) -> None:
+        self._board, self._clock, self._document = board, clock, document
+        self._made: Made | None = None
+        self._lock = threading.Lock()
+
+    def current(self) -> Made:
+        with self._lock:
+            now_s = self._clock.monotonic()
+            if self._made is None or not 0 <= now_s - self._made.at_s < FRESH_S:
+                self._made = self._make(now_s)
+            return self._made
+
+    def _make(self, now_s: float) -> Made:
+        facts = gather(self._board.all().values())
+        built = node_status(facts, self._document().alerts, self._clock.now_us())
+        steady = built.model_dump_json(exclude=VOLATILE)
+        return Made(built.model_dump_json().encode(), weak(hashlib.sha256(steady.encode()).hexdigest()), now_s)
+
+
+def facts_of(parts: ApiParts) -> NodeFacts:
+    """What the board knows now."""
+    return gather(parts.board.all().values())
+
+
+def node_status(facts: NodeFacts, limits: AlertLimits, now_us: int) -> wire.NodeStatus:
+    """The facts as they go over the wire.  What is not learnt yet is None, or says that it is not known."""
+    health = fold(facts, now_us)
+    identity = facts.identity.value if facts.identity else IdentityFacts("", __version__, now_us)
+    config = facts.config.value if facts.config else ConfigFacts(0, "")
+    return wire.NodeStatus(
+        node=identity.node,
+        site=config.site,
+        version=identity.version,
+        state=health.state,
+        reasons=tuple(reason[:REASON_CHARS] for reason in health.reasons[:REASONS]),
+        ready=not not_ready(facts, limits, now_us),
+        started=to_text(identity.started_us),
+        uptime_s=_seconds_since(identity.started_us, now_us),
+        clock=wire.ClockStatus(now=to_text(now_us), synced=bool(facts.clock and facts.clock.value.synced)),
+        config=_config(config),
+        cameras=tuple(camera_status(fact.value, now_us) for fact in facts.cameras),
+        disk=_disk(facts.disk.value, limits) if facts.disk else None,
+        host=_host(facts.host.value) if facts.host else wire.HostStatus(),
+        alerts=tuple(_alert(alert) for alert in health.alerts[:ALERTS]),
+        alerts_total=len(health.alerts),
+        last_event_id=facts.database.value.last_event_id if facts.database else 0,
+        ledger_settled_to=_settled_to(facts),
+    )
+
+
+def camera_status(camera: CameraFacts, now_us: int) -> wire.CameraStatus:
+    return wire.CameraStatus(**camera_fields(camera, now_us))
+
+
+def camera_fields(camera: CameraFacts, now_us: int) -> dict[str, Any]:
+    """A camera's fields as status and the cameras' own resource both show them."""
+    last_good_us = camera.last_good_us
+    return {
+        "name": camera.name,
+        "state": camera_state(camera),
+        "last_good": text_or_none(last_good_us),
+        "last_good_age_s": None if last_good_us is None else _seconds_since(last_good_us, now_us),
+        "last_frame_id": camera.last_frame_id,
+        "next_slot": text_or_none(camera.next_due_us),
+        "interval_s": camera.interval_s,
+        "due": camera.due,
+        "captured": camera.captured,
+        "gaps": camera.gaps,
+        "last_gap_reason": camera.last_gap_reason,
+        "quality": camera.quality,
+        "quality_24h": spark(camera.quality_24h),
+        "recovery_rung": camera.recovery_rung,
+        "recovery_attempt": camera.recovery_attempt,
+        "error_code": camera.error_code or None,
+    }
+
+
+def spark(hours: tuple[float | None, ...]) -> str:
+    """One digit an hour: mean score divided by ten, 9 = 90 and above, `.` = no judged frame."""
+    return "".join("." if score is None else str(min(9, int(score // 10))) for score in hours[-HOURS:])
+
+
+def text_or_none(at_us: int | None) -> str | None:
+    return None if at_us is None else to_text(at_us)
+
+
+def _seconds_since(at_us: int, now_us: int) -> float:
+    return round(max(0, now_us - at_us) / US, 1)
+
+
+def _config(config: ConfigFacts) -> wire.ConfigStatus:
+    return wire.ConfigStatus(
+        version=config.version,
+        digest=config.digest,
+        state="active" if config.probation_until_us is None else "probation",
+        probation_until=text_or_none(config.probation_until_us),
+        unknown_fields=len(config.unknown_fields),
+    )
+
+
+def _disk(disk: DiskFacts, limits: AlertLimits) -> wire.DiskStatus:
+    return wire.DiskStatus(
+        total_bytes=disk.total_bytes,
+        free_bytes=disk.free_bytes,
+        level=disk_level(disk, limits),
+        full_in_days=disk.full_in_days,
+    )
+
+
+def _host(host: HostFacts) -> wire.HostStatus:
+    return wire.HostStatus(
+        memory_available_bytes=host.memory_available_bytes,
+        node_pss_bytes=host.node_pss_bytes,
+        temperature_c=host.temperature_c,
+    )
+
+
+def _alert(alert: Alert) -> wire.Alert:
+    return wire.Alert(
+        code=alert.code,
+        severity=alert.severity,
+        subject=alert.subject,
+        since=to_text(alert.since_us),
+        sentence=alert.sentence[:SENTENCE_CHARS],
+    )
+
+
+def _settled_to(facts: NodeFacts) -> str | None:
+    """How far every camera's slots are settled: the least of them; None while one has not said."""
+    settled = [fact.value.settled_to_us for fact in facts.cameras if fact.value.enabled]
+    known = [at_us for at_us in settled if at_us is not None]
+    return to_text(min(known)) if known and len(known) == len(settled) else None
