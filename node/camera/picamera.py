@@ -8,11 +8,10 @@ cameras are counted before one is opened; `configure` changes formats silently, 
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Mapping
 from importlib import import_module
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -55,12 +54,40 @@ _OPENING_WORDS: tuple[tuple[str, type[CameraError]], ...] = (
 )
 
 
+class _Request(Protocol):
+    """What of picamera2's completed request is used."""
+
+    def get_metadata(self) -> dict[str, Any]: ...
+    def make_array(self, name: str) -> Plane: ...
+    def release(self) -> None: ...
+
+
+class _Job(Protocol):
+    def get_result(self, timeout: float) -> _Request: ...
+
+
+class _Device(Protocol):
+    """What of Picamera2 is used."""
+
+    sensor_resolution: tuple[int, int]
+    camera_controls: dict[str, tuple[Any, ...]]
+
+    def create_still_configuration(self, **given: object) -> dict[str, Any]: ...
+    def configure(self, configuration: dict[str, Any]) -> None: ...
+    def camera_configuration(self) -> dict[str, Any]: ...
+    def start(self, *, show_preview: bool) -> None: ...
+    def set_controls(self, controls: Mapping[str, Any]) -> None: ...
+    def capture_request(self, *, wait: bool) -> _Job: ...
+    def cancel_all_and_flush(self) -> None: ...
+    def close(self) -> None: ...
+
+
 class Picamera:
     """One camera of the board.  After a timeout or fault only `close` is legal."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._device: Any = None
+        self._device: _Device | None = None
         self._config: CameraConfig | None = None
         self._dead = False
         self._stuck: threading.Thread | None = None
@@ -81,9 +108,7 @@ class Picamera:
         if number >= len(known):
             raise CameraAbsent(f"camera {number} of {len(known)}")
         try:
-            self._device = _library().Picamera2(number)
-            self._configure(config)
-            self._device.start(show_preview=False)
+            self._device = self._started(_library().Picamera2(number), config)
         except (RuntimeError, OSError, MemoryError, IndexError) as error:
             self.close()
             raise _opening_error(error) from error
@@ -116,7 +141,8 @@ class Picamera:
     def capture(self, deadline_s: float, spec: ShotSpec) -> Shot:
         device = self._live()
         assert self._config
-        until_s, asked_ns = self._clock.monotonic() + deadline_s, time.monotonic_ns()
+        asked_s = self._clock.monotonic()
+        until_s, asked_ns = asked_s + deadline_s, int(asked_s * _NS)
         for frames in range(1, PIPELINE_DEPTH + self._config.settle_frames + 1):
             request = self._next_request(device, until_s)
             try:
@@ -144,14 +170,14 @@ class Picamera:
 
     # --- one frame ------------------------------------------------------------------------------------------
 
-    def _live(self) -> Any:
+    def _live(self) -> _Device:
         if self._device is None:
             raise CameraFault("the camera is not open")
         if self._dead:
             raise CameraFault("the camera failed before; it must be closed first")
         return self._device
 
-    def _next_request(self, device: Any, until_s: float) -> Any:
+    def _next_request(self, device: _Device, until_s: float) -> _Request:
         job = device.capture_request(wait=False)
         try:
             return job.get_result(timeout=max(0.0, until_s - self._clock.monotonic()))
@@ -162,7 +188,9 @@ class Picamera:
             self._dead = True
             raise CameraFault(str(error)) from error
 
-    def _shot(self, request: Any, metadata: Mapping[str, Any], spec: ShotSpec, *, settled: bool, frames: int) -> Shot:
+    def _shot(
+        self, request: _Request, metadata: Mapping[str, Any], spec: ShotSpec, *, settled: bool, frames: int
+    ) -> Shot:
         assert self._config
         luma, blue, red = self._planes(request.make_array("main"), "main")
         small = np.ascontiguousarray(self._planes(request.make_array("lores"), "lores")[0])
@@ -201,8 +229,9 @@ class Picamera:
 
     # --- opening --------------------------------------------------------------------------------------------
 
-    def _configure(self, config: CameraConfig) -> None:
-        device = self._device
+    def _started(self, device: _Device, config: CameraConfig) -> _Device:
+        # known before anything can fail, so that `close` finds it
+        self._device = device
         wanted = (config.width, config.height) if config.width else tuple(device.sensor_resolution)
         lores = LORES_SIZE if wanted[0] >= LORES_SIZE[0] and wanted[1] >= LORES_SIZE[1] else wanted
         # without a queue each request is of a frame that completed after it; raw buffers would only cost memory
@@ -217,6 +246,8 @@ class Picamera:
             )
         )
         self._read_back(device.camera_configuration(), wanted)
+        device.start(show_preview=False)
+        return device
 
     def _read_back(self, got: Mapping[str, Any], wanted: tuple[Any, ...]) -> None:
         main = got["main"]
@@ -235,7 +266,7 @@ def _library() -> ModuleType:
         raise CameraAbsent(f"picamera2 cannot be imported ({error}); it comes with apt's python3-picamera2") from error
 
 
-def _shut(device: Any) -> None:
+def _shut(device: _Device) -> None:
     # what is still queued would be waited for
     device.cancel_all_and_flush()
     device.close()
