@@ -21,7 +21,7 @@ from console.fleet.view import (
 )
 
 UNKNOWN, UNKNOWN_ASCII = "·", "."
-SPARKS, SPARKS_ASCII = "▁▁▂▃▄▅▆▇▇█", "0123456789"
+SPARKS, SPARKS_ASCII = "▁▁▂▃▃▄▅▆▆▇", "0123456789"
 FULL, EMPTY, FULL_ASCII, EMPTY_ASCII = "█", "░", "#", "-"
 BAR_CELLS = 4
 HIGHEST_SCORE = 100
@@ -146,7 +146,7 @@ def _seen(row: Row) -> Cell:
 
 
 def _cause(row: Row) -> Cell:
-    return Cell(clean(cause(row.view, row.word)), "plain" if row.old else row.word)
+    return Cell(clean(cause(row.view, row.word, row.now_s)))
 
 
 COLUMNS: tuple[Column, ...] = (

@@ -132,7 +132,7 @@ def _met(error: BaseException) -> str:
     """What the network said: the innermost system error, else the client's own words."""
     inner: BaseException | None = error
     while inner is not None:
-        if isinstance(inner, OSError) and inner.errno in errno.errorcode:
+        if isinstance(inner, OSError) and inner.errno is not None and inner.errno in errno.errorcode:
             return os.strerror(inner.errno)
         inner = inner.__cause__ or inner.__context__
     return (str(error) or type(error).__name__)[:SAID_CHARS]

@@ -68,7 +68,7 @@ FIELDS: dict[str, Field] = {
     "node": Field("name of the node", text=lambda one: one.view.host.name),
     "site": Field("name of its site", text=_said("site")),
     "ver": Field("its version: ver:!1.4.2", text=_said("version")),
-    "cause": Field("why it is as it is", text=lambda one: cause(one.view, one.word)),
+    "cause": Field("why it is as it is", text=lambda one: cause(one.view, one.word, one.now_s)),
     "age": Field("of the last good frame: age>10m", number=lambda one: last_good_age_s(one.view, one.now_s)),
     "due": Field("slots due today", number=_today(0)),
     "captured": Field("frames captured today", number=_today(1)),
@@ -123,11 +123,13 @@ def _regex(term: str) -> Test:
 
 
 def _anywhere(pattern: re.Pattern[str]) -> Test:
-    """In the node's name, its site, its state or its cause."""
+    """In any of its text fields: name, site, state, version, cause."""
 
     def test(one: Subject) -> bool:
         site = one.view.status.site if one.view.status is not None else ""
-        return any(pattern.search(text) for text in (one.view.host.name, site, one.word, cause(one.view, one.word)))
+        return any(
+            pattern.search(text) for text in (one.view.host.name, site, one.word, cause(one.view, one.word, one.now_s))
+        )
 
     return test
 

@@ -49,6 +49,7 @@ class Teller:
         self._words: dict[str, Word] = {}
         self._cameras: set[tuple[str, str]] = set()
         self._told = 0
+        self._longest = max((len(name) for name in model.views), default=0)
 
     def lines(self) -> list[str]:
         """What is new since the last call, oldest first: events, then states."""
@@ -62,7 +63,7 @@ class Teller:
 
     def _event(self, one: Happening) -> str | None:
         said = saying(one.event, self._frame_kind(one) if one.event.kind == "frame" else "")
-        return None if said is None else f"{time_of_day(one.event.at)} {one.node}  {said}"
+        return None if said is None else self._line(one.event.at, one.node, said)
 
     def _frame_kind(self, one: Happening) -> str:
         camera = (one.node, str(one.event.body.get("camera", "")))
@@ -76,13 +77,12 @@ class Teller:
         for name, view in self._model.views.items():
             word = self._model.word(name)
             if self._words.get(name, Word.WAITING) is not word:
-                why = cause(view, word)
-                at = time_of_day(to_text(self._model.clock.utc_us()))
-                changed.append(f"{at} {name}  {word}" + (f": {clean(why)}" if why else ""))
+                why = cause(view, word, self._model.clock.monotonic())
+                at = to_text(self._model.clock.utc_us())
+                changed.append(self._line(at, name, f"{word}: {clean(why)}" if why else word))
             self._words[name] = word
         return changed
 
-
-def time_of_day(at: str) -> str:
-    """The time of day of an RFC 3339 text, UTC."""
-    return f"{clean(at[11:19]):8}Z"
+    def _line(self, at: str, name: str, said: str) -> str:
+        """Time of day (UTC), node, what happened; below each other in columns."""
+        return f"{clean(at[11:19]):8}Z  {name:<{self._longest}}  {said}"

@@ -41,13 +41,13 @@ def as_json(model: FleetModel) -> dict[str, Any]:
 
 
 def _node(model: FleetModel, name: str) -> dict[str, Any]:
-    view, now_word = model.views[name], model.word(name)
+    view, now_word, now_s = model.views[name], model.word(name), model.clock.monotonic()
     return {
         "node": name,
         "url": view.host.url,
         "state": now_word.value,
-        "cause": cause(view, now_word),
-        "last_good_age_s": _finite(last_good_age_s(view, model.clock.monotonic())),
+        "cause": cause(view, now_word, now_s),
+        "last_good_age_s": _finite(last_good_age_s(view, now_s)),
         "error": _error(view.error),
         "status": json.loads(view.status.model_dump_json()) if view.status is not None else None,
     }

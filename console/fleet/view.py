@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from console.fleet.clock import Clock
 from console.fleet.inventory import Host
+from console.fleet.text import ago
 from node.wire.errors import HeliographError, NodeAnswerWrong, NodeRefused
 from node.wire.status import CameraStatus, NodeStatus
 from node.wire.stream import StreamEvent
@@ -156,19 +157,22 @@ def disk_used_pct(status: NodeStatus) -> float | None:
     return 100.0 * (1 - disk.free_bytes / disk.total_bytes)
 
 
-def cause(view: NodeView, now_word: Word) -> str:
+def cause(view: NodeView, now_word: Word, now_s: float) -> str:
     """Why a node is as it is, in words: what the console met, else what the node says."""
     if view.error is not None and (view.status is None or now_word in OLD_WORDS):
         return f"{view.error.code} {view.error.detail or view.error.title}"
     status = view.status
     if status is None:
         return "no answer yet"
+    if now_word is Word.STALE:
+        return f"silent for {ago(view.silence_s(now_s))}"
     return _reasons(status) or (_next(status) if now_word is Word.IDLE else "")
 
 
 def _next(status: NodeStatus) -> str:
     following = min((camera.next_slot for camera in status.cameras if camera.next_slot), default="")
-    return f"next slot {following[:10]} {following[11:16]}Z" if following else ""
+    today = following[:10] == status.clock.now[:10]
+    return f"next {following[11:16] if today else following[5:16].replace('T', ' ')}Z" if following else ""
 
 
 def _reasons(status: NodeStatus) -> str:

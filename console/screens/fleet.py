@@ -98,7 +98,7 @@ class FleetScreen(Screen[None]):
         self.grid.show(self.grid.names if held else names)
         listing = Listing(self._filter, self._error, len(self.grid.names), len(self._model.views), held)
         self._line("#head", headline(self._model, self._title, self.size.width, ascii_only=self._ascii))
-        self._line("#crumb", breadcrumb(listing, self._notice))
+        self._line("#crumb", breadcrumb(listing, self._notice, self.size.width))
         self._line("#foot", footline())
         self._news.extend(self._teller.lines())
         self.query_one("#news", Lines).show([Line((Cell(line),)) for line in self._news])

@@ -15,6 +15,8 @@ from console.screens.keys import FOOT_COMMANDS, KEYS
 from console.widgets.lines import Line
 from node.wire.times import to_text
 
+NARROW = 40
+
 
 def headline(model: FleetModel, title: str, width: int, *, ascii_only: bool = False) -> Line:
     """Counts by state, the oldest data, the mode and the time: as much of it as fits, the counts last to go."""
@@ -59,7 +61,7 @@ class Listing:
     held: bool = False
 
 
-def breadcrumb(listing: Listing, notice: str) -> Line:
+def breadcrumb(listing: Listing, notice: str, width: int) -> Line:
     """Where one is, what is filtered and sorted, and what went wrong with it."""
     cells = [Cell("fleet", "title")]
     if listing.filter:
@@ -69,7 +71,8 @@ def breadcrumb(listing: Listing, notice: str) -> Line:
     elif notice:
         cells.append(Cell(f"   {notice}", "dim"))
     order = "held" if listing.held else "worst first"
-    return Line(tuple(cells), (Cell(f"{order}   {listing.shown}/{listing.total}", "dim"),))
+    shown = f"{listing.shown}/{listing.total}"
+    return Line(tuple(cells), (Cell(f"{order}   {shown}" if width >= NARROW else shown, "dim"),))
 
 
 def footline() -> Line:

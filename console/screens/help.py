@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
+from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
@@ -28,32 +29,32 @@ STATES: dict[Word, str] = {
     Word.IDLE: "all is well, and no frame is due now",
 }
 FILTERS = (
-    ("word", "anywhere in node, site, state or cause"),
+    ("word", "anywhere in the node's text fields"),
     ("/regex/", "the same, as a pattern; !/regex/ for the rest"),
     ("field:a,b", "one of them; field:!a for the rest"),
     ("field>10", "also < >= <= =; age takes s m h d"),
 )
 
 
-def help_text(*, ascii_only: bool = False) -> str:
-    """The whole help as plain text."""
-    return "\n".join(_lines(ascii_only=ascii_only))
+def help_text(*, ascii_only: bool = False) -> Content:
+    """The whole help."""
+    return Content("\n").join(_lines(ascii_only=ascii_only))
 
 
-def _lines(*, ascii_only: bool) -> Iterator[str]:
+def _lines(*, ascii_only: bool) -> Iterator[Content]:
+    signs = {word: look.ascii if ascii_only else look.glyph for word, look in LOOKS.items()}
     yield from _section("Keys", [(key.shown, key.says) for key in KEYS])
     yield from _section("Commands", [(f":{name}", says) for name, (_, says) in COMMANDS.items()])
     yield from _section("Filter: terms joined by blanks, all must hold", FILTERS)
     yield from _section("Fields", [(name, field.says) for name, field in FIELDS.items()])
-    signs = {word: look.ascii if ascii_only else look.glyph for word, look in LOOKS.items()}
     yield from _section("States, worst first", [(f"{signs[word]} {word}", says) for word, says in STATES.items()])
     yield from _section("Columns", [(column.title, MEANINGS[column.key]) for column in COLUMNS])
 
 
-def _section(title: str, rows: list[tuple[str, str]] | tuple[tuple[str, str], ...]) -> Iterator[str]:
-    yield title
-    yield from (f"  {left:<14} {right}" for left, right in rows)
-    yield ""
+def _section(title: str, rows: Sequence[tuple[str, str]]) -> Iterator[Content]:
+    yield Content.styled(title, "bold")
+    yield from (Content(f"  {left:<13} {right}") for left, right in rows)
+    yield Content("")
 
 
 class HelpScreen(ModalScreen[None]):
@@ -71,7 +72,7 @@ class HelpScreen(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(id="help"):
-            yield Static(help_text(ascii_only=self._ascii), markup=False)
+            yield Static(help_text(ascii_only=self._ascii))
 
     def action_scroll_by(self, lines: int) -> None:
         self.query_one("#help").scroll_relative(y=lines, animate=False)

@@ -23,12 +23,12 @@ KEYS: tuple[Key, ...] = (
     Key(("G", "end"), "G", "last", "last node"),
     Key(("pagedown",), "PgDn", "page_down", "a page down"),
     Key(("pageup",), "PgUp", "page_up", "a page up"),
-    Key(("/",), "/", "filter", "show only nodes that pass a filter; an empty one shows all", "filter"),
+    Key(("/",), "/", "filter", "show only what passes a filter; empty = all", "filter"),
     Key((":",), ":", "command", "give a command", "command"),
     Key(("?",), "?", "help", "this help", "help"),
-    Key(("escape",), "Esc", "close", "close a panel; nothing typed before is lost"),
+    Key(("escape",), "Esc", "close", "close a panel, keep what was"),
 )
-COMMANDS: dict[str, tuple[str, str]] = {"q": ("quit", "quit"), "quit": ("quit", "quit")}
+COMMANDS: dict[str, tuple[str, str]] = {"q": ("quit", "quit"), "quit": ("quit", "the same")}
 """What may follow a colon: its action and one sentence."""
 FOOT_COMMANDS = (":q",)
 

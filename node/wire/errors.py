@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from node.domain.errors import (
-    FAULT,
-    INTERNAL,
+    EXIT_CODES,
     OK,
     DirectoryMissing,
     FieldFault,
@@ -20,8 +19,7 @@ from node.domain.errors import (
 )
 
 __all__ = [
-    "FAULT",
-    "INTERNAL",
+    "EXIT_CODES",
     "OK",
     "DirectoryMissing",
     "FieldFault",

@@ -1,0 +1,1 @@
+"""A fleet of real nodes on this machine, which leaves nothing behind."""

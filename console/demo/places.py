@@ -1,0 +1,135 @@
+"""Where the demo's nodes stand, and the two files that make each of them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+INTERVAL_S = 5
+WIDTH, HEIGHT = 640, 360
+STALE_S = 20
+SHOT_MARGIN_S = 3.0
+ROLES = ("viewer", "admin")
+HOURS, DEGREES_PER_HOUR, NOON = 24, 15, 12
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    name: str
+    site: str
+    latitude: float
+    longitude: float
+    timezone: str
+    weather: str
+
+
+PLACES = (
+    Place("reykjavik", "Iceland", 64.15, -21.94, "Atlantic/Reykjavik", "cloudy"),
+    Place("nairobi", "Kenya", -1.29, 36.82, "Africa/Nairobi", "clear"),
+    Place("kyoto", "Japan", 35.01, 135.77, "Asia/Tokyo", "rain"),
+    Place("cusco", "Peru", -13.53, -71.97, "America/Lima", "fog"),
+    Place("tromso", "Norway", 69.65, 18.96, "Europe/Oslo", "snow"),
+    Place("hobart", "Tasmania", -42.88, 147.33, "Australia/Hobart", "cloudy"),
+    Place("denver", "Colorado", 39.74, -104.99, "America/Denver", "clear"),
+    Place("oaxaca", "Mexico", 17.07, -96.72, "America/Mexico_City", "clear"),
+)
+FAULTS: tuple[dict[str, Any], ...] = (
+    {"kind": "black", "after_shots": 12, "shots": 4, "every": 24},
+    {"kind": "stall", "after_shots": 4, "shots": 1, "every": 16},
+    {"kind": "crash", "after_shots": 6, "shots": 1, "every": 16},
+    {"kind": "truncated", "after_shots": 5, "shots": 2, "every": 12},
+)
+"""One for each node while they last; the node with the most daylight goes black, where that is a fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One node to be: its id, its node.yml and its configuration document."""
+
+    name: str
+    node_file: dict[str, Any]
+    document: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the operator asked for."""
+
+    nodes: int
+    frames: Path | None = None
+    faults: bool = False
+    sun_factor: float = 1.0
+
+
+def plans(wish: Wish, tokens: dict[str, str], now_us: int) -> tuple[Plan, ...]:
+    """The nodes of a demo.  `tokens` are by role; the first node has two cameras."""
+    places = [_place(number) for number in range(wish.nodes)]
+    scripts = _scripts(places, now_us) if wish.faults else {}
+    return tuple(
+        Plan(place.name, _node_file(place, wish, tokens, now_us, scripts.get(place.name, [])), _document(place))
+        for place in places
+    )
+
+
+def _place(number: int) -> Place:
+    place, round_ = PLACES[number % len(PLACES)], number // len(PLACES)
+    if not round_:
+        return place
+    return Place(
+        f"{place.name}-{round_ + 1}", place.site, place.latitude, place.longitude, place.timezone, place.weather
+    )
+
+
+def _scripts(places: list[Place], now_us: int) -> dict[str, list[dict[str, Any]]]:
+    by_daylight = sorted(places, key=lambda place: _hours_from_noon(place.longitude, now_us))
+    return {place.name: [fault] for place, fault in zip(by_daylight, FAULTS, strict=False)}
+
+
+def _hours_from_noon(longitude: float, now_us: int) -> float:
+    """How far the sun is from its highest, by mean solar time."""
+    hour = (now_us / 3.6e9 + longitude / DEGREES_PER_HOUR) % HOURS
+    return abs(hour - NOON)
+
+
+def _node_file(
+    place: Place, wish: Wish, tokens: dict[str, str], now_us: int, faults: list[dict[str, Any]]
+) -> dict[str, Any]:
+    return {
+        "node": {"id": place.name},
+        "api": {
+            "port": 0,
+            "insecure_loopback": True,
+            "tokens": [
+                {"name": f"demo-{role}", "role": role, "sha256": hashlib.sha256(token.encode()).hexdigest()}
+                for role, token in tokens.items()
+            ],
+        },
+        "cameras": _cameras(place, wish, faults),
+        "simulation": {"sun_factor": wish.sun_factor, "sun_from_us": now_us},
+    }
+
+
+def _cameras(place: Place, wish: Wish, faults: list[dict[str, Any]]) -> dict[str, Any]:
+    if wish.frames is not None:
+        return {"main": {"backend": "replay", "folder": str(wish.frames)}}
+    camera = {
+        "backend": "synthetic", "width": WIDTH, "height": HEIGHT, "weather": place.weather,
+        "latitude": place.latitude, "longitude": place.longitude,
+    }  # fmt: skip
+    if place is PLACES[0]:
+        return {"north": {**camera, "seed": 1, "faults": faults}, "south": {**camera, "seed": 2}}
+    return {"main": {**camera, "seed": 1, "faults": faults}}
+
+
+def _document(place: Place) -> dict[str, Any]:
+    names = ("north", "south") if place is PLACES[0] else ("main",)
+    return {
+        "site": {
+            "name": place.site, "latitude": place.latitude, "longitude": place.longitude, "timezone": place.timezone,
+        },
+        "cameras": {name: {"shot_margin_s": SHOT_MARGIN_S} for name in names},
+        "schedules": {"demo": {"interval_s": INTERVAL_S, "phase_s": "auto"}},
+        "alerts": {"stale_min_s": STALE_S},
+    }  # fmt: skip
