@@ -232,7 +232,7 @@ class Picamera:
     def _started(self, device: _Device, config: CameraConfig) -> _Device:
         # known before anything can fail, so that `close` finds it
         self._device = device
-        wanted = (config.width, config.height) if config.width else tuple(device.sensor_resolution)
+        wanted = (config.width, config.height) if config.width and config.height else tuple(device.sensor_resolution)
         lores = LORES_SIZE if wanted[0] >= LORES_SIZE[0] and wanted[1] >= LORES_SIZE[1] else wanted
         # without a queue each request is of a frame that completed after it; raw buffers would only cost memory
         device.configure(
