@@ -85,8 +85,8 @@ class Answer:
 # the newest row is never trimmed, so that the next id is always one more: no holes, and no number twice
 _APPEND = "INSERT INTO events (at_us, kind, level, body, camera, frame) VALUES (?, ?, ?, ?, ?, ?)"
 _TRIM = (
-    "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE id < (SELECT MAX(id) FROM events)"
-    " AND (at_us < ?1 OR id <= (SELECT MAX(id) FROM events) - ?2) ORDER BY id LIMIT ?3)"
+    "DELETE FROM events WHERE id <= (SELECT MAX(id) FROM (SELECT id, at_us FROM events ORDER BY id LIMIT ?3)"
+    " WHERE id < (SELECT MAX(id) FROM events) AND (at_us < ?1 OR id <= (SELECT MAX(id) FROM events) - ?2))"
 )
 
 

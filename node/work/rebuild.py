@@ -157,8 +157,12 @@ def _enter(journal: Journal, frame: Frame, *, announce: bool) -> Kept:
     day = day_of(frame.path)
     if not frame.quarantined:
         return journal.keep(frame, slot, events, day=day)
-    gap = slot and Gap(slot, frame.schedules, frame.shoots, GapReason.DAMAGED, config_version=frame.config_version)
+    gap = None if slot is None else _damaged(frame, slot)
     return journal.quarantine(frame, gap, events, day=day)
+
+
+def _damaged(frame: Frame, slot: SlotKey) -> Gap:
+    return Gap(slot, frame.schedules, frame.shoots, GapReason.DAMAGED, config_version=frame.config_version)
 
 
 def event_of(frame: Frame) -> Event:
