@@ -80,5 +80,7 @@ def test_make_lists_each_target_with_its_sentence() -> None:
     [phony] = re.findall(r"^\.PHONY: (.*)$", text, re.MULTILINE)
     targets = set(re.findall(r"^([a-z-]+):", text, re.MULTILINE))
     assert set(phony.split()) == targets
-    listed = subprocess.run(["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(
+        ["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     assert {line.split()[0] for line in listed.splitlines()} == targets - {"needs"}
