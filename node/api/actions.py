@@ -17,7 +17,7 @@ from node.api.body import RawBody, parse_object
 from node.api.parts import ApiParts
 from node.domain.config import faults_of
 from node.domain.errors import KeyReused, RequestInvalid
-from node.store.log import Answer, Request, answer_key, claim_key, release_key
+from node.store.log import Answer, Request
 from node.wire.status import Wire
 
 JSON = "application/json"
@@ -73,17 +73,16 @@ class Actions:
         return await run_sync(self._once, request, act, limiter=self._limiter)
 
     def _once(self, request: Request, act: Callable[[], Response]) -> Response:
-        database, now_us = self._parts.database, self._parts.clock.now_us()
-        known = database.write(lambda session: claim_key(session, request, now_us))
+        journal = self._parts.journal
+        known = journal.claim_key(request)
         if known is not None:
             return _again(known)
         try:
             response = act()
         except BaseException:
-            database.write(lambda session: release_key(session, request))
+            journal.release_key(request)
             raise
-        answer = Answer(response.status_code, bytes(response.body).decode())
-        database.write(lambda session: answer_key(session, request, answer))
+        journal.answer_key(request, Answer(response.status_code, bytes(response.body).decode()))
         return response
 
 

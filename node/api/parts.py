@@ -15,6 +15,7 @@ from node.clock import Clock
 from node.domain.config import Document
 from node.domain.nodefile import NodeFile
 from node.hub import Hub
+from node.journal import Journal
 from node.metrics import Metrics
 from node.store.database import Database
 from node.store.log import EventRow
@@ -31,6 +32,7 @@ class ApiParts:
     hub: Hub[EventRow]
     metrics: Metrics
     database: Database
+    journal: Journal
     document: Callable[[], Document]
     commands: Commands
 

@@ -85,7 +85,7 @@ def install(app: FastAPI) -> None:
 async def _answer(request: Request, error: Exception) -> Response:
     ours = as_ours(error)
     headers = {"Allow": allowed(request.url.path)} if isinstance(ours, MethodNotAllowed) else None
-    if ours.http >= HTTPStatus.INTERNAL_SERVER_ERROR and ours is error:
+    if ours.http >= HTTPStatus.INTERNAL_SERVER_ERROR and ours is error and not isinstance(ours, ApiError):
         _LOG.warning("request failed", extra={"code": ours.code, "detail": ours.detail})
     return problem(ours, request_id_of(request), headers)
 

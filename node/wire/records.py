@@ -66,7 +66,6 @@ class StagesRecord(Wire):
     captured: str | None = None
     read: str | None = None
     measured: str | None = None
-    written: str | None = None
 
 
 class FrameRecord(Wire):

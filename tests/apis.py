@@ -1,0 +1,251 @@
+"""A served node: real store, journal, board, hub and follower behind a real server on loopback; commands that note."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from PIL import Image
+
+from node.api.app import build
+from node.api.commands import Activated, Caller, CameraPreview, Commands, ConfigPreview
+from node.api.parts import ApiParts
+from node.api.server import Server
+from node.board import Board
+from node.domain.config import Document, digest, parse_document
+from node.domain.errors import CameraOffline, HeliographError
+from node.domain.events import AccessRefused
+from node.domain.facts import (
+    CLOCK,
+    CONFIG,
+    DATABASE,
+    DISK,
+    HOST,
+    IDENTITY,
+    BandFacts,
+    CameraFacts,
+    ClockFacts,
+    ConfigFacts,
+    DatabaseFacts,
+    DiskFacts,
+    HostFacts,
+    IdentityFacts,
+    LoopFacts,
+    QualityFacts,
+    camera_key,
+    loop_key,
+    quality_key,
+)
+from node.domain.frame import Frame
+from node.domain.nodefile import NodeFile
+from node.hub import Hub
+from node.metrics import Metrics
+from node.store.log import Actor, EventRow
+from node.work.follower import Follower, Source
+from tests.clocks import JumpClock
+from tests.stores import Store, day, frame_of, gap_of, kept_event, opened, slot_of
+
+TOKENS = {"viewer": "see-me", "operator": "do-it", "admin": "all-of-it", "expired": "too-late"}
+GB = 1_000_000_000
+
+
+def jpeg(width: int = 64, height: int = 48, shade: int = 120) -> bytes:
+    data = io.BytesIO()
+    Image.new("RGB", (width, height), (shade, 90, 60)).save(data, "JPEG", quality=90)
+    return data.getvalue()
+
+
+def node_file(clock: JumpClock, **api: Any) -> NodeFile:
+    """Two cameras, a token of each role, and one that has expired."""
+    tokens = [
+        {
+            "name": name,
+            "role": "admin" if name == "expired" else name,
+            "sha256": hashlib.sha256(secret.encode()).hexdigest(),
+        }
+        for name, secret in TOKENS.items()
+    ]
+    tokens[-1]["expires_us"] = clock.now_us()
+    return NodeFile.model_validate(
+        {
+            "node": {"id": "north"},
+            "api": {"port": 0, "insecure_loopback": True, "tokens": tokens, **api},
+            "cameras": {"main": {"backend": "synthetic"}, "side": {"backend": "synthetic"}},
+        }
+    )
+
+
+@dataclass
+class Doer:
+    """What the loops would do, done to the store at once; `asked` notes each call, `fails` makes the next one raise."""
+
+    store: Store
+    document: Document = field(default_factory=Document)
+    asked: list[tuple[Any, ...]] = field(default_factory=list)
+    refused: list[AccessRefused] = field(default_factory=list)
+    fails: HeliographError | None = None
+
+    def commands(self) -> Commands:
+        return Commands(
+            capture=self.capture,
+            restart_camera=self.restart,
+            put_config=self.put,
+            roll_back=self.roll_back,
+            preview_config=self.preview,
+            refused=self.refused.append,
+        )
+
+    def capture(self, camera: str, profile: str, caller: Caller) -> Frame:
+        self._ask("capture", camera, profile, caller)
+        return keep_file(self.store, None, camera=camera, profile=profile)
+
+    def restart(self, camera: str, caller: Caller) -> None:
+        self._ask("restart", camera, caller)
+
+    def put(self, given: dict[str, Any], version: int, caller: Caller) -> Activated:
+        self._ask("put", given, version, caller)
+        document = parse_document(given)
+        before = self.store.journal.begin_book()
+        now = self.store.journal.put_config(given, version, Actor(caller.name), self.store.clock.now_us(), None)
+        self.document = document
+        changed = now.version.version != before.version.version
+        return Activated(now.version.version, now.version.digest, before.version.version, changed)
+
+    def roll_back(self, version: int | None, caller: Caller) -> Activated:
+        self._ask("roll back", version, caller)
+        before = self.store.journal.begin_book().version
+        wanted = version or max(1, before.version - 1)
+        now = self.store.journal.activate_config(
+            wanted, before.version, Actor(caller.name), self.store.clock.now_us(), None
+        )
+        return Activated(now.version.version, now.version.digest, before.version)
+
+    def preview(self, given: dict[str, Any]) -> ConfigPreview:
+        self._ask("preview", given)
+        parse_document(given)
+        camera = CameraPreview("main", (self.store.clock.now_us(),), 1440.0, 720.0)
+        return ConfigPreview(digest(given), ("site.name",), (camera,))
+
+    def _ask(self, *call: Any) -> None:
+        self.asked.append(call)
+        if self.fails:
+            raise self.fails
+
+
+@dataclass
+class Served:
+    """One running API.  `get` and the like speak as an admin unless told otherwise."""
+
+    store: Store
+    board: Board
+    hub: Hub[EventRow]
+    doer: Doer
+    parts: ApiParts
+    server: Server
+    http: httpx.Client
+
+    @property
+    def clock(self) -> JumpClock:
+        return self.store.clock
+
+    def ask(self, method: str, path: str, role: str | None = "admin", **how: Any) -> httpx.Response:
+        headers = {**token_of(role), **how.pop("headers", {})}
+        return self.http.request(method, path, headers=headers, **how)
+
+    def get(self, path: str, role: str | None = "admin", **how: Any) -> httpx.Response:
+        return self.ask("GET", path, role, **how)
+
+    def post(self, path: str, role: str | None = "admin", **how: Any) -> httpx.Response:
+        return self.ask("POST", path, role, **how)
+
+    def allow(self, **api: Any) -> None:
+        """Change limits of the live document."""
+        self.doer.document = Document.model_validate({"api": api})
+
+
+def token_of(role: str | None) -> dict[str, str]:
+    return {"Authorization": f"Bearer {TOKENS.get(role, role)}"} if role else {}
+
+
+def keep_file(store: Store, due_us: int | None, data: bytes | None = None, **changes: Any) -> Frame:
+    """A frame with its real file, its row, its slot and its event."""
+    data = jpeg() if data is None else data
+    frame = frame_of(store.clock, due_us, size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest(), **changes)
+    path = store.folder / frame.path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    slot = slot_of(frame) if due_us is not None else None
+    store.journal.keep(frame, slot, [kept_event(frame)], day=day(frame.captured_us))
+    return frame
+
+
+def fill(store: Store, count: int = 3, interval_s: int = 60) -> list[Frame]:
+    """Frames of both cameras with a gap after each."""
+    frames = []
+    for _ in range(count):
+        store.clock.advance(interval_s)
+        frames += [keep_file(store, store.clock.now_us(), camera=name) for name in ("main", "side")]
+        store.clock.advance(interval_s)
+        gap = gap_of(store.clock.now_us())
+        store.journal.gap(gap, [], day=day(gap.slot.due_us))
+    return frames
+
+
+def post_facts(board: Board, clock: JumpClock, cameras: tuple[str, ...] = ("main", "side")) -> None:
+    """A node that is well."""
+    now_us = clock.now_us()
+    board.post(IDENTITY, IdentityFacts("north", "0.1.0", now_us), now_us)
+    board.post(CONFIG, ConfigFacts(1, digest({}), "North field"), now_us)
+    board.post(CLOCK, ClockFacts(synced=True), now_us)
+    board.post(DISK, DiskFacts(64 * GB, 32 * GB, took_ms=0.2), now_us)
+    board.post(HOST, HostFacts(300_000_000, 120_000_000, 51.5), now_us)
+    board.post(DATABASE, DatabaseFacts(last_event_id=7), now_us)
+    board.post(loop_key("facts"), LoopFacts("facts", 1.0), now_us)
+    for name in cameras:
+        facts = CameraFacts(
+            name, "ok", now_us, backend="synthetic", width=1280, height=720, interval_s=60,
+            expected_since_us=now_us, next_due_us=now_us + 60_000_000, last_good_us=now_us, due=10, captured=9, gaps=1,
+            last_gap_reason="timeout", quality=93, quality_24h=(91.0, None, 100.0), settled_to_us=now_us,
+        )  # fmt: skip
+        board.post(camera_key(name), facts, now_us)
+        board.post(quality_key(name), QualityFacts(name, (BandFacts("day", 50, cold=False),)), now_us)
+
+
+@contextmanager
+def served(folder: Path, clock: JumpClock | None = None, **api: Any) -> Iterator[Served]:
+    """Store to server; everything is stopped at the end."""
+    with opened(folder, clock) as store:
+        store.journal.begin_book()
+        board, hub, doer = Board(), Hub[EventRow](), Doer(store)
+        post_facts(board, store.clock)
+        source = Source(store.events.after, store.events.newest, store.database.data_version)
+        follower = Follower(source, {"hub": hub.publish}, store.clock, board, lambda failed: None)
+        store.journal.on_commit(follower.poke)
+        parts = ApiParts(
+            settings=node_file(store.clock, **api),
+            data=store.folder,
+            clock=store.clock,
+            board=board,
+            hub=hub,
+            metrics=Metrics(board.all, store.clock.now_us, ("main", "side")),
+            database=store.database,
+            journal=store.journal,
+            document=lambda: doer.document,
+            commands=doer.commands(),
+        )
+        server = Server(build(parts), parts.settings.api, hub.stop)
+        follower.begin()
+        follower.start()
+        server.start()
+        try:
+            with httpx.Client(base_url=server.url, timeout=10, trust_env=False) as http:
+                yield Served(store, board, hub, doer, parts, server, http)
+        finally:
+            server.stop()
+            follower.stop()
