@@ -185,7 +185,7 @@ class QualityLimits(Section):
     black_mean: float = Field(0.02, ge=0, le=1, description="Mean luminance at or below which a day frame is black.")
     blown_share: float = Field(0.85, ge=0, le=1, description="Share of clipped pixels from which a frame is blown.")
     blur_ratio: float = Field(
-        0.35, ge=0, le=1, description="Sharpness against the camera's own, below which it is blurred."
+        0.5, ge=0, le=1, description="Sharpness against the camera's own, below which it is blurred."
     )
     stuck_count: int = Field(
         3, ge=2, le=100, description="Pictures without any change after which the camera is stuck."

@@ -57,9 +57,9 @@ class Judgement:
 class Measures:
     """What was measured in one picture, without any history.  Luminance and shares are 0..1.
 
-    `contrast` is the spread of luminance between larger parts.  `tint` is magenta (+) against green (-), `warmth` red
-    (+) against blue (-), both of the mean colour and divided by its brightness.  `filled` is the share of rows at the
-    end that have one flat colour, `fill_light` that colour's luminance.
+    `contrast` is the spread of luminance between larger parts.  `tint` is magenta (+) against green (-) in the tenth
+    of the picture that is most magenta, `warmth` red (+) against blue (-), both divided by brightness.  `filled` is the
+    share of rows at the end that have one flat colour, `fill_light` that colour's luminance.
     """
 
     mean: float
@@ -77,8 +77,9 @@ class Norm:
 
     `sharpness` is fine against coarse contrast, as a share of what it usually is where both pictures have edges: fog
     lowers both contrasts alike, a lens out of focus only the fine one.  `match` is how alike the pattern of edges is
-    to the camera's own (-1..1), `own_match` what nine of ten good frames reach; `shift` is the framing's displacement
-    as a share of the picture's width, 0 where none is certain.  The ranges are of the frames remembered.
+    to the camera's own where it fits best (-1..1), `own_match` what nine of ten good frames reach unshifted; `shift` is
+    the framing's displacement as a share of the picture's width, 0 where none is certain.  Ranges and the rest are of
+    the frames remembered.
     """
 
     frames: int
@@ -136,10 +137,10 @@ _SUDDEN = 4.0  # times the limit of black: what recent frames had at least, if d
 _CLEAR_BLACK, _CLEAR_BLOWN, _CLEAR_FILLED = 3.0, 0.6, 0.5  # of the limit
 _CLEAR_BLURRED, _CLEAR_CAST, _CLEAR_MOVED = 1.6, 0.5, 0.5
 _TOTAL_CAST, _TOTAL_MOVED = 3.0, 4.0
-_WARMTH_WEIGHT = 0.3  # the sun's height and clouds change red against blue by themselves
+_TINT_WEIGHT, _WARMTH_WEIGHT = 0.75, 0.15  # the sun's height and clouds change red against blue by themselves
 _DARK_FILL, _BRIGHT_FILL = 0.08, 0.96  # crushed shadows and burnt snow are flat by nature
 _DIM = 0.05  # mean luminance below which the mean colour is the sensor's noise
-_LOST_MATCH, _LOST_CONTRAST, _SURE_MATCH = 0.25, 0.5, 0.5
+_LOST_MATCH, _SURE_MATCH, _VISIBLE_CONTRAST = 0.4, 0.5, 0.3
 
 
 def judge(evidence: Evidence) -> Judgement:
@@ -247,7 +248,9 @@ def _cast(evidence: Evidence) -> Finding | None:
     measures, norm, limit = evidence.measures, evidence.norm, evidence.limits.cast_distance
     if norm is None or evidence.day is False or measures.mean < _DIM:
         return None
-    distance = math.hypot(_beyond(measures.tint, norm.tint), _WARMTH_WEIGHT * _beyond(measures.warmth, norm.warmth))
+    distance = math.hypot(
+        _TINT_WEIGHT * _beyond(measures.tint, norm.tint), _WARMTH_WEIGHT * _beyond(measures.warmth, norm.warmth)
+    )
     return Finding(distance, _CLEAR_CAST * limit, limit, _TOTAL_CAST * limit)
 
 
@@ -258,15 +261,11 @@ def _beyond(value: float, usual: tuple[float, float]) -> float:
 
 
 def _moved(evidence: Evidence) -> Finding | None:
-    """The framing shifted, or left what it showed altogether though there is as much to see."""
+    """The framing shifted, or left what it showed altogether; thick fog leaves too little to tell."""
     norm, limit = evidence.norm, evidence.limits.moved_share
-    if norm is None:
+    if norm is None or evidence.measures.contrast < _VISIBLE_CONTRAST * norm.contrast:
         return None
-    lost = (
-        norm.own_match >= _SURE_MATCH
-        and norm.match < _LOST_MATCH * norm.own_match
-        and evidence.measures.contrast >= _LOST_CONTRAST * norm.contrast
-    )
+    lost = norm.own_match >= _SURE_MATCH and norm.match < _LOST_MATCH * norm.own_match
     return Finding(1.0 if lost else norm.shift, _CLEAR_MOVED * limit, limit, _TOTAL_MOVED * limit)
 
 

@@ -81,7 +81,9 @@ class Baseline:
         detail, edges, _ = band.maps
         match = _match(_pattern(picture.edges), _pattern(edges))
         own_match = float(np.quantile(band.rows[:, _MATCH], LOW_QUANTILE))
-        like_own = match >= LIKE_OWN * own_match
+        shift = 0.0
+        if match < LIKE_OWN * own_match:
+            match, shift = _best_place(_pattern(picture.edges), _pattern(edges), match)
         return Norm(
             frames=len(band.rows),
             sharpness=_sharpness(picture, detail, edges),
@@ -90,7 +92,7 @@ class Baseline:
             filled=float(band.column("filled").max()),
             contrast=float(np.median(band.column("contrast"))),
             recent_low=float(band.column("mean")[-RECENT:].min()),
-            shift=0.0 if like_own else _shift(_pattern(picture.edges), _pattern(edges), match),
+            shift=shift,
             match=match,
             own_match=own_match,
         )
@@ -191,19 +193,20 @@ def _sharpness(picture: Picture, detail: Map, edges: Map) -> float:
     return float(np.sqrt(now_detail * usual_edges / (now_edges * usual_detail)))
 
 
-def _shift(now: Map, usual: Map, match: float) -> float:
-    """Displacement as a share of the width, from the best place of one pattern over the other; 0 where none is sure.
+def _best_place(now: Map, usual: Map, match: float) -> tuple[float, float]:
+    """The best match of one pattern over the other at any displacement, and that as a share of the width.
 
-    Normalised over the overlap (D. Padfield, Masked object registration in the Fourier domain, IEEE TIP 2012).
+    A displacement is 0 where it is not sure.  Normalised over the overlap (D. Padfield, Masked object registration in
+    the Fourier domain, IEEE TIP 2012).
     """
     scores = _overlap_scores(now, usual)
     down, across = np.unravel_index(int(scores.argmax()), scores.shape)
     best = float(scores[down, across])
     if best < SURE_SHIFT or best < match + SHIFT_GAIN:
-        return 0.0
+        return max(best, match), 0.0
     rows, columns = (_signed(int(at), size) for at, size in zip((down, across), scores.shape, strict=True))
     # a block is as high as it is wide only in a picture of 4:3; near enough for a share
-    return float(np.hypot(rows / MAP_COLUMNS, columns / MAP_COLUMNS))
+    return best, float(np.hypot(rows, columns)) / MAP_COLUMNS
 
 
 def _overlap_scores(now: Map, usual: Map) -> NDArray[np.float64]:

@@ -59,8 +59,11 @@ class _HeaderWrong(Exception):
     """The header is no JPEG header."""
 
 
-def check(data: bytes) -> Checked:
-    """Integrity by one strict decode at a small scale.  Never raises on bad data."""
+def check(data: bytes, columns: int | None = None) -> Checked:
+    """Integrity by one strict decode at a small scale.  Never raises on bad data.
+
+    With `columns` the pixels are at least that many across, as far as the picture has them.
+    """
     if not data:
         return Checked(Integrity.EMPTY)
     if not data.startswith(_SOI + b"\xff"):
@@ -73,20 +76,20 @@ def check(data: bytes) -> Checked:
         return Checked(Integrity.UNDECODABLE)
     integrity, pixels = _judge_size(data, header), None
     if integrity is Integrity.INTACT:
-        integrity, pixels = _decode(data, header)
+        integrity, pixels = _decode(data, header, _eighths(header, columns))
     return Checked(integrity, header.width, header.height, header.scan_start, pixels)
 
 
-def decode_small(data: bytes, width: int, height: int, eighths: int, *, strict: bool = True) -> Pixels:
-    """RGB at `eighths`/8 of the size given by the header.  Raises ValueError where the decoder refuses."""
+def _scaled(data: bytes, header: _Header, eighths: int, *, strict: bool = True) -> Pixels:
+    """RGB at `eighths`/8 of the size.  Raises ValueError where the decoder refuses."""
     pixels: Pixels = simplejpeg.decode_jpeg(
         data,
         "RGB",
         fastdct=True,
         fastupsample=True,
         # only all three together make it decode at a scale
-        min_height=max(1, height * eighths // 8),
-        min_width=max(1, width * eighths // 8),
+        min_height=max(1, header.height * eighths // 8),
+        min_width=max(1, header.width * eighths // 8),
         min_factor=1,
         strict=strict,
     )
@@ -102,10 +105,16 @@ def _judge_size(data: bytes, header: _Header) -> Integrity:
     return Integrity.TOO_SMALL if min(header.width, header.height) < MIN_SIDE else Integrity.INTACT
 
 
-def _decode(data: bytes, header: _Header) -> tuple[Integrity, Pixels | None]:
-    eighths = next((n for n in range(1, 8) if header.width * header.height * n * n >= 64 * SMALL_PIXELS), 8)
+def _eighths(header: _Header, columns: int | None) -> int:
+    """The smallest scale n/8 that the decoder has and that leaves enough pixels."""
+    if columns is not None:
+        return min(8, max(1, -(-8 * columns // header.width)))
+    return next((n for n in range(1, 8) if header.width * header.height * n * n >= 64 * SMALL_PIXELS), 8)
+
+
+def _decode(data: bytes, header: _Header, eighths: int) -> tuple[Integrity, Pixels | None]:
     try:
-        return Integrity.INTACT, decode_small(data, header.width, header.height, eighths)
+        return Integrity.INTACT, _scaled(data, header, eighths)
     except (ValueError, MemoryError) as error:
         return _name_damage(data, header, str(error)), None
 
@@ -113,7 +122,7 @@ def _decode(data: bytes, header: _Header) -> tuple[Integrity, Pixels | None]:
 def _name_damage(data: bytes, header: _Header, said: str) -> Integrity:
     """Which damage the decoder met: nothing to decode at all, an early end, or spoilt data in between."""
     try:
-        decode_small(data, header.width, header.height, 1, strict=False)
+        _scaled(data, header, 1, strict=False)
     except (ValueError, MemoryError):
         return Integrity.UNDECODABLE
     end = data.rfind(_EOI, header.scan_start)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import simplejpeg
-from numpy.typing import NDArray
 
 from node.domain.errors import PictureUnreadable
-from node.imaging.decode import Pixels, check, decode_small
+from node.imaging.decode import Pixels, check
 
 QUALITY = 70
+_STEPS = 64
 
 
 def small(jpeg: bytes, max_width: int) -> bytes:
@@ -17,37 +17,54 @@ def small(jpeg: bytes, max_width: int) -> bytes:
 
     Raises PictureUnreadable where the original is not intact.
     """
-    checked = check(jpeg)
+    checked = check(jpeg, max_width)
     if checked.pixels is None:
         raise PictureUnreadable(checked.integrity.value)
-    wanted = min(max_width, checked.width)
-    pixels = checked.pixels
-    if pixels.shape[1] < wanted:
-        eighths = min(8, -(-8 * wanted // checked.width))
-        pixels = decode_small(jpeg, checked.width, checked.height, eighths)
-    return shrink(pixels, checked.width, checked.height, max_width)
+    return shrink(checked.pixels, checked.width, checked.height, max_width)
 
 
 def shrink(pixels: Pixels, width: int, height: int, max_width: int) -> bytes:
-    """As `small`, from pixels that were decoded already; `width` and `height` are the original's."""
+    """As `small`, from pixels decoded already (nothing is enlarged); `width` and `height` are the original's."""
     columns = max(1, min(max_width, width, pixels.shape[1]))
     rows = max(1, min(pixels.shape[0], round(columns * height / width)))
-    shrunk = _area(_area(pixels, rows), columns, axis=1)
-    data: bytes = simplejpeg.encode_jpeg(np.ascontiguousarray(shrunk.astype(np.uint8)), QUALITY, "RGB", "420")
+    values = _linear(_boxed(pixels, rows, 0), rows, 0)
+    values = _linear(_boxed(values, columns, 1), columns, 1)
+    data: bytes = simplejpeg.encode_jpeg(np.ascontiguousarray(values), QUALITY, "RGB", "420")
     return data
 
 
-def _area(values: NDArray[np.generic], parts: int, axis: int = 0) -> NDArray[np.float32]:
-    """Means over `parts` equal parts along an axis, exact also where they cut through an element."""
+def _boxed(values: Pixels, parts: int, axis: int) -> Pixels:
+    """Means of so many neighbours along an axis that less than twice `parts` are left."""
+    factor = values.shape[axis] // parts
+    if factor <= 1:
+        return values
+    starts = np.arange(0, values.shape[axis] // factor * factor, factor)
+    # what is left over at the end is added to the last one
+    counts = np.diff(starts, append=values.shape[axis]).reshape(_along(axis, values.ndim))
+    sums = np.add.reduceat(values, starts, axis=axis, dtype=np.uint32)
+    return (sums // counts).astype(np.uint8)
+
+
+def _linear(values: Pixels, parts: int, axis: int) -> Pixels:
+    """`parts` values along an axis, between neighbours; good down to half the number.
+
+    In 16-bit integers with 1/64 steps: five times faster than in floats.
+    """
     length = values.shape[axis]
-    if parts == length:
-        return values.astype(np.float32)
-    moved = np.moveaxis(values, axis, 0)
-    sums = np.zeros((length + 1, *moved.shape[1:]), np.float64)
-    np.cumsum(moved, axis=0, out=sums[1:])
-    bounds = np.arange(parts + 1) * (length / parts)
-    whole = np.minimum(bounds.astype(np.intp), length - 1)
-    inside = (bounds - whole).reshape(-1, *[1] * (moved.ndim - 1))
-    at_bounds = sums[whole] + (sums[whole + 1] - sums[whole]) * inside
-    means: NDArray[np.float32] = (np.diff(at_bounds, axis=0) * (parts / length)).astype(np.float32)
-    return np.moveaxis(means, 0, axis)
+    if length == parts:
+        return values
+    at = ((np.arange(parts) + 0.5) * (length / parts) - 0.5).clip(0, length - 1)
+    before = at.astype(np.intp)
+    share = np.round((at - before) * _STEPS).astype(np.int16).reshape(_along(axis, values.ndim))
+    lower = values.take(before, axis).astype(np.int16)
+    step = values.take(np.minimum(before + 1, length - 1), axis).astype(np.int16)
+    step -= lower
+    step *= share
+    step += _STEPS // 2
+    step //= _STEPS
+    step += lower
+    return step.astype(np.uint8)
+
+
+def _along(axis: int, dimensions: int) -> tuple[int, ...]:
+    return tuple(-1 if number == axis else 1 for number in range(dimensions))
