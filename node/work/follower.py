@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from node.board import Board
 from node.clock import Clock
 from node.domain.errors import HeliographError
-from node.domain.events import Event, LoopFailed, restore
+from node.domain.events import LoopFailed
 from node.domain.facts import LoopFacts, loop_key
-from node.store.database import Database
-from node.store.log import EventReader, EventRow
+from node.store.log import EventRow
 
 NAME = "follower"
 POLL_S = 0.25
@@ -32,23 +31,6 @@ class Source:
     after: Callable[[int, int], Sequence[EventRow]]
     newest: Callable[[], int]
     version: Callable[[], int]
-
-    @classmethod
-    def of(cls, database: Database) -> Source:
-        """The database's own log."""
-        reader = EventReader(database)
-        return cls(reader.after, reader.newest, database.data_version)
-
-
-def typed(take: Callable[[Event], object]) -> Callable[[EventRow], None]:
-    """A subscriber that wants the event itself; kinds that this release does not know are passed over."""
-
-    def subscriber(row: EventRow) -> None:
-        event = restore(row.kind, row.body)
-        if event is not None:
-            take(event)
-
-    return subscriber
 
 
 class Follower:
