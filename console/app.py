@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import ClassVar
 
 from textual.app import App
 from textual.binding import Binding, BindingType
 
+from console.columns import is_utf8
 from console.fleet.poller import Fleet
 from console.screens.fleet import FleetScreen
 
@@ -27,7 +29,7 @@ class FleetApp(App[None]):
         self._stop = stop
 
     def on_mount(self) -> None:
-        ascii_only = (self.console.encoding or "").lower() not in ("utf-8", "utf8")
+        ascii_only = not is_utf8(sys.__stdout__.encoding if sys.__stdout__ is not None else None)
         self.push_screen(
             FleetScreen(self._fleet.model, title=self._heading, notice=self._notice, ascii_only=ascii_only)
         )

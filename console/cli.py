@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from console.columns import plain
+from console.columns import is_utf8, plain
 from console.demo.places import Wish
 from console.demo.show import Options, play
 from console.fleet import inventory
@@ -86,7 +86,7 @@ def _status(given: argparse.Namespace) -> int:
     if given.json:
         print(json.dumps(as_json(model), ensure_ascii=False, indent=2))
     else:
-        print("\n".join(plain(model, worst_first(model))))
+        print("\n".join(plain(model, worst_first(model), ascii_only=not is_utf8(sys.stdout.encoding))))
     return exit_status(model)
 
 
@@ -97,15 +97,12 @@ async def _asked(hosts: Sequence[inventory.Host]) -> FleetModel:
 
 
 def _demo_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--nodes", type=_between(1, MOST_NODES, int), default=5, metavar="N", help=f"1 to {MOST_NODES}, default 5"
-    )
+    count, factor = _between(1, MOST_NODES, int), _between(1, MOST_SUN, float)
+    parser.add_argument("--nodes", type=count, default=5, metavar="N", help=f"1 to {MOST_NODES}, default 5")
     parser.add_argument("--frames", type=Path, metavar="FOLDER", help="replay these photographs instead of a made sky")
     parser.add_argument("--faults", action="store_true", help="let some of the made cameras fail, by script")
     parser.add_argument("--for", dest="for_s", type=_duration, metavar="TIME", help="end by itself: 60, 60s, 5m")
-    parser.add_argument(
-        "--sun", type=_between(1, MOST_SUN, float), default=1.0, metavar="FACTOR", help="the sun runs so much faster"
-    )
+    parser.add_argument("--sun", type=factor, default=1.0, metavar="FACTOR", help="the sun runs so much faster")
 
 
 def _demo(given: argparse.Namespace) -> int:

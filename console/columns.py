@@ -199,10 +199,15 @@ def _needed(columns: Sequence[Column]) -> int:
     return sum(column.low for column in columns) + len(columns) - 1
 
 
-def plain(model: FleetModel, names: Sequence[str]) -> list[str]:
+def is_utf8(encoding: str | None) -> bool:
+    """Whether signs beyond ASCII may be shown there."""
+    return (encoding or "").lower().replace("-", "") == "utf8"
+
+
+def plain(model: FleetModel, names: Sequence[str], *, ascii_only: bool = False) -> list[str]:
     """The whole table as lines of text, as wide as they need to be."""
     table = [[column.title for column in COLUMNS]]
-    table += [[column.cell(row_of(model, name)).text for column in COLUMNS] for name in names]
+    table += [[column.cell(row_of(model, name, ascii_only=ascii_only)).text for column in COLUMNS] for name in names]
     widths = [max(len(line[index]) for line in table) for index in range(len(COLUMNS))]
     return ["  ".join(_padded(*one) for one in zip(COLUMNS, line, widths, strict=True)).rstrip() for line in table]
 

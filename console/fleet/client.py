@@ -132,6 +132,8 @@ def _met(error: BaseException) -> str:
     """What the network said: the innermost system error, else the client's own words."""
     inner: BaseException | None = error
     while inner is not None:
+        if isinstance(inner, ssl.SSLError):  # an OSError whose number means something else
+            return f"TLS: {getattr(inner, 'verify_message', '') or inner.reason or type(inner).__name__}"[:SAID_CHARS]
         if isinstance(inner, OSError) and inner.errno is not None and inner.errno in errno.errorcode:
             return os.strerror(inner.errno)
         inner = inner.__cause__ or inner.__context__

@@ -1,0 +1,177 @@
+"""What may be said of a node, given what was heard of it and when."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from console.fleet.inventory import Host
+from console.fleet.view import (
+    EVENTS_KEPT,
+    LOOKS,
+    FleetModel,
+    NodeView,
+    Patience,
+    Word,
+    cause,
+    counts_today,
+    disk_used_pct,
+    last_good_age_s,
+    lowest_quality,
+    word,
+    worst_camera,
+)
+from node.wire.errors import HeliographError, NodeAnswerWrong, NodeRefused, NodeUnreachable
+from node.wire.stream import StreamEvent
+
+HOST = Host("reykjavik", "127.0.0.1", 1, "http")
+PATIENCE = Patience(poll_s=10)
+NEW = NodeView(HOST, since_s=0.0)
+
+
+def after(view: NodeView, error: HeliographError, times: int) -> NodeView:
+    for _ in range(times):
+        view = view.failed(error)
+    return view
+
+
+@pytest.mark.parametrize(
+    ("silent_s", "expected"), [(0, Word.OK), (30, Word.OK), (30.1, Word.STALE), (45, Word.STALE), (45.1, "unreachable")]
+)
+def test_silence_makes_stale_and_then_unreachable(
+    make_status: Callable[..., Any], silent_s: float, expected: str
+) -> None:
+    assert word(NEW.heard(make_status(), 100.0), 100.0 + silent_s, PATIENCE) == expected
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [(NodeUnreachable(), Word.UNREACHABLE), (NodeRefused(), Word.REFUSED), (NodeAnswerWrong(), Word.GARBLED)],
+)
+def test_three_failed_polls_are_told_apart_by_how_they_failed(
+    make_status: Callable[..., Any], error: HeliographError, expected: Word
+) -> None:
+    heard = NEW.heard(make_status(), 1.0)
+    assert word(after(heard, error, 2), 2.0, PATIENCE) is Word.OK
+    assert word(after(heard, error, 3), 2.0, PATIENCE) is expected
+
+
+def test_one_answer_ends_a_run_of_failures(make_status: Callable[..., Any]) -> None:
+    view = after(NEW, NodeUnreachable(), 9).heard(make_status(), 5.0)
+    assert (word(view, 5.0, PATIENCE), view.error) == (Word.OK, None)
+
+
+def test_a_node_that_was_never_heard_waits_and_then_is_unreachable() -> None:
+    assert word(NEW, 10.0, PATIENCE) is Word.WAITING
+    assert word(NEW, 46.0, PATIENCE) is Word.UNREACHABLE
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"state": "warn"}, Word.WARN),
+        ({"state": "crit"}, Word.CRIT),
+        ({"cameras": [{"name": "a", "state": "idle"}, {"name": "b", "state": "disabled"}]}, Word.IDLE),
+        ({"cameras": [{"name": "a", "state": "idle"}, {"name": "b", "state": "ok"}]}, Word.OK),
+        ({"cameras": []}, Word.OK),
+    ],
+)
+def test_a_fresh_node_is_what_it_says(make_status: Callable[..., Any], changes: dict[str, Any], expected: Word) -> None:
+    assert word(NEW.heard(make_status(**changes), 1.0), 1.0, PATIENCE) is expected
+
+
+def test_critical_stands_above_all_and_idle_below() -> None:
+    order = list(LOOKS)
+    assert order[0] is Word.CRIT
+    assert order[-2:] == [Word.OK, Word.IDLE]
+    assert order.index(Word.UNREACHABLE) < order.index(Word.WARN) < order.index(Word.STALE) < order.index(Word.OK)
+
+
+def test_every_word_has_a_glyph_and_an_ascii_sign_of_its_own() -> None:
+    assert set(LOOKS) == set(Word)
+    assert len({look.glyph for look in LOOKS.values()}) == len({look.ascii for look in LOOKS.values()}) == len(Word)
+    assert all(look.ascii.isascii() for look in LOOKS.values())
+
+
+def test_the_worst_camera_is_the_one_to_look_at(
+    make_status: Callable[..., Any], make_camera: Callable[..., Any]
+) -> None:
+    old, new = make_camera("old", last_good_age_s=90.0), make_camera("new", last_good_age_s=5.0)
+    never, lost = make_camera("never", last_good_age_s=None), make_camera("lost", state="offline", last_good_age_s=1.0)
+    names = [worst_camera(make_status(cameras=cameras)) for cameras in ([new, old], [new, never, old], [never, lost])]
+    assert [camera.name for camera in names if camera] == ["old", "never", "lost"]
+    assert worst_camera(make_status(cameras=[])) is None
+
+
+def test_the_age_of_the_last_good_frame_goes_on_growing(make_status: Callable[..., Any]) -> None:
+    assert last_good_age_s(NEW.heard(make_status(), 100.0), 103.5) == 10.5
+    assert last_good_age_s(NEW, 5.0) is None
+    assert last_good_age_s(NEW.heard(make_status(cameras=[]), 1.0), 1.0) is None
+
+
+def test_counts_are_of_all_cameras_and_quality_is_the_lowest(
+    make_status: Callable[..., Any], make_camera: Callable[..., Any]
+) -> None:
+    status = make_status(cameras=[make_camera("a", gaps=2, captured=118), make_camera("b", quality=None)])
+    assert (counts_today(status), lowest_quality(status)) == ((240, 238, 2), 91)
+    assert lowest_quality(make_status(cameras=[])) is None
+
+
+def test_the_disk_is_given_as_used_or_not_at_all(make_status: Callable[..., Any]) -> None:
+    assert disk_used_pct(make_status()) == pytest.approx(55.0)
+    assert disk_used_pct(make_status(disk=None)) is None
+    assert disk_used_pct(make_status(disk={"total_bytes": 0, "free_bytes": 0, "level": "ok"})) is None
+
+
+def test_the_cause_is_the_nodes_reason_while_it_is_fresh(
+    make_status: Callable[..., Any], make_camera: Callable[..., Any]
+) -> None:
+    def of(view: NodeView) -> str:
+        return cause(view, word(view, 1.0, PATIENCE), 1.0)
+
+    alert = {"code": "disk", "severity": "warn", "subject": "disk", "since": "x", "sentence": "disk is filling"}
+    lost = [make_camera("a"), make_camera("b", state="offline")]
+    assert of(NEW) == "no answer yet"
+    assert of(NEW.heard(make_status(), 1.0)) == ""
+    assert of(NEW.heard(make_status(reasons=["one", "two"]), 1.0)) == "one; two"
+    assert of(NEW.heard(make_status(alerts=[alert]), 1.0)) == "disk is filling"
+    assert of(NEW.heard(make_status(cameras=lost, reasons=["b is offline"]), 1.0)) == "1/2 ok: b is offline"
+    assert of(NEW.heard(make_status(), 1.0).failed(NodeUnreachable("slow"))) == ""
+
+
+def test_the_cause_of_an_idle_node_is_when_it_goes_on(
+    make_status: Callable[..., Any], make_camera: Callable[..., Any]
+) -> None:
+    def of(next_slot: str | None) -> str:
+        view = NEW.heard(make_status(cameras=[make_camera(state="idle", next_slot=next_slot)]), 1.0)
+        return cause(view, Word.IDLE, 1.0)
+
+    assert of("2027-01-15T18:00:00.000Z") == "next 18:00Z"
+    assert of("2027-01-16T05:30:00.000Z") == "next 01-16 05:30Z"
+    assert of(None) == ""
+
+
+def test_the_cause_of_silence_is_what_the_console_met(make_status: Callable[..., Any]) -> None:
+    heard = NEW.heard(make_status(reasons=["old news"]), 1.0)
+    assert cause(heard.failed(NodeUnreachable("no route")), Word.UNREACHABLE, 9.0) == "FLT-002 no route"
+    assert cause(NEW.failed(NodeUnreachable()), Word.WAITING, 9.0) == "FLT-002 node does not answer"
+    assert cause(heard, Word.STALE, 36.0) == "silent for 35s"
+
+
+def test_the_model_says_once_what_has_changed(hand: Any, make_status: Callable[..., Any]) -> None:
+    model = FleetModel([HOST, Host("nairobi", "127.0.0.1", 2, "http")], patience=PATIENCE, clock=hand.as_clock())
+    assert model.take_dirty() == {"reykjavik", "nairobi"}
+    model.heard("reykjavik", make_status())
+    model.failed("nairobi", NodeUnreachable())
+    model.happened("nairobi", StreamEvent(id=1, at="", kind="gap"))
+    assert model.take_dirty() == {"reykjavik", "nairobi"}
+    assert model.take_dirty() == set()
+
+
+def test_old_events_are_forgotten_but_counted(hand: Any) -> None:
+    model = FleetModel([HOST], patience=PATIENCE, clock=hand.as_clock())
+    for number in range(EVENTS_KEPT + 5):
+        model.happened("reykjavik", StreamEvent(id=number, at="", kind="gap"))
+    assert (len(model.happenings), model.told) == (EVENTS_KEPT, EVENTS_KEPT + 5)
