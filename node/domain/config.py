@@ -306,6 +306,15 @@ def digest(given: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
+def differing(before: object, after: object, path: str = "") -> tuple[str, ...]:
+    """The dotted paths at which two documents differ, each as deep as both are mappings."""
+    if not (isinstance(before, Mapping) and isinstance(after, Mapping)):
+        return () if before == after else (path or "(document)",)
+    names = sorted({*before, *after})
+    parts = (differing(before.get(name), after.get(name), f"{path}.{name}" if path else str(name)) for name in names)
+    return tuple(each for part in parts for each in part)
+
+
 def faults_of(error: ValidationError, given: object = None) -> tuple[FieldFault, ...]:
     """Pydantic's findings as ours, at most 50; `given` is what was validated, so that paths are the writer's."""
     return tuple(

@@ -48,6 +48,25 @@ class Forecast:
         """The whole as JSON-ready values."""
         return asdict(self)
 
+    def lines(self) -> list[str]:
+        """The whole for people: a line a day, then the sums."""
+        days = [_day_line(day) for day in self.days]
+        lasts = "beyond these days" if self.full_in_days is None else f"{self.full_in_days:.1f} days"
+        cameras = ", ".join(f"{name} {count}" for name, count in self.frames_by_camera.items())
+        sums = f"{len(self.days)} days: {self.frames} frames ({cameras}), {_gigabytes(self.size_bytes)}"
+        return [*days, f"{sums}; disk lasts {lasts}"]
+
+
+def _day_line(day: PlannedDay) -> str:
+    windows = "  ".join(
+        f"{window.camera}/{window.schedule} {window.start[11:16]}-{window.end[11:16]}" for window in day.windows
+    )
+    return f"{day.date}  {day.frames:6} frames  {_gigabytes(day.size_bytes):>9}  {windows}".rstrip()
+
+
+def _gigabytes(size_bytes: int) -> str:
+    return f"{size_bytes / 1e9:.1f} GB"
+
 
 @dataclass(frozen=True, slots=True)
 class Room:

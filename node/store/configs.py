@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import peewee
@@ -16,11 +17,13 @@ import peewee
 from node.domain.config import digest
 from node.domain.errors import NothingToRollBack, ProbationRunning, UnknownVersion, VersionMoved
 from node.store.database import Database
+from node.store.faults import named
 from node.store.query import PAGE
 from node.store.session import Session
 from node.store.tables import Activations, Configs
 
 ACTIVE, PROBATION, CONFIRMED, ROLLED_BACK, SUPERSEDED = "active", "probation", "confirmed", "rolled_back", "superseded"
+PEEK_S = 2.0
 CURRENT = (ACTIVE, PROBATION, CONFIRMED)
 
 
@@ -284,3 +287,19 @@ def _history(session: Session, limit: int, before: int | None) -> list[Entry]:
     ran = Activations.select().where(Activations.version.in_([each.version for each in versions]))
     latest = {row["version"]: Activation(**row) for row in _rows(ran.order_by(Activations.id), session)}
     return [Entry(version, latest.get(version.version)) for version in versions]
+
+
+def peek(path: Path) -> Version | None:
+    """What runs, read beside a service that may be running; None where there is no database yet.
+
+    Raises DatabaseDamaged, DatabaseBusy, UnknownVersion.
+    """
+    if not path.exists():
+        return None
+    db = peewee.SqliteDatabase(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=PEEK_S)
+    with named():
+        db.connect()
+        try:
+            return running(Session(db)).version
+        finally:
+            db.close()

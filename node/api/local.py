@@ -1,0 +1,61 @@
+"""The running service of this machine, as a command beside it reaches it: through its own API."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from node.domain.errors import ConfigFileMissing, ServiceUnreachable
+from node.domain.nodefile import NodeFile
+
+ADDRESS_FILE = "api.json"
+WAIT_S = 60.0
+
+
+def post(settings: NodeFile, path: str, body: dict[str, Any], token_file: Path) -> dict[str, Any]:
+    """The service's answer.  Raises ServiceUnreachable (also for what the service refuses), ConfigFileMissing."""
+    connection = _connection(settings)
+    headers = {"Authorization": f"Bearer {_token(token_file)}", "Content-Type": "application/json"}
+    try:
+        connection.request("POST", path, json.dumps(body), headers)
+        answer = connection.getresponse()
+        said = json.loads(answer.read())
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise ServiceUnreachable(f"{type(error).__name__}: {error}") from error
+    finally:
+        connection.close()
+    if answer.status >= http.client.BAD_REQUEST:
+        raise ServiceUnreachable(f"{said.get('code', answer.status)} {said.get('title', '')}: {said.get('detail', '')}")
+    return dict(said)
+
+
+def _connection(settings: NodeFile) -> http.client.HTTPConnection:
+    path = Path(settings.paths.run) / ADDRESS_FILE
+    try:
+        url = urlsplit(json.loads(path.read_text())["url"])
+    except (OSError, ValueError, KeyError) as error:
+        raise ServiceUnreachable(f"{path} does not say where it listens") from error
+    host, port = url.hostname or "", url.port or 0
+    if settings.api.tls is None:
+        return http.client.HTTPConnection(host, port, timeout=WAIT_S)
+    return http.client.HTTPSConnection(host, port, timeout=WAIT_S, context=_pinned(settings.api.tls.certificate))
+
+
+def _pinned(certificate: str) -> ssl.SSLContext:
+    """Trusts this node's own certificate and no other; its name need not be the address's."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.load_verify_locations(certificate)
+    return context
+
+
+def _token(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError as error:
+        raise ConfigFileMissing(f"{path}: {error.strerror}") from error

@@ -1,0 +1,332 @@
+"""heliograph-node: the commands of one node."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from node import __version__
+from node.domain.config import Document, load_own, parse_document
+from node.domain.errors import EXIT_CODES, OK, DocumentInvalid, HeliographError, UsageWrong
+from node.domain.nodefile import check_bind
+from node.domain.schedule import Calendar
+from node.domain.sidecar import to_sidecar
+from node.settings import Settings, field_origins, given_origins, load_document_file, load_node_file
+
+INTERRUPTED = 130
+MOST_DAYS = 3660
+
+
+class _Parser(argparse.ArgumentParser):
+    """Ends with the product's own code for a wrong command line."""
+
+    def error(self, message: str) -> Any:  # noqa: ANN401 - argparse says NoReturn, which no caller needs
+        raise UsageWrong(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command: its line in the help, its options, and what it does; the answer is the exit status."""
+
+    sentence: str
+    options: Callable[[argparse.ArgumentParser], None]
+    act: Callable[[argparse.Namespace], int]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command's exit status."""
+    try:
+        given = _parser().parse_args(arguments)
+        return int(given.act(given))
+    except HeliographError as error:
+        print("\n".join(error.lines()), file=sys.stderr)
+        return error.exit
+    except BrokenPipeError:  # the reader of a pipe left: no fault of ours, and nothing to tell it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+# --- what commands share --------------------------------------------------------------------------------------------
+
+
+def _settings(given: argparse.Namespace) -> Settings:
+    flags = {"api.port": getattr(given, "port", None), "log_level": getattr(given, "log_level", None)}
+    return load_node_file(
+        given.config, os.environ, {name: value for name, value in flags.items() if value is not None}, given.root
+    )
+
+
+def _own_document(settings: Settings) -> dict[str, Any]:
+    """What runs on this node, or the empty document before its first start."""
+    from node.store.configs import peek
+    from node.store.database import NAME
+
+    version = peek(Path(settings.node_file.paths.data) / NAME)
+    return {} if version is None else version.document
+
+
+def _chosen_document(given: argparse.Namespace, settings: Settings) -> tuple[dict[str, Any], Document]:
+    if given.document is not None:
+        document = load_document_file(given.document)
+        return document, parse_document(document)
+    document = _own_document(settings)
+    return document, load_own(document)[0]
+
+
+def _calendar(given: argparse.Namespace, settings: Settings) -> Calendar:
+    """Raises DocumentInvalid also for what only shows against this node: its cameras, a schedule that never fires."""
+    from node.clock import SystemClock
+    from node.work.live import Compiler
+
+    node = settings.node_file
+    _, document = _chosen_document(given, settings)
+    compiler = Compiler(node.node.id, tuple(node.cameras), node.simulation.sun_factor, node.simulation.sun_from_us)
+    _, calendar = compiler.calendar(document)
+    faults = calendar.check(SystemClock().now_us())
+    if faults:
+        raise DocumentInvalid(fields=faults)
+    return calendar
+
+
+def _print_json(value: object) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+# --- commands -------------------------------------------------------------------------------------------------------
+
+
+def _run(given: argparse.Namespace) -> int:
+    from node.service import Start, run
+
+    settings = _settings(given).node_file
+    document = None if given.document is None else load_document_file(given.document)
+    return run(Start(settings, document, given.ready_file))
+
+
+def _check_config(given: argparse.Namespace) -> int:
+    settings = _settings(given)
+    check_bind(settings.node_file.api)
+    _calendar(given, settings)
+    print(f"node {settings.node_file.node.id}: node.yml and document are valid")
+    return OK
+
+
+def _config_show(given: argparse.Namespace) -> int:
+    """Effective values; with --origin, where each came from."""
+    settings = _settings(given)
+    text, document = _chosen_document(given, settings)
+    origin = f"file {given.document}" if given.document else "version book"
+    shown = {
+        "node.yml": _fields(settings.node_file.model_dump(), settings.origins),
+        "document": _fields(document.model_dump(), field_origins(document, given_origins(text, origin))),
+    }
+    if given.json:
+        _print_json({part: {path: {"value": value, "origin": said} for path, value, said in rows}
+                     for part, rows in shown.items()})  # fmt: skip
+        return OK
+    for part, rows in shown.items():
+        print(f"# {part}")
+        for path, value, said in rows:
+            print(f"{path} = {json.dumps(value)}" + (f"    # {said}" if given.origin else ""))
+    return OK
+
+
+def _fields(tree: dict[str, Any], origins: dict[str, str]) -> list[tuple[str, Any, str]]:
+    """Path, value and origin of each field; hashes of tokens are not shown."""
+    found = []
+    for path, origin in sorted(origins.items()):
+        value: Any = tree
+        for part in path.split("."):
+            value = value[part]
+        found.append((path, _without_hashes(value) if path == "api.tokens" else value, origin))
+    return found
+
+
+def _without_hashes(tokens: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [token | {"sha256": "***"} for token in tokens]
+
+
+def _plan(given: argparse.Namespace) -> int:
+    from node.clock import SystemClock
+    from node.domain.forecast import Room, forecast
+    from node.host.disk import space
+
+    settings = _settings(given)
+    node, now_us = settings.node_file, SystemClock().now_us()
+    calendar = _calendar(given, settings)
+    data = Path(node.paths.data)
+    free = space(data).free_bytes if data.exists() else None
+    planned = forecast(calendar, tuple(node.cameras), now_us, given.days, Room(given.frame_bytes, free))
+    if given.json:
+        _print_json(planned.as_json())
+        return OK
+    for line in planned.lines():
+        print(line)
+    return OK
+
+
+def _capture(given: argparse.Namespace) -> int:
+    """Through the running service where a token is given; else this command itself opens the camera."""
+    settings = _settings(given).node_file
+    camera = given.camera or next(iter(settings.cameras))
+    if given.token_file is not None:
+        from node.api.local import post
+
+        said = post(settings, f"/v1/cameras/{camera}/capture", {"profile": given.profile}, given.token_file)
+    else:
+        from node.service import Start, capture_once
+
+        said = dict(to_sidecar(frame := capture_once(Start(settings), camera, given.profile)), path=frame.path)
+    if given.json:
+        _print_json(said)
+    else:
+        print(f"{said['id']} {said['verdict']} {said['score']} {said['path']}")
+    return OK
+
+
+def _inspect(given: argparse.Namespace) -> int:
+    from node.work.inspect import inspect_batch, inspect_files, inspect_series
+
+    quality = Document() if given.document is None else parse_document(load_document_file(given.document))
+    ways: dict[str, Callable[..., Iterator[dict[str, Any]]]] = {
+        "files": inspect_files,
+        "series": inspect_series,
+        "batch": inspect_batch,
+    }
+    chosen = [name for name in ways if getattr(given, name)]
+    if len(chosen) != 1:
+        raise UsageWrong("name files, or give --series FOLDER, or --batch LIST")
+    results = ways[chosen[0]](getattr(given, chosen[0]), quality.quality)
+    status = OK
+    for result in results:
+        print(json.dumps(result, ensure_ascii=False) if given.json else _inspected(result))
+        status = max(status, int("error" in result))
+    return status
+
+
+def _inspected(result: dict[str, Any]) -> str:
+    if "error" in result:
+        return f"{result['path']}: {result['error']}"
+    reasons = ", ".join(reason["code"] for reason in result["reasons"]) or "-"
+    score = "-" if result["score"] is None else result["score"]
+    return f"{result['path']}: {result['integrity']} {result['verdict']} {score} {reasons}"
+
+
+def _rebuild(given: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from node.clock import SystemClock
+    from node.work.rebuild import rebuild
+
+    report = rebuild(Path(_settings(given).node_file.paths.data), SystemClock())
+    if given.json:
+        _print_json(asdict(report))
+        return OK
+    print(f"{report.files} files, {len(report.adopted)} rows made, {report.swept} unfinished files removed")
+    for foreign in report.foreign:
+        print(f"{foreign.path}: {foreign.why}")
+    for path in (*report.missing, *report.changed):
+        print(f"{path}: the row's file is missing or has changed")
+    return OK
+
+
+# --- the command line -----------------------------------------------------------------------------------------------
+
+
+def _document_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--document", type=Path, metavar="FILE", help="a document instead of the node's own")
+
+
+def _json_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _run_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--document", type=Path, metavar="FILE", help="the document of a first start")
+    parser.add_argument("--ready-file", type=Path, metavar="FILE", help="written when ready: port, url and pid as JSON")
+    parser.add_argument("--port", type=int, metavar="N", help="instead of api.port; 0 = any free one")
+    parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"), help="instead of log_level")
+
+
+def _show_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("what", choices=("show",), help="show: every value in force")
+    parser.add_argument("--origin", action="store_true", help="say where each value came from")
+    _document_option(parser)
+    _json_option(parser)
+
+
+def _plan_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--days", type=_days, default=365, metavar="N", help="site days to look ahead (365)")
+    parser.add_argument("--frame-bytes", type=_positive, default=2_000_000, metavar="N", help="mean size of a frame")
+    _document_option(parser)
+    _json_option(parser)
+
+
+def _capture_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--camera", metavar="NAME", help="a camera of node.yml (the first)")
+    parser.add_argument("--profile", default="auto", metavar="NAME", help="a profile of the document (auto)")
+    parser.add_argument("--token-file", type=Path, metavar="FILE", help="ask the running service, with this token")
+    _json_option(parser)
+
+
+def _inspect_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="pictures, judged without history")
+    parser.add_argument("--series", type=Path, metavar="FOLDER", help="in the order of time, learning as the node does")
+    parser.add_argument("--batch", type=Path, metavar="LIST", help="JSON lines that name a picture and its history")
+    _document_option(parser)
+    _json_option(parser)
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return number
+
+
+def _days(text: str) -> int:
+    number = _positive(text)
+    if number > MOST_DAYS:
+        raise argparse.ArgumentTypeError(f"{text} is more than {MOST_DAYS}")
+    return number
+
+
+def _check_options(parser: argparse.ArgumentParser) -> None:
+    _document_option(parser)
+
+
+COMMANDS: dict[str, Command] = {
+    "run": Command("the service: capture, judge, serve", _run_options, _run),
+    "check-config": Command("validate node.yml and the document; every fault at once", _check_options, _check_config),
+    "config": Command("show what is in force, and where it came from", _show_options, _config_show),
+    "plan": Command("dry run: windows, frames, bytes, days until the disk is full", _plan_options, _plan),
+    "capture": Command("one shot now, outside the schedule", _capture_options, _capture),
+    "inspect": Command("judge pictures as the node does", _inspect_options, _inspect),
+    "rebuild": Command("compare files and rows; make the rows that are missing", _json_option, _rebuild),
+}
+
+
+def _parser() -> argparse.ArgumentParser:
+    statuses = "; ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items())
+    parser = _Parser(prog="heliograph-node", description="One node of timelapse cameras.", epilog=f"Exit: {statuses}.")
+    parser.add_argument("--version", action="version", version=f"heliograph-node {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, command in COMMANDS.items():
+        sub = commands.add_parser(name, help=command.sentence, description=command.sentence.capitalize() + ".")
+        sub.add_argument("--config", type=Path, metavar="FILE", help="node.yml (/etc/heliograph/node.yml)")
+        sub.add_argument("--root", type=Path, metavar="DIR", help="everything below this folder")
+        command.options(sub)
+        sub.set_defaults(act=command.act)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,363 @@
+"""The composition root of `heliograph-node run`: builds each part once, starts loops in order, stops in reverse."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import TimeoutError as NoAnswer
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from node import __version__, log
+from node.api.app import build
+from node.api.commands import Activated, Caller, CameraPreview, Commands, ConfigPreview
+from node.api.local import ADDRESS_FILE
+from node.api.parts import ApiParts
+from node.api.server import Server
+from node.board import Board
+from node.camera.base import CameraConfig
+from node.camera.link import ProcessLink
+from node.camera.supervisor import Supervisor
+from node.clock import Clock, SystemClock
+from node.domain.config import digest
+from node.domain.errors import CameraTimeout, FieldFault, RequestInvalid, UnknownCamera
+from node.domain.events import AccessRefused, ServiceStarted, ServiceStopped, restore
+from node.domain.facts import IDENTITY, IdentityFacts
+from node.domain.frame import Frame
+from node.domain.nodefile import NodeFile
+from node.host import systemd
+from node.hub import Hub
+from node.journal import Journal
+from node.metrics import Metrics
+from node.store import files
+from node.store.configs import VersionBook
+from node.store.database import NAME, Database
+from node.store.frames import FrameReader
+from node.store.ledger import LedgerReader
+from node.store.log import Actor, Change, EventReader, EventRow
+from node.work.capture import CaptureLoop, Equipment, Shared
+from node.work.facts import FactsLoop, Sources
+from node.work.follower import Follower, Source
+from node.work.judge import Judge
+from node.work.keeping import Keeper
+from node.work.live import Compiler, Segment
+from node.work.rebuild import adopt_recent
+from node.work.reload import Cameras, Outcome, Reload
+
+Answer = TypeVar("Answer")
+
+BASELINE = "baseline"
+ACTION_S = 25.0
+JOIN_S = 4.0
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """How the service is started: node.yml, the document for a first start, and where to say that it is ready."""
+
+    settings: NodeFile
+    document: Mapping[str, Any] | None = None
+    ready_file: Path | None = None
+
+
+def run(start: Start) -> int:
+    """Until SIGTERM or SIGINT.  Raises what keeps it from starting; returns the exit status."""
+    log.start(start.settings.log_level, node=start.settings.node.id)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with running(start, SystemClock(), stop):
+        stop.wait()
+    return 0
+
+
+@contextmanager
+def running(start: Start, clock: Clock, stop: threading.Event) -> Iterator[Service]:
+    """The service, ready; everything is stopped in reverse order at the end."""
+    data, run_dir = Path(start.settings.paths.data), Path(start.settings.paths.run)
+    run_dir.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        stack.enter_context(files.hold(data))
+        service = Service(start, clock, stop, stack)
+        service.start()
+        yield service
+        systemd.notify(systemd.STOPPING)
+
+
+def capture_once(start: Start, camera: str, profile: str) -> Frame:
+    """One commanded shot without the service.  Raises DirectoryHeld where it runs, CameraError, RequestInvalid."""
+    stop = threading.Event()
+    Path(start.settings.paths.run).mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        stack.enter_context(files.hold(Path(start.settings.paths.data)))
+        service = Service(start, SystemClock(), stop, stack)
+        return service.shoot_alone(camera, profile)
+
+
+class Service:
+    """The parts of one running node.  `stack` undoes in reverse what was started."""
+
+    def __init__(self, start: Start, clock: Clock, stop: threading.Event, stack: ExitStack) -> None:
+        self._start, self._clock, self._stop, self._stack = start, clock, stop, stack
+        settings = start.settings
+        self._data, self._run_dir = Path(settings.paths.data), Path(settings.paths.run)
+        self.board = Board()
+        self.hub: Hub[EventRow] = Hub()
+        self.metrics = Metrics(self.board.all, clock.now_us, tuple(settings.cameras), {"streams_open": self.hub.count})
+        self.database = Database(self._data / NAME, self._observe_write)
+        stack.callback(self.database.close)
+        self.journal = Journal(self.database, clock)
+        self._events = EventReader(self.database)
+        self.reload = self._reload()
+        self.loops = {name: self._loop_of(name) for name in settings.cameras}
+        self.follower = self._follower()
+        self.facts = FactsLoop(self._sources())
+        self.server = Server(build(self._api_parts()), settings.api, self.hub.stop)
+        self._threads: list[threading.Thread] = []
+
+    # --- start and stop ---------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """In order: who follows, what a crash left, cameras, judgement, the door."""
+        settings, version = self._start.settings, self.reload.live.current
+        self.follower.begin()
+        self.follower.start()
+        self._stack.callback(self.follower.stop)
+        self.board.post(
+            IDENTITY, IdentityFacts(settings.node.id, __version__, self._clock.now_us()), self._clock.now_us()
+        )
+        given = self.reload.facts()
+        self.journal.note([ServiceStarted(__version__, version.version, given.digest, self.database.clean)])
+        self._stack.callback(lambda: self.journal.note([ServiceStopped("stopped by signal")]))
+        self.journal.release_unanswered()
+        adopt_recent(self._data, self.journal, FrameReader(self.database))
+        self._stack.callback(self._join)
+        ledger = LedgerReader(self.database)
+        for name, loop in self.loops.items():
+            loop.resume(ledger)
+            self._thread(f"capture-{name}", loop.run)
+        self.reload.begin(Cameras(self._working, self._wake, self._prove))
+        self._thread("facts", self.facts.run)
+        self._stack.callback(self._stop.set)
+        self.server.start()
+        self._stack.callback(self.server.stop)
+        self._say_ready()
+
+    def _thread(self, name: str, act: Callable[[threading.Event], None]) -> None:
+        thread = threading.Thread(target=act, args=(self._stop,), name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _join(self) -> None:
+        """Loops end their round; a worker that is in the middle of a long exposure does not keep the service."""
+        self._wake()
+        for thread in self._threads:
+            thread.join(JOIN_S)
+        for loop in self.loops.values():
+            pid = loop.camera_state.worker_pid
+            if pid is not None and any(thread.is_alive() for thread in self._threads):
+                os.kill(pid, signal.SIGKILL)
+
+    def _say_ready(self) -> None:
+        said = {"port": self.server.port, "url": self.server.url, "pid": os.getpid()}
+        for path in (self._run_dir / ADDRESS_FILE, self._start.ready_file):
+            if path is not None:
+                files.replace_atomic(path, json.dumps(said).encode())
+                self._stack.callback(path.unlink, missing_ok=True)
+        systemd.notify(systemd.READY, systemd.status(f"serving at {self.server.url}"))
+        LOG.info("ready", extra=said)
+
+    def shoot_alone(self, camera: str, profile: str) -> Frame:
+        """A shot in this thread, for a command that runs without the loops."""
+        loop = self._loop(camera)
+        document = self.reload.live.current.document
+        if profile != "auto" and profile not in document.profiles:
+            raise RequestInvalid(fields=[FieldFault("profile", "no such profile in the document", profile)])
+        try:
+            return loop.shoot_now(profile)
+        finally:
+            loop.close()
+
+    # --- parts ------------------------------------------------------------------------------------------------
+
+    def _observe_write(self, name: str, seconds: float) -> None:
+        self.metrics.observe("database_write_seconds", seconds, name)
+
+    def _reload(self) -> Reload:
+        settings = self._start.settings
+        compiler = Compiler(
+            settings.node.id, tuple(settings.cameras), settings.simulation.sun_factor, settings.simulation.sun_from_us
+        )
+        first = self.journal.begin_book()
+        book = VersionBook(self.database)
+        reload = Reload(book, self.journal, compiler, settings.probation, self._clock)
+        if first.version.version == 1 and first.version.digest == digest({}) and self._start.document:
+            reload.seed(self._start.document)
+        return reload
+
+    def _loop_of(self, name: str) -> CaptureLoop:
+        settings, clock = self._start.settings, self._clock
+        config_of = camera_config(settings, name)
+        supervisor = Supervisor(
+            config_of(self.reload.live.current), clock, lambda: ProcessLink(name, self._run_dir, clock=clock)
+        )
+        equipment = Equipment(
+            supervisor,
+            Judge(self._data / BASELINE, name),
+            Keeper(settings.node.id, name, self._data, clock, self.journal),
+            config_of,
+        )
+        return CaptureLoop(
+            name, equipment, Shared(clock, self.journal, self.board, self.reload.live, self.reload.judged)
+        )
+
+    def _follower(self) -> Follower:
+        follower = Follower(
+            Source(self._events.after, self._events.newest, self.database.data_version),
+            {"metrics": self._fold, "log": self._write_line, "streams": self.hub.publish},
+            self._clock,
+            self.board,
+            lambda failed: self.journal.note([failed]),
+        )
+        self.journal.on_commit(follower.poke)
+        return follower
+
+    def _fold(self, row: EventRow) -> None:
+        event = restore(row.kind, row.body)
+        if event is not None:
+            self.metrics.fold(event)
+
+    def _write_line(self, row: EventRow) -> None:
+        event = restore(row.kind, row.body)
+        if event is not None:
+            log.write_event(event, row.id)
+
+    def _sources(self) -> Sources:
+        return Sources(
+            data=self._data,
+            clock=self._clock,
+            database=self.database,
+            journal=self.journal,
+            board=self.board,
+            live=self.reload.live,
+            reload=self.reload,
+            cameras=self.loops,
+            backends={name: camera.backend for name, camera in self._start.settings.cameras.items()},
+            newest_event=lambda: self.follower.last_id,
+        )
+
+    def _api_parts(self) -> ApiParts:
+        return ApiParts(
+            settings=self._start.settings,
+            data=self._data,
+            clock=self._clock,
+            board=self.board,
+            hub=self.hub,
+            metrics=self.metrics,
+            database=self.database,
+            journal=self.journal,
+            document=lambda: self.reload.live.current.document,
+            commands=self._commands(),
+        )
+
+    # --- what the API may ask for -----------------------------------------------------------------------------
+
+    def _commands(self) -> Commands:
+        return Commands(
+            capture=self._capture,
+            restart_camera=self._restart,
+            put_config=self._put_config,
+            roll_back=self._roll_back,
+            preview_config=self._preview,
+            refused=self._note_refused,
+        )
+
+    def _capture(self, camera: str, profile: str, caller: Caller) -> Frame:
+        loop = self._loop(camera)
+        frame = _answered(loop, lambda: loop.shoot_now(profile))
+        self.journal.audit(_actor(caller), Change("capture", f"frame/{frame.id}"))
+        return frame
+
+    def _restart(self, camera: str, caller: Caller) -> None:
+        loop = self._loop(camera)
+        self.journal.audit(_actor(caller), Change("camera restart", f"camera/{camera}"))
+        _answered(loop, loop.restart)
+
+    def _put_config(self, document: Mapping[str, Any], if_match: int, caller: Caller) -> Activated:
+        return _activated(self.reload.put(document, if_match, _actor(caller)))
+
+    def _roll_back(self, version: int | None, caller: Caller) -> Activated:
+        return _activated(self.reload.roll_back(version, _actor(caller)))
+
+    def _preview(self, document: Mapping[str, Any]) -> ConfigPreview:
+        cameras = tuple(
+            CameraPreview(each.camera, each.next_due_us, each.per_day, each.per_day_now)
+            for each in self.reload.outlook(document)
+        )
+        return ConfigPreview(digest(document), self.reload.differing(document), cameras)
+
+    def _note_refused(self, event: AccessRefused) -> None:
+        self.journal.note([event])
+
+    def _loop(self, camera: str) -> CaptureLoop:
+        if camera not in self.loops:
+            raise UnknownCamera(f"{camera!r}; there are {', '.join(self.loops)}")
+        return self.loops[camera]
+
+    def _working(self) -> tuple[str, ...]:
+        return tuple(name for name, loop in self.loops.items() if loop.camera_state.word == "ok")
+
+    def _wake(self) -> None:
+        for loop in self.loops.values():
+            loop.wake()
+
+    def _prove(self, camera: str) -> None:
+        loop = self.loops[camera]
+        loop.ask(loop.prove)
+
+
+def camera_config(settings: NodeFile, name: str) -> Callable[[Segment], CameraConfig]:
+    """How to open that camera under a document: its section of node.yml, with the document's settings over it."""
+    options = settings.cameras[name].model_dump()
+
+    def config_of(segment: Segment) -> CameraConfig:
+        wanted = segment.document.camera(name)
+        return CameraConfig(
+            name=name,
+            options=options,
+            width=wanted.width,
+            height=wanted.height,
+            jpeg_quality=wanted.jpeg_quality,
+            settle_frames=wanted.settle_frames,
+            sun_factor=settings.simulation.sun_factor,
+            sun_from_us=settings.simulation.sun_from_us,
+            shot_margin_s=wanted.shot_margin_s,
+        )
+
+    return config_of
+
+
+def _answered(loop: CaptureLoop, act: Callable[[], Answer]) -> Answer:
+    answer = loop.ask(act)
+    try:
+        return answer.result(ACTION_S)
+    except NoAnswer:
+        answer.cancel()
+        raise CameraTimeout(f"the loop of {loop.camera} was not free within {ACTION_S:g} s") from None
+
+
+def _actor(caller: Caller) -> Actor:
+    return Actor(caller.name, caller.role, caller.client, caller.request_id)
+
+
+def _activated(outcome: Outcome) -> Activated:
+    running, trial = outcome.running, outcome.running.activation
+    until_us = trial.deadline_us if outcome.changed and trial.state == "probation" else None
+    return Activated(running.version.version, running.version.digest, outcome.previous, outcome.changed, until_us)

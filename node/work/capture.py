@@ -1,0 +1,496 @@
+"""One camera's loop: every due slot ends as a kept frame or as a gap with a reason.
+
+The journey of a frame, in order: due, room, shot, judgement (and at most one recapture), file, entry, memory.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Container, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any, TypeVar
+
+from node.board import Board
+from node.camera.base import CameraConfig, ExposurePlan, ShotSpec
+from node.camera.supervisor import CameraState, Supervisor
+from node.clock import US, Clock
+from node.crashpoint import crash_point
+from node.domain import recovery
+from node.domain.errors import (
+    CameraBusy,
+    CameraError,
+    CameraFault,
+    CameraOffline,
+    CameraTimeout,
+    DiskError,
+    DiskFull,
+    HeliographError,
+    InternalError,
+)
+from node.domain.events import GapsRecorded, LoopFailed
+from node.domain.facts import LoopFacts, loop_key
+from node.domain.frame import Frame, Gap, GapReason, SlotKey, StageTimes
+from node.domain.quality import Integrity
+from node.domain.schedule import Due
+from node.journal import Journal
+from node.store.ledger import LedgerReader
+from node.work.judge import Judge
+from node.work.keeping import Keeper, Taken
+from node.work.live import Live, Segment
+
+Answer = TypeVar("Answer")
+Asked = tuple[Segment, Due]
+
+CLOCK_STEP_S = 2.0
+MOST_AT_ONCE = 500
+FEW = 3
+BREAKER_FAILURES = 5
+BREAKER_PAUSE_S, PAUSE_S = 60.0, 1.0
+RECOVERY_PULSE_S = 60.0
+RECAPTURE_MARGIN = 1.5
+CATCH_UP_BATCH, CATCH_UP_ROOM_S = 500, 0.2
+TYPICAL_BYTES = 4 * 1024 * 1024
+LOG = logging.getLogger(__name__)
+
+REASONS: tuple[tuple[type[HeliographError], GapReason], ...] = (
+    (CameraTimeout, GapReason.TIMEOUT),
+    (CameraBusy, GapReason.BUSY),
+    (CameraOffline, GapReason.CAMERA_OFFLINE),
+    (CameraError, GapReason.CAMERA_FAULT),
+    (DiskFull, GapReason.DISK_FULL),
+    (DiskError, GapReason.STORAGE_FAULT),
+    (HeliographError, GapReason.INTERNAL),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What every camera's loop shares.  `judged` hears of each fresh shot: camera, document version, good or not."""
+
+    clock: Clock
+    journal: Journal
+    board: Board
+    live: Live
+    judged: Callable[[str, int, bool], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Equipment:
+    """What one camera's loop works with."""
+
+    supervisor: Supervisor
+    judge: Judge
+    keeper: Keeper
+    config_of: Callable[[Segment], CameraConfig]
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """Something asked from another thread, done between two captures."""
+
+    act: Callable[[], Any]
+    answer: Future[Any]
+
+
+class CaptureLoop:
+    """One camera.  `turn` is one round: do what was asked, settle what is due, tend the camera, wait."""
+
+    def __init__(self, camera: str, equipment: Equipment, shared: Shared) -> None:
+        self.camera, self.name = camera, f"capture/{camera}"
+        self._supervisor, self._judge = equipment.supervisor, equipment.judge
+        self._keeper, self._config_of = equipment.keeper, equipment.config_of
+        self._clock, self._journal, self._board = shared.clock, shared.journal, shared.board
+        self._live, self._judged = shared.live, shared.judged
+        self._wake = threading.Event()
+        self._requests: queue.SimpleQueue[_Request] = queue.SimpleQueue()
+        self._settled_us = self._clock.now_us()
+        self._offset_us = self._clock_offset()
+        self._stepped_to_us = 0
+        self._busy_until_us = 0
+        self._version = -1
+        self._open_shoots: dict[str, int] = {}
+        self._backlog: Iterator[Asked] | None = None
+        self._settled: Callable[[str, int, int], Container[SlotKey]] = lambda *_: ()
+        self._failures = 0
+
+    # --- from other threads -----------------------------------------------------------------------------------
+
+    def ask(self, act: Callable[[], Answer]) -> Future[Answer]:
+        """Have the loop's own thread do something between two captures."""
+        answer: Future[Answer] = Future()
+        self._requests.put(_Request(act, answer))
+        self.wake()
+        return answer
+
+    def wake(self) -> None:
+        """Look again: something changed."""
+        self._wake.set()
+
+    @property
+    def camera_state(self) -> CameraState:
+        return self._supervisor.state
+
+    @property
+    def settled_us(self) -> int:
+        """Every slot due until then has been dealt with."""
+        return self._settled_us
+
+    @property
+    def unrecorded(self) -> int:
+        """Entries that wait for the database."""
+        return self._keeper.waiting
+
+    @property
+    def trouble(self) -> str:
+        """The code of what keeps entries from being made; empty = nothing does."""
+        return self._keeper.trouble
+
+    # --- asked for --------------------------------------------------------------------------------------------
+
+    def shoot_now(self, profile: str) -> Frame:
+        """One commanded shot, kept without a slot.  Raises CameraError (also for a damaged picture), DiskError."""
+        taken = self._take(self._live.current, profile, None)
+        if not taken.intact:
+            frame = self._keeper.quarantine(taken, explains=False)
+            raise CameraFault(f"the picture is {frame.integrity}; it lies in quarantine as {frame.id}")
+        return self._keep(taken)
+
+    def restart(self) -> None:
+        """Reopen the camera and prove it by a test shot.  Raises CameraError."""
+        self._supervisor.restart()
+        self._record_steps()
+
+    def prove(self) -> None:
+        """A proof shot: judged for the document on probation, not kept."""
+        segment = self._live.current
+        profile = next(iter(schedule.profiles[0] for schedule in segment.document.effective_schedules().values()))
+        try:
+            taken = self._take(segment, profile, None)
+        except CameraError as error:
+            LOG.warning("proof shot failed", extra={"camera": self.camera, "code": error.code})
+            self._report(segment, good=False)
+        else:
+            self._report(segment, good=taken.good)
+
+    # --- the loop ---------------------------------------------------------------------------------------------
+
+    def run(self, stop: threading.Event) -> None:
+        """Turn until stopped; then release the camera."""
+        try:
+            while not stop.is_set():
+                self.guarded_turn()
+        finally:
+            self._refuse_requests()
+            self.close()
+
+    def close(self) -> None:
+        """Release the camera, keep what was learnt."""
+        self._supervisor.close()
+        self._save_baseline()
+
+    def guarded_turn(self) -> None:
+        """The loop's boundary: whatever a turn raises ends here, and after five in a row the loop pauses."""
+        try:
+            self.turn()
+        except Exception as error:
+            self._failures += 1
+            LOG.exception("loop failed", extra={"loop": self.name})
+            self._tell(LoopFailed(self.name, f"{type(error).__name__}: {error}", self._failures))
+            pause_s = BREAKER_PAUSE_S if self._failures >= BREAKER_FAILURES else PAUSE_S
+            self._pulse(pause_s)
+            self._clock.wait(self._wake, pause_s)
+        else:
+            self._failures = 0
+
+    def turn(self) -> None:
+        """Everything that is due by now, then wait for what comes next."""
+        self._wake.clear()
+        self._notice_clock()
+        self._adopt_version()
+        self._serve_requests()
+        self._settle_due()
+        self._catch_up()
+        self._close_shoots()
+        self._tend()
+        self._keeper.retry()
+        wait_s = self._wait_s()
+        if self._backlog is not None and wait_s >= CATCH_UP_ROOM_S:
+            wait_s = 0.0
+        self._pulse(wait_s)
+        self._clock.wait(self._wake, wait_s)
+
+    def resume(self, ledger: LedgerReader) -> None:
+        """At start: what the last life of the service left open, and the slots that came due since."""
+        self._open_shoots = {each.shoot: each.end_us for each in ledger.open_shoots() if each.camera == self.camera}
+        since_us = ledger.settled_to().get(self.camera, self._settled_us)
+        self._settled = ledger.settled
+        self._backlog = self._live.due(self.camera, since_us, self._settled_us)
+
+    def _adopt_version(self) -> None:
+        """Between two captures: the camera's settings of the document in force."""
+        segment = self._live.current
+        if segment.version != self._version:
+            self._version = segment.version
+            self._supervisor.configure(self._config_of(segment))
+
+    def _serve_requests(self) -> None:
+        while not self._requests.empty():
+            request = self._requests.get()
+            if not request.answer.set_running_or_notify_cancel():
+                continue
+            self._pulse(RECOVERY_PULSE_S)
+            try:
+                request.answer.set_result(request.act())
+            except HeliographError as error:
+                request.answer.set_exception(error)
+            finally:
+                if not request.answer.done():
+                    request.answer.set_exception(InternalError("the request failed unexpectedly"))
+                self._record_steps()
+
+    def _refuse_requests(self) -> None:
+        while not self._requests.empty():
+            request = self._requests.get()
+            if request.answer.set_running_or_notify_cancel():
+                request.answer.set_exception(CameraOffline("the service is stopping"))
+
+    def _tend(self) -> None:
+        at_s = self._supervisor.next_attempt_s()
+        if at_s is not None and at_s <= self._clock.monotonic():
+            self._pulse(RECOVERY_PULSE_S)
+            self._supervisor.tend()
+        self._record_steps()
+
+    def _record_steps(self) -> None:
+        steps = self._supervisor.take_steps()
+        if steps:
+            self._tell(*steps)
+
+    def _tell(self, *events: Any) -> None:  # noqa: ANN401 - any of the domain's events
+        try:
+            self._journal.note(events)
+        except HeliographError as error:  # as likely as not, the database is what failed
+            LOG.warning("event was not recorded", extra={"error": str(error)})
+
+    def _pulse(self, promise_s: float) -> None:
+        """The next pulse comes within that time."""
+        facts = LoopFacts(self.name, promise_s, self._failures)
+        self._board.post(loop_key(self.name), facts, self._clock.now_us())
+
+    def _wait_s(self) -> float:
+        """Seconds until the next slot, the end of a shoot, or the next try of a recovery."""
+        now_us, now_s = self._clock.now_us(), self._clock.monotonic()
+        due = self._live.next_due(self.camera, self._settled_us)
+        moments = [due.slot.due_us] if due else []
+        moments += self._open_shoots.values()
+        waits = [(at_us - now_us) / US for at_us in moments]
+        attempt_s = self._supervisor.next_attempt_s()
+        waits += [] if attempt_s is None else [attempt_s - now_s]
+        waits += [PAUSE_S] if self._keeper.waiting else []
+        return max(0.0, min(waits, default=RECOVERY_PULSE_S))
+
+    # --- slots ------------------------------------------------------------------------------------------------
+
+    def _clock_offset(self) -> int:
+        return self._clock.now_us() - round(self._clock.monotonic() * US)
+
+    def _notice_clock(self) -> None:
+        """A wall clock set back makes slots due again, whose frames are extra ones; one set forward leaps over some."""
+        offset_us = self._clock_offset()
+        step_us, self._offset_us = offset_us - self._offset_us, offset_us
+        if step_us <= -CLOCK_STEP_S * US:
+            self._settled_us = min(self._settled_us, self._clock.now_us())
+            self._busy_until_us = 0
+        elif step_us >= CLOCK_STEP_S * US:
+            self._stepped_to_us = self._clock.now_us()
+
+    def _settle_due(self) -> None:
+        """In the order of their instants: those that may still start are met, the others are explained together."""
+        slots, until_us = self._due_by_now()
+        missed: list[Asked] = []
+        for segment, due in slots:
+            self._open_shoots_of(segment, due)
+            if self._clock.now_us() - due.slot.due_us > due.grace_us:
+                missed.append((segment, due))
+                continue
+            self._explain(missed)
+            missed = []
+            self._meet(segment, due)
+        self._explain(missed)
+        self._settled_us = max(self._settled_us, until_us)
+
+    def _due_by_now(self) -> tuple[list[Asked], int]:
+        """Slots due and not dealt with, whole instants, a few hundred at most; and up to when these are all."""
+        with self._live.steady():
+            until_us = self._clock.now_us()
+            slots = list(islice(self._live.due(self.camera, self._settled_us, until_us), MOST_AT_ONCE))
+        if len(slots) < MOST_AT_ONCE:
+            return slots, until_us
+        last_us = slots[-1][1].slot.due_us
+        return [each for each in slots if each[1].slot.due_us < last_us], last_us - 1
+
+    def _meet(self, segment: Segment, due: Due) -> None:
+        """One slot in time: a kept frame, or a gap that says why not."""
+        try:
+            taken = self._take_once_or_twice(segment, due)
+            if taken.intact:
+                self._keep(taken)
+            else:
+                self._keeper.quarantine(taken, explains=True)
+        except HeliographError as error:
+            self._keeper.explain(segment, due, reason_of(error), error.code)
+            self._report(segment, good=False)
+        else:
+            self._report(segment, good=taken.good)
+        finally:
+            self._settled_us = max(self._settled_us, due.slot.due_us - 1)
+            self._busy_until_us = self._clock.now_us()
+            self._record_steps()
+
+    def _keep(self, taken: Taken) -> Frame:
+        frame = self._keeper.keep(taken)
+        self._judge.learn(taken.assessed)
+        return frame
+
+    def _report(self, segment: Segment, *, good: bool) -> None:
+        self._judged(self.camera, segment.version, good)
+
+    def _explain(self, missed: Sequence[Asked]) -> None:
+        """Slots that were not reached in time."""
+        if len(missed) <= FEW:
+            for segment, due in missed:
+                self._keeper.explain(segment, due, self._late_reason(due))
+            return
+        by_reason: dict[GapReason, list[Asked]] = {}
+        for segment, due in missed:
+            by_reason.setdefault(self._late_reason(due), []).append((segment, due))
+        for reason, slots in by_reason.items():
+            self._record_gaps(slots, reason)
+
+    def _record_gaps(self, slots: Sequence[Asked], reason: GapReason) -> None:
+        """Many gaps of one cause, told as one event."""
+        gaps = [Gap(due.slot, due.schedules, due.shoots, reason, "", segment.version) for segment, due in slots]
+        first, last = gaps[0].slot, gaps[-1].slot
+        event = GapsRecorded(self.camera, reason.value, len(gaps), first.due_us, last.due_us)
+        calendar = slots[-1][0].calendar
+        self._journal.gaps(
+            gaps,
+            [event],
+            day_of=lambda at_us: calendar.date_of(at_us).isoformat(),
+            settled_to_us=last.due_us - 1 if self._keeper.caught_up else 0,
+        )
+
+    def _catch_up(self) -> None:
+        """A batch of the slots that were due while the service was not running, when no slot is near."""
+        if self._backlog is None or self._wait_s() < CATCH_UP_ROOM_S:
+            return
+        batch = list(islice(self._backlog, CATCH_UP_BATCH))
+        if not batch:
+            self._backlog = None
+            self._keeper.caught_up = True
+            return
+        known = self._settled(self.camera, batch[0][1].slot.due_us - 1, batch[-1][1].slot.due_us)
+        new = [each for each in batch if each[1].slot not in known]
+        for segment, due in new:
+            self._open_shoots_of(segment, due)
+        if new:
+            self._record_gaps(new, GapReason.PROCESS_DOWN)
+
+    def _late_reason(self, due: Due) -> GapReason:
+        if due.slot.due_us <= self._stepped_to_us:
+            return GapReason.CLOCK_STEP
+        if due.slot.due_us > self._busy_until_us:
+            return GapReason.LATE
+        return GapReason.BUSY if self._supervisor.state.word == "ok" else GapReason.CAMERA_OFFLINE
+
+    # --- shots ------------------------------------------------------------------------------------------------
+
+    def _take_once_or_twice(self, segment: Segment, due: Due) -> Taken:
+        """The better of the shot and its one recapture; the other one is put aside, never thrown away."""
+        reserve = segment.document.alerts.disk_reserve_bytes
+        self._keeper.room(TYPICAL_BYTES, reserve)
+        first = self._take(segment, due.slot.profile, due)
+        self._note_picture(first)
+        if first.good or not self._may_recapture(segment, due, first):
+            return first
+        try:
+            second = replace(self._take(segment, due.slot.profile, due), recaptured=True)
+        except CameraError as error:
+            LOG.warning("recapture failed", extra={"camera": self.camera, "code": error.code})
+            return first
+        better, other = (second, first) if second.rank >= first.rank else (first, second)
+        self._note_picture(better)
+        self._keeper.quarantine(other, explains=False)
+        return better
+
+    def _may_recapture(self, segment: Segment, due: Due, first: Taken) -> bool:
+        """Only where it ends before the next slot, and not of a file that will be the same again."""
+        if not segment.document.camera(self.camera).recapture:
+            return False
+        upcoming = self._live.next_due(self.camera, due.slot.due_us)
+        ends_us = self._clock.now_us() + first.took_us * RECAPTURE_MARGIN
+        return upcoming is None or ends_us < upcoming.slot.due_us
+
+    def _take(self, segment: Segment, profile: str, due: Due | None) -> Taken:
+        """A shot and its judgement.  Raises CameraError."""
+        asked = segment.document.profile(profile)
+        plan = ExposurePlan(asked.mode, asked.exposure_s, asked.gain, asked.ev_stops)
+        identity, request_us = self._clock.new_id(), self._clock.now_us()
+        self._pulse(self._shot_promise_s(segment, plan))
+        crash_point("before_shot")
+        shot = self._supervisor.shoot(ShotSpec(due.slot.due_us if due else request_us, plan))
+        crash_point("shot_taken")
+        read_us = self._clock.now_us()
+        elevation = segment.sun.elevation_deg(shot.captured_us) if segment.sun else None
+        luma = (shot.luma, shot.luma_width, shot.luma_height) if shot.luma else None
+        assessed = self._judge.assess(shot.jpeg, profile, elevation, segment.document.quality, luma)
+        for error in assessed.errors:
+            LOG.error("judge failed", extra={"camera": self.camera, "frame": identity, "error": str(error)})
+        stages = StageTimes(due.slot.due_us if due else 0, request_us, shot.captured_us, read_us, self._clock.now_us())
+        return Taken(identity, shot, assessed, profile, plan, segment, due, stages, elevation)
+
+    def _shot_promise_s(self, segment: Segment, plan: ExposurePlan) -> float:
+        camera = segment.document.camera(self.camera)
+        limits = recovery.Limits()
+        return limits.open_s + recovery.shot_deadline_s(
+            limits, camera.settle_frames, plan.exposure_s, None, camera.shot_margin_s
+        )
+
+    def _note_picture(self, taken: Taken) -> None:
+        if taken.good:
+            self._supervisor.note_good_picture()
+        elif taken.assessed.integrity is not Integrity.WRONG_TYPE:
+            self._supervisor.note_bad_picture()
+
+    # --- shoots -----------------------------------------------------------------------------------------------
+
+    def _open_shoots_of(self, segment: Segment, due: Due) -> None:
+        if all(shoot in self._open_shoots for shoot in due.shoots):
+            return
+        for each in segment.calendar.occurrences(self.camera, due.slot.due_us, due.slot.due_us + 1):
+            if each.shoot in due.shoots and each.shoot not in self._open_shoots:
+                self._journal.open_shoot(each.shoot, each.start_us, each.end_us)
+                self._open_shoots[each.shoot] = each.end_us
+
+    def _close_shoots(self) -> None:
+        """A shoot ends once, when its window is over and its slots are settled."""
+        if self._keeper.waiting or not self._keeper.caught_up:
+            return
+        for shoot in [shoot for shoot, end_us in self._open_shoots.items() if end_us <= self._settled_us]:
+            self._journal.close_shoot(shoot)
+            del self._open_shoots[shoot]
+
+    def _save_baseline(self) -> None:
+        try:
+            self._judge.save()
+        except DiskError as error:
+            LOG.warning("baseline was not saved", extra={"camera": self.camera, "error": str(error)})
+
+
+def reason_of(error: HeliographError) -> GapReason:
+    """Why a slot has no frame, when that error stopped it."""
+    return next(reason for kind, reason in REASONS if isinstance(error, kind))

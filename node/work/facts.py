@@ -1,0 +1,280 @@
+"""Looks at everything once a second, posts what it finds on the board, and judges it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+from node.board import Board
+from node.clock import US, Clock
+from node.domain import health
+from node.domain.errors import DiskError, HeliographError
+from node.domain.events import ClockStepped, Event, LoopFailed
+from node.domain.facts import (
+    CLOCK,
+    CONFIG,
+    DATABASE,
+    DISK,
+    HEALTH,
+    HOST,
+    CameraFacts,
+    ClockFacts,
+    DatabaseFacts,
+    DiskFacts,
+    HealthFacts,
+    HostFacts,
+    LoopFacts,
+    camera_key,
+    gather,
+    loop_key,
+)
+from node.host import disk, memory, systemd, thermal
+from node.journal import Journal
+from node.store.database import Database
+from node.store.frames import FrameReader
+from node.store.ledger import HOUR_US, LedgerReader, SlotFilter
+from node.work.capture import CaptureLoop
+from node.work.live import Live, Segment
+from node.work.reload import Reload
+
+NAME = "facts"
+LOOK_S = 1.0
+STEP_S = 2.0
+HOURS = 24
+DAY_US = 86400 * US
+MOST_PENDING = 1000
+WATCHDOG_GRACE_S = 10.0
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Something looked at every so many seconds."""
+
+    every_s: float
+    act: Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where the facts come from."""
+
+    data: Path
+    clock: Clock
+    database: Database
+    journal: Journal
+    board: Board
+    live: Live
+    reload: Reload
+    cameras: Mapping[str, CaptureLoop]
+    backends: Mapping[str, str]
+    newest_event: Callable[[], int]
+
+
+class FactsLoop:
+    """One thread.  `turn` is one look."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._from = sources
+        self._clock, self._board = sources.clock, sources.board
+        self._frames, self._ledger = FrameReader(sources.database), LedgerReader(sources.database)
+        self._held: tuple[health.Held, ...] = ()
+        self._pid = os.getpid()
+        self._offset_us = self._clock_offset()
+        self._counts: dict[str, CameraFacts] = {}
+        self._seen: dict[str, tuple[int, int, str]] = {}
+        self._done_s: dict[str, float] = {}
+        self._failures = 0
+        self._tasks = {
+            "clock": Task(LOOK_S, self._look_at_clock),
+            "database": Task(LOOK_S, self._look_at_database),
+            "cameras": Task(LOOK_S, self._look_at_cameras),
+            "config": Task(LOOK_S, self._look_at_config),
+            "disk": Task(5.0, self._look_at_disk),
+            "host": Task(30.0, self._look_at_host),
+            "probation": Task(LOOK_S, lambda _: sources.reload.tick()),
+            "health": Task(LOOK_S, self._judge),
+            "upkeep": Task(600.0, self._trim),
+        }
+
+    def run(self, stop: threading.Event) -> None:
+        """Look until stopped."""
+        while not stop.is_set():
+            self.turn()
+            self._clock.wait(stop, LOOK_S)
+
+    def turn(self) -> None:
+        """Everything whose time has come; one task that raises does not keep the others from being done."""
+        now_s = self._clock.monotonic()
+        error = ""
+        for name, task in self._tasks.items():
+            if now_s - self._done_s.get(name, -task.every_s) >= task.every_s:
+                self._done_s[name] = now_s
+                error = self._guarded(name, task) or error
+        self._failures = self._failures + 1 if error else 0
+        pulse = LoopFacts(NAME, LOOK_S, self._failures, error)
+        self._board.post(loop_key(NAME), pulse, self._clock.now_us())
+        self._feed_watchdog()
+
+    def _guarded(self, name: str, task: Task) -> str:
+        """The loop's boundary."""
+        try:
+            task.act(self._clock.now_us())
+        except Exception as error:
+            said = f"{type(error).__name__}: {error}"
+            if not self._failures:
+                LOG.exception("loop failed", extra={"loop": f"{NAME}/{name}"})
+                self._tell(LoopFailed(f"{NAME}/{name}", said, 1))
+            return said
+        return ""
+
+    def _tell(self, *events: Event) -> None:
+        try:
+            self._from.journal.note(events)
+        except HeliographError as error:  # as likely as not, the database is what failed
+            LOG.warning("event was not recorded", extra={"error": str(error)})
+
+    # --- one look each --------------------------------------------------------------------------------------
+
+    def _clock_offset(self) -> int:
+        return self._clock.now_us() - int(self._clock.monotonic() * US)
+
+    def _look_at_clock(self, now_us: int) -> None:
+        offset_us = self._clock_offset()
+        step_us, self._offset_us = offset_us - self._offset_us, offset_us
+        self._board.post(CLOCK, ClockFacts(self._clock.synced()), now_us)
+        if abs(step_us) >= STEP_S * US:
+            for loop in self._from.cameras.values():
+                loop.wake()
+            self._tell(ClockStepped(round(step_us / US, 3)))
+
+    def _look_at_disk(self, now_us: int) -> None:
+        try:
+            space = disk.space(self._from.data)
+        except DiskError as error:
+            facts = DiskFacts(0, 0, error_code=error.code)
+        else:
+            code = "" if os.access(self._from.data, os.W_OK) else "DSK-002"
+            facts = DiskFacts(space.total_bytes, space.free_bytes, error_code=code)
+        self._board.post(DISK, facts, now_us)
+
+    def _look_at_host(self, now_us: int) -> None:
+        shares = memory.shares(self._pid)
+        pss = sum(share.pss_bytes for share in shares) or None
+        self._board.post(HOST, HostFacts(memory.available_bytes(), pss, thermal.temperature_c()), now_us)
+
+    def _look_at_database(self, now_us: int) -> None:
+        database = self._from.database
+        unrecorded = sum(loop.unrecorded for loop in self._from.cameras.values())
+        facts = DatabaseFacts(
+            error_code=next((loop.trouble for loop in self._from.cameras.values() if loop.trouble), ""),
+            unrecorded=unrecorded,
+            queue=database.waiting,
+            wal_bytes=database.wal_bytes(),
+            last_event_id=self._from.newest_event(),
+        )
+        self._board.post(DATABASE, facts, now_us)
+
+    def _look_at_config(self, now_us: int) -> None:
+        self._board.post(CONFIG, self._from.reload.facts(), now_us)
+
+    def _look_at_cameras(self, now_us: int) -> None:
+        for name, loop in self._from.cameras.items():
+            self._board.post(camera_key(name), self._camera(name, loop, now_us), now_us)
+
+    def _camera(self, name: str, loop: CaptureLoop, now_us: int) -> CameraFacts:
+        """What the database says of the day, with what the loop and the calendar say of this moment."""
+        segment, state = self._from.live.current, loop.camera_state
+        counted = self._counted(name, segment.calendar.date_of(now_us).isoformat(), now_us)
+        due = self._from.live.next_due(name, max(now_us, loop.settled_us))
+        size = state.capabilities
+        return replace(
+            counted,
+            word=state.word,
+            word_since_us=state.since_us,
+            enabled=segment.document.camera(name).enabled,
+            backend=self._from.backends[name],
+            width=size.width if size else None,
+            height=size.height if size else None,
+            interval_s=segment.calendar.interval_s(name, now_us),
+            expected_since_us=self._expected_since(segment, name, now_us),
+            next_due_us=due.slot.due_us if due else None,
+            due=counted.due + self._pending(name, loop.settled_us, now_us),
+            settled_to_us=loop.settled_us,
+            recovery_rung=state.rung,
+            recovery_attempt=state.attempt,
+            error_code=state.error_code or "",
+            worker_pid=state.worker_pid,
+        )
+
+    def _pending(self, name: str, settled_us: int, now_us: int) -> int:
+        """Slots that are due and not settled yet: one while a shot is under way, more when the loop hangs."""
+        return sum(1 for _ in islice(self._from.live.due(name, settled_us, now_us), MOST_PENDING))
+
+    def _expected_since(self, segment: Segment, name: str, now_us: int) -> int | None:
+        """Since when frames are expected without a break, as far as today's windows tell."""
+        windows = sorted(
+            (each.start_us, each.end_us) for each in segment.calendar.occurrences(name, now_us - DAY_US, now_us + 1)
+        )
+        since: int | None = None
+        until = -1
+        for start_us, end_us in windows:
+            since = start_us if since is None or start_us > until else since
+            until = max(until, end_us)
+        return since if until > now_us else None
+
+    def _counted(self, name: str, day: str, now_us: int) -> CameraFacts:
+        """From the database, and only where it has moved since the last look."""
+        version, hour = self._from.database.data_version(), now_us // HOUR_US
+        key = (version, hour, day)
+        if self._seen.get(name) == key:
+            return self._counts[name]
+        day_row = next(iter(self._ledger.days(camera=name, since=day, until=day)), None)
+        latest, good = self._frames.latest(name), self._frames.latest(name, good=True)
+        gap = next(iter(self._ledger.slots(SlotFilter(camera=name, gaps=True), limit=1)), None)
+        scores = self._ledger.hour_scores(name, (hour - HOURS + 1) * HOUR_US)
+        self._counts[name] = CameraFacts(
+            name=name,
+            last_good_us=good.captured_us if good else None,
+            last_frame_id=latest.id if latest else None,
+            due=day_row.due if day_row else 0,
+            captured=day_row.captured if day_row else 0,
+            gaps=day_row.gaps if day_row else 0,
+            last_gap_reason=gap.reason if gap else None,
+            last_gap_us=gap.slot.due_us if gap else None,
+            quality=latest.score if latest else None,
+            quality_24h=tuple(scores.get((hour - back) * HOUR_US) for back in range(HOURS - 1, -1, -1)),
+        )
+        self._seen[name] = key
+        return self._counts[name]
+
+    # --- what follows from it -----------------------------------------------------------------------------------
+
+    def _judge(self, now_us: int) -> None:
+        """Alerts from conditions that last; the log hears of each when it begins and when it ends."""
+        limits = self._from.live.current.document.alerts
+        found = health.conditions(gather(self._board.all().values()), limits, now_us)
+        stepped = health.step(self._held, found, now_us, limits.hold_down_s)
+        self._held = stepped.held
+        self._board.post(HEALTH, HealthFacts(stepped.alerts), now_us)
+        if stepped.events:
+            self._tell(*stepped.events)
+
+    def _trim(self, now_us: int) -> None:
+        """What the node forgets by itself."""
+        limits = self._from.live.current.document.retention
+        self._from.journal.trim_events(now_us - round(limits.events_days * DAY_US), limits.events_rows)
+        settled = min((loop.settled_us for loop in self._from.cameras.values()), default=now_us)
+        self._from.journal.prune_configs(limits.config_versions, settled)
+        self._from.live.forget_before(settled)
+
+    def _feed_watchdog(self) -> None:
+        """Fed by progress: a loop that is past its own promise starves it."""
+        facts, now_us = gather(self._board.all().values()), self._clock.now_us()
+        if not any(health.is_silent(pulse, now_us, WATCHDOG_GRACE_S) for pulse in facts.loops):
+            systemd.notify(systemd.ALIVE)

@@ -1,0 +1,311 @@
+"""A changed document proves itself with fresh good frames, or the node puts the old one back.
+
+The version book says what runs; `Live` is its image in memory.  Both change together, between two captures.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from node.clock import US, Clock
+from node.crashpoint import crash_point
+from node.domain.config import Document, differing, parse_document
+from node.domain.errors import DatabaseError, DocumentInvalid, NothingToRollBack
+from node.domain.facts import ConfigFacts
+from node.domain.nodefile import Probation
+from node.journal import NODE, Journal
+from node.store import configs
+from node.store.configs import Proof, Running, VersionBook
+from node.store.log import Actor
+from node.work.live import Compiler, Live, Segment
+
+BAD_IN_A_ROW = 3
+MOST_STARTS = 3
+INTERVALS = 4
+NEXT_SLOTS = 3
+DAY_US = 86400 * US
+LOOK_US = 7 * DAY_US
+KEPT_SPAN_US = 400 * DAY_US
+PROOFS_PER_FRAME = 3
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Trial:
+    """What a version on probation has shown so far.  `owed` = good frames still wanted, by camera.
+
+    `deadline_s` is monotonic: a step of the wall clock neither ends nor prolongs it.
+    """
+
+    version: int
+    deadline_us: int
+    deadline_s: float
+    owed: dict[str, int]
+    bad_in_a_row: dict[str, int] = field(default_factory=dict)
+    proof_s: dict[str, float] = field(default_factory=dict)
+
+    def take(self, camera: str, *, good: bool) -> None:
+        """One fresh shot of this camera, judged."""
+        if camera not in self.owed:
+            return
+        self.bad_in_a_row[camera] = 0 if good else self.bad_in_a_row.get(camera, 0) + 1
+        if good:
+            self.owed[camera] = max(0, self.owed[camera] - 1)
+
+    @property
+    def failed(self) -> bool:
+        """Whether a camera that still owes frames shows bad ones only."""
+        return any(self.owed[camera] and count >= BAD_IN_A_ROW for camera, count in self.bad_in_a_row.items())
+
+    @property
+    def done(self) -> bool:
+        return not any(self.owed.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Cameras:
+    """What the reload asks of the capture loops: which cameras work now, a look again, a proof shot."""
+
+    working: Callable[[], tuple[str, ...]]
+    wake: Callable[[], None]
+    prove: Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The running version after a change.  `changed` is False where that document was running already."""
+
+    running: Running
+    previous: int
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CameraOutlook:
+    """What a document would ask of one camera: its next slots, and its slots of a day, now and then."""
+
+    camera: str
+    next_due_us: tuple[int, ...]
+    per_day: float
+    per_day_now: float
+
+
+class Reload:
+    """The one owner of the document in force.  Safe from any thread."""
+
+    def __init__(self, book: VersionBook, journal: Journal, compiler: Compiler, rules: Probation, clock: Clock) -> None:
+        """Loads what runs.  Raises DocumentInvalid where that document cannot be used by this release."""
+        self._book, self._journal, self._compiler = book, journal, compiler
+        self._rules, self._clock = rules, clock
+        self._lock = threading.RLock()
+        self._cameras = Cameras(tuple, lambda: None, lambda _: None)
+        self._running = book.current()
+        self.live = Live(self._segments(clock.now_us()))
+        self._trial: Trial | None = None
+
+    def begin(self, cameras: Cameras) -> None:
+        """At start, once the capture loops are there: go on with a probation, unless it brings the service down."""
+        self._cameras = cameras
+        if self._running.activation.state != configs.PROBATION:
+            return
+        starts = self._journal.count_start().starts
+        if starts >= MOST_STARTS:
+            self.roll_back_trial("crash_loop")
+        else:
+            self._start_trial()
+
+    def seed(self, given: Mapping[str, Any]) -> None:
+        """The document of a first start: there is nothing that it could be worse than, so it owes no proof."""
+        self.check(given)
+        with self._lock, self.live.steady():
+            now_us = self._clock.now_us()
+            self._running = self._journal.put_config(given, self._running.version.version, NODE, now_us, None)
+            self._take_over(now_us)
+
+    # --- changes ----------------------------------------------------------------------------------------------
+
+    def check(self, given: Mapping[str, Any]) -> Document:
+        """The document, valid for this node.  Raises DocumentInvalid with every wrong field."""
+        document = parse_document(given)
+        _, calendar = self._compiler.calendar(document)
+        faults = calendar.check(self._clock.now_us())
+        if faults:
+            raise DocumentInvalid(fields=faults)
+        return document
+
+    def put(self, given: Mapping[str, Any], if_match: int, actor: Actor) -> Outcome:
+        """A new document, on probation from now.  Raises DocumentInvalid, VersionMoved, ProbationRunning."""
+        document = self.check(given)
+        return self._swap(
+            document, lambda from_us, proof: self._journal.put_config(given, if_match, actor, from_us, proof)
+        )
+
+    def roll_back(self, version: int | None, actor: Actor) -> Outcome:
+        """That version again, on probation; without a number the one before.  What is on probation is given up.
+
+        Raises UnknownVersion, NothingToRollBack.
+        """
+        with self._lock:
+            before = self._running
+            wanted = before.activation.previous if version is None else version
+            if wanted is None:
+                raise NothingToRollBack
+            given = self._book.get(wanted).document
+            if before.activation.state == configs.PROBATION:
+                self.roll_back_trial("operator", actor)
+                if self._running.version.version == wanted:
+                    return Outcome(self._running, before.version.version, changed=True)
+            now = self._running.version.version
+            return self._swap(
+                self._compiler.compile(0, wanted, given).document,
+                lambda from_us, proof: self._journal.activate_config(wanted, now, actor, from_us, proof),
+            )
+
+    def outlook(self, given: Mapping[str, Any]) -> tuple[CameraOutlook, ...]:
+        """What a document would ask for, beside what the one in force does.  Raises DocumentInvalid."""
+        document, now_us = self.check(given), self._clock.now_us()
+        _, calendar = self._compiler.calendar(document)
+        current = self.live.current.calendar
+        return tuple(
+            CameraOutlook(
+                camera,
+                tuple(due.slot.due_us for due in islice(calendar.due(camera, now_us, now_us + LOOK_US), NEXT_SLOTS)),
+                float(calendar.count(camera, now_us, now_us + DAY_US)),
+                float(current.count(camera, now_us, now_us + DAY_US)),
+            )
+            for camera in self._compiler.cameras
+        )
+
+    def differing(self, given: Mapping[str, Any]) -> tuple[str, ...]:
+        """Dotted paths at which a document differs from the one in force, as both were given."""
+        with self._lock:
+            running = self._running.version.document
+        return differing(running, given)
+
+    # --- probation --------------------------------------------------------------------------------------------
+
+    def judged(self, camera: str, version: int, good: bool) -> None:
+        """One fresh shot, taken under that version.  Cheap where nothing is on probation."""
+        if self._trial is None:
+            return
+        with self._lock:
+            if self._trial is None or self._trial.version != version:
+                return
+            self._trial.take(camera, good=good)
+            try:
+                if good:
+                    self._journal.note_good()
+                self._decide(self._trial)
+            except DatabaseError as error:  # the next tick decides again
+                LOG.warning("probation goes on undecided", extra={"error": str(error)})
+
+    def tick(self) -> None:
+        """Once a second: the deadline, and proof shots where no slot comes in time."""
+        with self._lock:
+            trial = self._trial
+            if trial is None:
+                return
+            self._decide(trial)
+            for camera in [camera for camera in trial.owed if self._wants_proof(trial, camera)]:
+                trial.proof_s[camera] = self._clock.monotonic()
+                self._cameras.prove(camera)
+
+    def roll_back_trial(self, reason: str, actor: Actor = NODE) -> None:
+        """The version on probation failed: the one before it decides about slots from now on."""
+        with self._lock, self.live.steady():
+            version, now_us = self._running.version.version, self._clock.now_us()
+            crash_point("before_rollback")
+            self._running = self._journal.roll_back_config(version, reason, now_us, actor)
+            crash_point("rolled_back")
+            self._trial = None
+            self._take_over(now_us)
+        LOG.warning("configuration rolled back", extra={"version": version, "reason": reason})
+
+    def facts(self) -> ConfigFacts:
+        """For the board."""
+        with self._lock:
+            running, trial, segment = self._running, self._trial, self.live.current
+        owed = sum(trial.owed.values()) if trial else 0
+        needed = len(trial.owed) * self._rules.good_frames if trial else 0
+        return ConfigFacts(
+            version=running.version.version,
+            digest=running.version.digest,
+            site=segment.document.site.name,
+            probation_until_us=trial.deadline_us if trial else None,
+            good_needed=needed,
+            good_seen=needed - owed,
+            unknown_fields=segment.unknown_fields,
+        )
+
+    # --- inside -----------------------------------------------------------------------------------------------
+
+    def _swap(self, document: Document, enter: Callable[[int, Proof], Running]) -> Outcome:
+        with self._lock, self.live.steady():
+            before, now_us = self._running, self._clock.now_us()
+            cameras = self._owing(document)
+            proof = Proof(now_us + round(self._span_s(document) * US), len(cameras) * self._rules.good_frames)
+            crash_point("before_activation")
+            self._running = enter(now_us, proof)
+            crash_point("activated")
+            changed = self._running.activation.id != before.activation.id
+            if changed:
+                self._take_over(now_us)
+                self._start_trial(cameras)
+        return Outcome(self._running, before.version.version, changed)
+
+    def _take_over(self, from_us: int) -> None:
+        """The version that runs in the book now decides in memory too."""
+        version = self._running.version
+        self.live.swap(self._compiler.compile(from_us, version.version, version.document))
+        self._cameras.wake()
+
+    def _start_trial(self, cameras: tuple[str, ...] = ()) -> None:
+        activation, document = self._running.activation, self.live.current.document
+        now_us, span_s = self._clock.now_us(), self._span_s(document)
+        deadline_us = activation.deadline_us or now_us
+        left_s = min(max(0.0, (deadline_us - now_us) / US), span_s)
+        owed = dict.fromkeys(cameras or self._owing(document), self._rules.good_frames)
+        self._trial = Trial(activation.version, deadline_us, self._clock.monotonic() + left_s, owed)
+
+    def _owing(self, document: Document) -> tuple[str, ...]:
+        """Cameras that must show good frames: those that work now, or all where none does; not those switched off."""
+        enabled = tuple(camera for camera in self._compiler.cameras if document.camera(camera).enabled)
+        working = tuple(camera for camera in self._cameras.working() if camera in enabled)
+        return working or enabled
+
+    def _span_s(self, document: Document) -> float:
+        """Seconds that a document has to prove itself."""
+        intervals = [each.interval_s for each in document.effective_schedules().values() if each.enabled]
+        return max(self._rules.min_s, INTERVALS * max(intervals, default=0))
+
+    def _decide(self, trial: Trial) -> None:
+        if trial.failed:
+            self.roll_back_trial("bad_frames")
+        elif trial.done:
+            self._running = self._journal.confirm_config(trial.version)
+            crash_point("confirmed")
+            self._trial = None
+            LOG.info("configuration confirmed", extra={"version": trial.version})
+        elif self._clock.monotonic() >= trial.deadline_s:
+            self.roll_back_trial("no_confirmation")
+
+    def _wants_proof(self, trial: Trial, camera: str) -> bool:
+        """Where the slots to come are too few to confirm, and the last proof shot is a while ago."""
+        if self._trial is not trial or not trial.owed[camera]:
+            return False
+        now_us, now_s = self._clock.now_us(), self._clock.monotonic()
+        left_us = round((trial.deadline_s - now_s) * US)
+        if self.live.current.calendar.count(camera, now_us, now_us + left_us) >= trial.owed[camera]:
+            return False
+        pause_s = self._rules.min_s / (PROOFS_PER_FRAME * self._rules.good_frames)
+        return now_s - trial.proof_s.get(camera, -pause_s) >= pause_s
+
+    def _segments(self, now_us: int) -> list[Segment]:
+        """The documents of the time whose slots may not be settled yet, up to the one that runs."""
+        spans = self._book.timeline(now_us - KEPT_SPAN_US, now_us)
+        return [self._compiler.compile(span.from_us, span.version, span.document) for span in spans]
