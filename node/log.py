@@ -23,7 +23,13 @@ from node.domain.events import Event
 from node.domain.times import US, to_text
 
 _LONGEST_VALUE, _LONGEST_LIST, _LAST_CALLS = 2000, 50, 12
-_PLAIN = frozenset(logging.LogRecord("", 0, "", 0, "", None, None).__dict__) | {"message", "asctime", "taskName"}
+_PLAIN = frozenset(logging.LogRecord("", 0, "", 0, "", None, None).__dict__) | {
+    "message",
+    "asctime",
+    "taskName",
+    "color_message",  # uvicorn says each line again, for terminals
+}
+_CHATTY = ("uvicorn", "asyncio")  # libraries whose daily business nobody wants to read
 _NOTHING: Mapping[str, object] = MappingProxyType({})
 _ABOUT: ContextVar[Mapping[str, object]] = ContextVar("about", default=_NOTHING)
 
@@ -43,6 +49,8 @@ def start(level: str, *, node: str = "", stream: TextIO | None = None) -> None:
     handler.setFormatter(_Formatter(node))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
+    for library in _CHATTY:
+        logging.getLogger(library).setLevel(max(logging.WARNING, logging.getLogger().level))
 
 
 @contextmanager

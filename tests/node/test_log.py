@@ -50,6 +50,14 @@ def test_lines_below_the_level_are_not_written(stream: io.StringIO) -> None:
     assert stream.getvalue() == ""
 
 
+def test_libraries_are_heard_when_something_is_wrong_and_without_their_colours(stream: io.StringIO) -> None:
+    logging.getLogger("uvicorn.error").info("started")
+    logging.getLogger("uvicorn.error").warning("odd", extra={"color_message": "odd"})
+    [line] = _lines(stream)
+    assert (line["part"], line["msg"]) == ("uvicorn.error", "odd")
+    assert "color_message" not in line
+
+
 def test_ids_come_from_what_the_work_is_about_and_from_the_call(stream: io.StringIO) -> None:
     with log.about(frame="01F", camera="main"), log.about(request="r1"):
         PART.info("inside", extra={"camera": "side", "took_ms": 3, "nothing": None})
