@@ -1,0 +1,388 @@
+"""The fleet screen as an operator sees it, key by key."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from textual.geometry import Region
+
+from console.screens.fleet import FleetScreen
+from console.screens.help import HelpScreen
+from console.screens.keys import COMMANDS, KEYS, Resolver
+from console.widgets.grid import NodeGrid
+
+SIZES = [(80, 24), (120, 40), (200, 60)]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_worst_node_comes_first_with_glyph_word_and_cause(look: Callable[..., None], size: tuple[int, int]) -> None:
+    async def story(seen: Any) -> None:
+        rows = [line[1:15].strip() for line in seen.lines()[3:7]]
+        assert rows == ["✖ crit", "◌ unreachable", "▲ warn", "● ok"]
+        assert re.search(r"31 .*1/2 ok: south is", seen.line_of("nairobi"))
+        assert "120/120?" in seen.line_of("cusco")
+        assert "no route" in seen.line_of("cusco")
+
+    look(story, size)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_no_line_is_wider_than_the_terminal(look: Callable[..., None], size: tuple[int, int]) -> None:
+    async def story(seen: Any) -> None:
+        assert {len(line) for line in seen.lines()} == {size[0]}
+        assert len(seen.lines()) == size[1]
+
+    look(story, size)
+
+
+def test_the_header_counts_states_and_says_how_old_the_data_are(look: Callable[..., None], hand: Any) -> None:
+    async def story(seen: Any) -> None:
+        hand.now_s += 3
+        await seen.settle()
+        head = seen.lines()[0]
+        assert "✖ 1 crit  ◌ 1 unreachable  ▲ 1 warn  ● 1 ok" in head
+        assert "4 nodes   oldest 3s" in head
+        assert "READ-ONLY" in head
+        assert head.endswith("08:00:03Z")
+        assert "heliograph status -i x.yml" in seen.lines()[1]
+
+    look(story)
+
+
+def test_a_narrow_header_keeps_the_counts(look: Callable[..., None]) -> None:
+    async def story(seen: Any) -> None:
+        assert "✖1 ◌1 ▲1 ●1" in seen.lines()[0]
+        assert "READ-ONLY" in seen.lines()[0]
+
+    look(story, (60, 20))
+
+
+def test_a_silent_fleet_turns_stale_on_the_screen(look: Callable[..., None], hand: Any) -> None:
+    async def story(seen: Any) -> None:
+        hand.now_s += 7
+        await seen.settle()
+        assert seen.line_of("reykjavik")[1:8] == "◔ stale"
+        assert "14s?" in seen.line_of("reykjavik")
+        hand.now_s += 60
+        await seen.settle()
+        assert "unreachable" in seen.line_of("reykjavik")
+
+    look(story)
+
+
+def test_the_cursor_moves_by_every_key_of_the_table(look: Callable[..., None]) -> None:
+    async def story(seen: Any) -> None:
+        grid = seen.screen.grid
+        at = [grid.cursor]
+        for key in ("j", "down", "k", "up", "k", "G", "j", "g", "g", "end", "home", "pagedown", "pagedown", "pageup"):
+            await seen.press(key)
+            at.append(grid.cursor)
+        rows = [seen.names().index(name) for name in at]
+        page = grid.page
+        assert rows == [0, 1, 2, 1, 0, 0, 23, 23, 23, 0, 23, 0, page, 23, 23 - page]
+        assert seen.line_of(grid.cursor).startswith("›")
+
+    look(story, (80, 20), more=20)
+
+
+def test_the_row_of_the_cursor_is_always_on_the_screen(look: Callable[..., None]) -> None:
+    async def story(seen: Any) -> None:
+        for _ in range(23):
+            await seen.press("j")
+            assert any(line.startswith("›") for line in seen.lines())
+        await seen.press("g", "g")
+        assert seen.lines()[3].startswith("›")
+
+    look(story, (80, 12), more=20)
+
+
+def test_the_cursor_stays_with_its_node_when_the_order_changes(
+    look: Callable[..., None], hand: Any, make_status: Callable[..., Any]
+) -> None:
+    async def story(seen: Any) -> None:
+        await seen.press("j", "j")
+        assert seen.screen.grid.cursor == "kyoto"
+        hand.now_s += 3
+        seen.model.heard("nairobi", make_status("nairobi"))
+        seen.model.heard("reykjavik", make_status("reykjavik"))
+        await seen.settle()
+        assert seen.names() == ["cusco", "kyoto", "nairobi", "reykjavik"]
+        assert seen.screen.grid.cursor == "kyoto"
+
+    look(story)
+
+
+def test_while_the_operator_moves_the_order_is_held_and_says_so(
+    look: Callable[..., None], hand: Any, make_status: Callable[..., Any]
+) -> None:
+    async def story(seen: Any) -> None:
+        before = seen.names()
+        await seen.press("j")
+        seen.model.heard("nairobi", make_status("nairobi"))
+        await seen.settle()
+        assert seen.names() == before
+        assert "held" in seen.lines()[1]
+        hand.now_s += 2.5
+        await seen.settle()
+        assert seen.names() != before
+        assert "worst first" in seen.lines()[1]
+
+    look(story)
+
+
+def test_a_click_moves_the_cursor(look: Callable[..., None]) -> None:
+    async def story(seen: Any) -> None:
+        await seen.pilot.click(NodeGrid, offset=(5, 3))
+        assert seen.screen.grid.cursor == "kyoto"
+        await seen.pilot.click(NodeGrid, offset=(5, 12))
+        await seen.pilot.click(NodeGrid, offset=(5, 0))
+        assert seen.screen.grid.cursor == "kyoto"
+
+    look(story)
+
+
+def test_a_filter_acts_while_it_is_typed_and_enter_keeps_it(look: Callable[..., None]) -> None:
+    async def story(seen: Any) -> None:
+        await seen.type("/state:!ok")
+        assert seen.names() == ["nairobi", "cusco", "kyoto"]
+        await seen.type(" q<60")
+        await seen.press("enter")
+        assert seen.names() == ["nairobi"]
+        assert "/ state:!ok q<60" in seen.lines()[1]
+        assert "1/4" in seen.lines()[1]
+
+    look(story)
+
+
+def test_a_wrong_filter_says_so_in_place_and_the_last_result_stays(look: Callable[..., None]) -> None:
+    async def story(seen: Any) -> None:
+        await seen.type("/kyoto")
+        assert seen.names() == ["kyoto"]
+        await seen.type(" colour:red")
+        assert seen.names() == ["kyoto"]
+        assert "no field colour" in seen.lines()[1]
+
+    look(story)
+
+
+def test_escape_gives_the_filter_back_that_was_there(look: Callable[..., None]) -> None:
+    async def story(seen: Any) -> None:
+        await seen.type("/cusco")
+        await seen.press("enter")
+        await seen.type("/ /[/")
+        await seen.press("escape")
+        assert seen.names() == ["cusco"]
+        assert "no field" not in seen.text()
+        assert seen.app.focused is seen.screen.grid
+
+    look(story)
+
+
+def test_a_filter_that_nothing_passes_leaves_an_empty_grid_that_still_lives(look: Callable[..., None]) -> None:
+    async def story(seen: Any) -> None:
+        await seen.type("/nowhere")
+        await seen.press("enter", "j", "G", "pageup")
+        assert (seen.names(), seen.screen.grid.cursor) == ([], None)
+        await seen.press("/", *["backspace"] * 7, "enter")
+        assert len(seen.names()) == 4
+
+    look(story)
+
+
+def test_keys_typed_into_the_prompt_are_not_taken_for_commands(look: Callable[..., None]) -> None:
+    async def story(seen: Any) -> None:
+        await seen.type("/jk?G")
+        assert isinstance(seen.app.screen, FleetScreen)
+        assert "/ jk?G" in seen.lines()[1]
+
+    look(story)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_colon_and_q_end_the_screen(look: Callable[..., None], command: str) -> None:
+    async def story(seen: Any) -> None:
+        await seen.type(f":{command}")
+        assert seen.app.is_running
+        await seen.pilot.press("enter")
+        await seen.pilot.pause()
+        assert seen.app._exit
+
+    look(story)
+
+
+def test_no_single_letter_ends_the_screen(look: Callable[..., None]) -> None:
+    async def story(seen: Any) -> None:
+        await seen.press(*"qQxXdDeErRwWzZ")
+        assert not seen.app._exit
+        assert isinstance(seen.app.screen, FleetScreen)
+
+    look(story)
+
+
+def test_control_c_ends_the_screen(look: Callable[..., None]) -> None:
+    async def story(seen: Any) -> None:
+        await seen.pilot.press("ctrl+c")
+        await seen.pilot.pause()
+        assert seen.app._exit
+
+    look(story)
+
+
+def test_an_unknown_command_is_said_to_be_none(look: Callable[..., None]) -> None:
+    async def story(seen: Any) -> None:
+        await seen.type(":fly")
+        await seen.press("enter")
+        assert ":fly is no command; there is :q" in seen.lines()[1]
+        await seen.press("escape")
+        assert ":fly" not in seen.lines()[1]
+        await seen.type(":")
+        await seen.press("enter")
+        assert not seen.app._exit
+
+    look(story)
+
+
+def test_help_names_every_key_and_command_and_closes(look: Callable[..., None]) -> None:
+    async def story(seen: Any) -> None:
+        for close in ("escape", "question_mark", "q"):
+            await seen.press("question_mark")
+            assert isinstance(seen.app.screen, HelpScreen)
+            text = seen.text()
+            assert all(f"  {key.shown}" in text and key.says in text for key in KEYS)
+            assert all(f"  :{name}" in text for name in COMMANDS)
+            await seen.press(close)
+            assert isinstance(seen.app.screen, FleetScreen)
+
+    look(story, (120, 80))
+
+
+def test_help_can_be_scrolled_on_a_small_screen(look: Callable[..., None]) -> None:
+    async def story(seen: Any) -> None:
+        await seen.press("question_mark")
+        first = seen.text()
+        await seen.press("j", "j", "j")
+        assert seen.text() != first
+        await seen.press("k", "k", "k")
+        assert seen.text() == first
+
+    look(story, (80, 24))
+
+
+def test_the_footer_comes_from_the_table_of_keys(look: Callable[..., None]) -> None:
+    async def story(seen: Any) -> None:
+        foot = seen.lines()[-1]
+        assert all(f"{key.shown} {key.foot}" in foot for key in KEYS if key.foot)
+        assert ":q quit" in foot
+
+    look(story, (80, 24))
+
+
+def test_every_action_of_the_tables_is_one_the_screen_can_do(look: Callable[..., None]) -> None:
+    async def story(seen: Any) -> None:
+        wanted = {key.action for key in KEYS} | {action for action, _ in COMMANDS.values()}
+        assert set(seen.screen.actions()) == wanted
+
+    look(story)
+
+
+def test_no_key_means_two_things() -> None:
+    sequences = [sequence for key in KEYS for sequence in key.keys]
+    assert len(sequences) == len(set(sequences))
+
+
+def test_a_g_followed_by_something_else_does_that() -> None:
+    keys = Resolver()
+    assert [keys.feed(key) for key in ("g", "j", "g", "g", "x", "g", "G")] == [
+        None, "down", None, "first", None, None, "last",
+    ]  # fmt: skip
+
+
+def test_what_happens_is_told_below_the_grid_where_there_is_room(
+    look: Callable[..., None], make_status: Callable[..., Any]
+) -> None:
+    async def story(seen: Any) -> None:
+        seen.model.heard("reykjavik", make_status("reykjavik", state="warn", reasons=["rain"]))
+        await seen.settle()
+        assert "reykjavik  warn: rain" in seen.lines()[-2] or "reykjavik  warn: rain" in seen.text()
+        await seen.pilot.resize_terminal(120, 20)
+        await seen.settle()
+        assert "08:00:00Z  reykjavik" not in seen.text()
+
+    look(story)
+
+
+def test_a_terminal_made_tiny_and_large_again_shows_the_same(look: Callable[..., None]) -> None:
+    async def story(seen: Any) -> None:
+        await seen.press("j")
+        await asyncio.sleep(0)
+        before = seen.lines()[1:8]
+        for size in ((20, 5), (3, 2), (1, 1), (120, 40)):
+            await seen.pilot.resize_terminal(*size)
+            await seen.settle()
+            assert len(seen.lines()) == size[1]
+        assert seen.lines()[1:8] == before
+
+    look(story, more=30)
+
+
+def test_only_cells_that_differ_are_painted_again(
+    look: Callable[..., None], hand: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story(seen: Any) -> None:
+        painted: list[Region] = []
+        grid = seen.screen.grid
+        await seen.settle()
+        refresh = grid.refresh
+        monkeypatch.setattr(
+            grid, "refresh", lambda *regions, **how: painted.extend(regions) or refresh(*regions, **how)
+        )
+        seen.screen.paint()
+        assert painted == []
+        hand.now_s += 1
+        seen.screen.paint()
+        titles = seen.lines()[2]
+        columns = {titles.rfind(" ", 0, region.right) for region in painted}
+        assert 0 < len(painted) <= 8
+        assert all(region.height == 1 and region.width <= 6 for region in painted)
+        assert len(columns) == 2
+
+    look(story)
+
+
+def test_the_real_cursor_is_parked_on_the_row(look: Callable[..., None]) -> None:
+    async def story(seen: Any) -> None:
+        await seen.press("j", "j")
+        assert seen.app.cursor_position.y == seen.lines().index(seen.line_of("kyoto"))
+
+    look(story)
+
+
+def test_without_colour_the_screen_says_the_same(look: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    with_colour: list[str] = []
+
+    async def remember(seen: Any) -> None:
+        with_colour.extend(seen.lines())
+
+    async def compare(seen: Any) -> None:
+        assert seen.app.no_color
+        assert seen.lines() == with_colour
+
+    look(remember)
+    monkeypatch.setenv("NO_COLOR", "1")
+    look(compare)
+
+
+def test_names_of_wide_characters_keep_the_columns_in_line(
+    look: Callable[..., None], make_status: Callable[..., Any]
+) -> None:
+    async def story(seen: Any) -> None:
+        seen.model.heard("reykjavik", make_status("reykjavik", site="港港港港港港港港", reasons=["🌧️" * 60]))
+        await seen.settle()
+        line = next(line for line in seen.lines() if " reykjavik " in line)
+        assert "7s  120/120" in line.replace("    ", "  ").replace("   ", "  ")
+
+    look(story)
