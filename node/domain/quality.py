@@ -208,11 +208,18 @@ def _examine(check: Check, evidence: Evidence) -> Reason | None:
 
 
 def _black(evidence: Evidence) -> Finding | None:
-    """Darkness by day.  Where the sun's place is not known, only a sudden one: dusk comes over several frames."""
-    limit, norm = evidence.limits.black_mean, evidence.norm
-    sudden = norm is not None and not evidence.cold and norm.recent_low > _SUDDEN * limit
-    if evidence.day is False or (evidence.day is None and not sudden):
-        return None
+    return _darkness(evidence) if evidence.day else None
+
+
+def _darkened(evidence: Evidence) -> Finding | None:
+    """Where the sun's place is not known: only sudden darkness, since dusk leads to night over several frames."""
+    norm, limit = evidence.norm, evidence.limits.black_mean
+    dusk_led_here = norm is not None and not evidence.cold and norm.recent_low <= _SUDDEN * limit
+    return None if evidence.day is not None or dusk_led_here else _darkness(evidence)
+
+
+def _darkness(evidence: Evidence) -> Finding:
+    limit = evidence.limits.black_mean
     return Finding(evidence.measures.mean, _CLEAR_BLACK * limit, limit, 0.0)
 
 
@@ -271,6 +278,7 @@ def _moved(evidence: Evidence) -> Finding | None:
 
 CHECKS = (
     Check("black", _black),
+    Check("black", _darkened, own=True),
     Check("blown", _blown),
     Check("blurred", _blurred, own=True),
     Check("stuck", _stuck),

@@ -46,6 +46,11 @@ def key_of(picture: Picture, profile: str, sun_elevation_deg: float | None) -> s
     return f"{profile}/{light(sun_elevation_deg)}/{picture.width}x{picture.height}"
 
 
+def light_of(key: str) -> str:
+    """The band of light in a key."""
+    return key.split("/")[-2]
+
+
 @dataclass(slots=True)
 class _Band:
     """Under one key: `rows` of measures, oldest first, and mean maps (3 x 48 x 64)."""

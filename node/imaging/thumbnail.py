@@ -63,7 +63,8 @@ def _linear(values: Pixels, parts: int, axis: int) -> Pixels:
     step += _STEPS // 2
     step //= _STEPS
     step += lower
-    return step.astype(np.uint8)
+    scaled: Pixels = step.astype(np.uint8)
+    return scaled
 
 
 def _along(axis: int, dimensions: int) -> tuple[int, ...]:

@@ -11,13 +11,14 @@ from typing import Any
 from node.domain.config import Quality
 from node.domain.errors import BaselineDamaged, DiskError, HeliographError, JudgeFailed
 from node.domain.quality import Evidence, Integrity, Judgement, Verdict, condemn, is_day, judge, unjudged
-from node.imaging.baseline import Baseline, key_of, restore
+from node.imaging.baseline import UNKNOWN_LIGHT, Baseline, key_of, light_of, restore
 from node.imaging.decode import Checked, Pixels, check
 from node.imaging.measure import Picture, measure
 from node.store.files import replace_atomic
 
 SAVE_EVERY = 20  # frames learnt; what a crash forgets at most
 LARGEST_FILE = 64 * 1024 * 1024
+MAY_STAY, MAY_STAY_BY_SUN = {"moved", "black"}, {"moved"}
 MOST_REPEATS = 101  # the schema's largest stuck_count, and one picture that may differ
 
 
@@ -50,7 +51,7 @@ class Judge:
         self._unsaid: list[HeliographError] = []
         self._baseline = self._load()
         self._seen: deque[bytes] = deque(maxlen=MOST_REPEATS)
-        self._moved: dict[str, int] = {}
+        self._staying: dict[str, int] = {}
         self._unsaved = 0
 
     def assess(
@@ -85,6 +86,12 @@ class Judge:
         if self._unsaved >= SAVE_EVERY:
             self._try_to_save()
 
+    def teach(self, picture: Picture, profile: str, sun_elevation_deg: float | None, quality: Quality) -> None:
+        """Remember a picture that is known to be good, without judging it."""
+        self._count(picture.fingerprint, quality.limits.stuck_count)
+        key = key_of(picture, profile, sun_elevation_deg)
+        self._baseline.learn(picture, key, quality.limits.history_frames)
+
     def save(self) -> None:
         """Write what was learnt since the last time.  Raises DiskError."""
         if self._path is None or not self._unsaved:
@@ -118,10 +125,15 @@ class Judge:
         return list(self._seen)[-stuck_count - 1 :].count(fingerprint)
 
     def _settle_in(self, key: str, judgement: Judgement, after: int) -> None:
-        """A camera that was turned for good is at home there after as many frames as a baseline remembers."""
-        only_moved = [reason.code for reason in judgement.reasons] == ["moved"] and judgement.verdict is Verdict.BAD
-        self._moved[key] = self._moved.get(key, 0) + 1 if only_moved else 0
-        if self._moved[key] >= after:
+        """Some changes that stay are no fault: after as many frames as a baseline remembers it begins again.
+
+        A camera may have been turned for good; and where the sun's place is not known, night may have come at once.
+        """
+        codes = {reason.code for reason in judgement.reasons}
+        may_stay = MAY_STAY if light_of(key) == UNKNOWN_LIGHT else MAY_STAY_BY_SUN
+        staying = judgement.verdict is Verdict.BAD and codes <= may_stay
+        self._staying[key] = self._staying.get(key, 0) + 1 if staying else 0
+        if self._staying[key] >= after:
             self._baseline.forget(key)
 
     def _said(
