@@ -6,7 +6,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,9 +29,8 @@ _WAL_LIMIT_BYTES = 4 * 1024 * 1024
 _LOG = logging.getLogger(__name__)
 
 # Pages of 2 KB: a frame touches about a dozen trees, and each costs a page in the log; 4 KB pages wrote twice as much.
+_FIRST_PRAGMAS = {"page_size": _PAGE_BYTES, "auto_vacuum": "incremental"}
 _PRAGMAS = {
-    "page_size": _PAGE_BYTES,
-    "auto_vacuum": "incremental",
     "journal_mode": "wal",
     "synchronous": "full",
     "foreign_keys": 1,
@@ -64,7 +63,8 @@ class Database:
         self._observe = observe
         self._made: list[Session] = []
         try:
-            self._own = self._open(str(path), _PRAGMAS)
+            first = {} if path.exists() else _FIRST_PRAGMAS  # set again, they would write each time
+            self._own = self._open(str(path), {**first, **_PRAGMAS})
             self.applied = self._prepare()
             self._watch = self._reader()
         except BaseException:
@@ -131,7 +131,7 @@ class Database:
         for session in reversed(self._made):
             session.db.close()
 
-    def _open(self, path: str, pragmas: dict[str, object], *, uri: bool = False) -> Session:
+    def _open(self, path: str, pragmas: Mapping[str, object], *, uri: bool = False) -> Session:
         db = peewee.SqliteDatabase(
             path, pragmas=pragmas, timeout=_BUSY_S, thread_safe=False, check_same_thread=False, uri=uri
         )

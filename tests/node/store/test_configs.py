@@ -12,6 +12,7 @@ from node.domain.errors import NothingToRollBack, ProbationRunning, UnknownVersi
 from node.journal import NODE
 from node.store import configs
 from node.store.configs import Proof, Running, Span, VersionBook
+from node.store.database import NAME
 from node.store.log import Actor, AuditReader
 from tests.stores import Store, opened
 
@@ -218,3 +219,15 @@ def test_a_probation_outlives_a_restart(tmp_path: Path) -> None:
         running = store.journal.begin_book()
         assert (running.version.version, running.activation.state, running.activation.good_seen) == (2, "probation", 2)
         assert store.journal.count_start().starts == 1
+
+
+def test_what_runs_may_be_looked_at_from_outside(tmp_path: Path) -> None:
+    assert configs.peek(tmp_path / NAME) is None
+    with opened(tmp_path) as store:
+        store.journal.begin_book()
+        put(store, "a")
+        beside = configs.peek(tmp_path / NAME)
+    afterwards = configs.peek(tmp_path / NAME)
+    assert beside == afterwards
+    assert beside is not None
+    assert beside.document == document("a")

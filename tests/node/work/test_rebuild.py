@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import simplejpeg
+
+from node.domain.errors import DirectoryHeld
+from node.domain.frame import Frame, GapReason
+from node.domain.sidecar import to_sidecar
+from node.imaging.exif import with_sidecar
+from node.store.database import NAME
+from node.store.files import hold, write_atomic
+from node.work.rebuild import adopt_recent, event_of, rebuild
+from tests.clocks import JumpClock
+from tests.stores import Store, day, frame_of, gap_of, opened, slot_of
+
+
+@pytest.fixture(scope="module")
+def picture() -> bytes:
+    noise = np.random.default_rng(7).integers(0, 255, (48, 64, 3), np.uint8)
+    return bytes(simplejpeg.encode_jpeg(noise))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with opened(tmp_path) as made:
+        yield made
+
+
+def written(store: Store, picture: bytes, **changes: Any) -> Frame:
+    """A frame whose file is safe, and that has no row yet."""
+    store.clock.advance(600)
+    due_us = changes.pop("due_us", store.clock.now_us())
+    frame = frame_of(store.clock, due_us, **changes)
+    data = with_sidecar(picture, to_sidecar(frame))
+    write_atomic(store.folder / frame.path, data)
+    return replace(frame, size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+
+
+def kept(store: Store, picture: bytes, **changes: Any) -> Frame:
+    frame = written(store, picture, **changes)
+    slot = None if frame.due_us is None else slot_of(frame)
+    store.journal.keep(frame, slot, [event_of(frame)], day=day(frame.captured_us))
+    return frame
+
+
+def rows(store: Store, *tables: str) -> dict[str, list[tuple[Any, ...]]]:
+    """Without what tells only the order or the time of writing."""
+    skip = {"frames": {"seq"}, "slots": {"settled_us"}}
+    found = {}
+    for table in tables:
+        names = [row[1] for row in store.rows(f"PRAGMA table_info({table})")]
+        chosen = ", ".join(str(name) for name in names if name not in skip.get(table, set()))
+        found[table] = sorted(store.rows(f"SELECT {chosen} FROM {table}"))
+    return found
+
+
+FROM_FILES = ("frames", "slots", "frame_shoots", "day_counts", "hour_scores")
+
+
+def adopt(store: Store) -> Any:
+    return adopt_recent(store.folder, store.journal, store.frames)
+
+
+def test_files_alone_give_every_column_of_every_row_again(tmp_path: Path, picture: bytes) -> None:
+    with opened(tmp_path) as store:
+        for number in range(5):
+            kept(store, picture, score=80 + number, sun_elevation_deg=None if number else -3.25)
+        kept(store, picture, verdict="bad", score=7, flagged=True, reasons=("black", "stuck"), recaptured=True)
+        kept(store, picture, camera="side", profile="night", clock_synced=False, settled=False, config_version=4)
+        kept(store, picture, due_us=None, schedules=(), shoots=(), score=None, verdict="unjudged")
+        aside = written(store, picture, quarantined=True, integrity="truncated", score=None, verdict="unjudged")
+        gap = replace(gap_of(aside.due_us or 0, GapReason.DAMAGED), shoots=aside.shoots, error_code="")
+        store.journal.quarantine(aside, gap, [event_of(aside)], day=day(aside.captured_us))
+        before, clock = rows(store, *FROM_FILES), store.clock
+    (tmp_path / NAME).unlink()
+    report = rebuild(tmp_path, clock)
+    assert (report.files, len(report.adopted), report.foreign, report.missing, report.changed) == (9, 9, (), (), ())
+    with opened(tmp_path, clock) as store:
+        assert rows(store, *FROM_FILES) == before
+
+
+def test_a_frame_between_its_file_and_its_row_is_adopted_at_start(store: Store, picture: bytes) -> None:
+    known = [kept(store, picture) for _ in range(3)]
+    orphan = written(store, picture)
+    before = store.events.newest()
+    report = adopt(store)
+    assert report.adopted == (orphan.id,)
+    assert store.frames.get(orphan.id) == orphan
+    assert store.ledger.slot(slot_of(orphan)).frame_id == orphan.id
+    (event,) = store.events.after(before)
+    assert (event.kind, event.frame, event.body["took_ms"]) == ("frame", orphan.id, 20)
+    assert adopt(store).adopted == ()
+    assert [frame.id for frame in store.frames.every()] == [frame.id for frame in (*known, orphan)]
+
+
+def test_a_first_frame_is_adopted_though_no_row_says_where_to_look(store: Store, picture: bytes) -> None:
+    orphan = written(store, picture)
+    assert adopt(store).adopted == (orphan.id,)
+
+
+def test_a_start_looks_only_around_the_rows_written_last(store: Store, picture: bytes) -> None:
+    old = written(store, picture)
+    store.clock.advance(10 * 86_400)
+    kept(store, picture)
+    recent = written(store, picture)
+    assert adopt(store).adopted == (recent.id,)
+    assert not store.frames.known(old.id)
+
+
+def test_an_orphan_whose_slot_became_a_gap_is_an_extra_frame(store: Store, picture: bytes) -> None:
+    orphan = written(store, picture)
+    store.journal.gap(gap_of(orphan.due_us or 0), [], day=day(orphan.captured_us))
+    assert adopt(store).adopted == (orphan.id,)
+    assert store.frames.get(orphan.id) == replace(orphan, due_us=None)
+    assert store.ledger.slot(slot_of(orphan)).reason == "timeout"
+
+
+def test_a_quarantined_orphan_makes_its_slot_a_gap_unless_a_good_picture_has_it(store: Store, picture: bytes) -> None:
+    alone = written(store, picture, quarantined=True, integrity="truncated", score=None, verdict="unjudged")
+    first = written(store, picture, quarantined=True, integrity="damaged", score=None, verdict="unjudged")
+    second = written(store, picture, due_us=first.due_us, recaptured=True)
+    report = adopt(store)
+    assert set(report.adopted) == {alone.id, first.id, second.id}
+    assert store.ledger.slot(slot_of(alone)).reason == "damaged"
+    assert store.ledger.slot(slot_of(first)).frame_id == second.id
+    assert [row.kind for row in store.events.after(0)] == ["frame", "quarantine", "quarantine"]
+    commanded = written(store, picture, due_us=None, quarantined=True, score=None)
+    assert adopt(store).adopted == (commanded.id,)
+
+
+def test_unfinished_files_go_and_foreign_ones_are_named_and_stay(store: Store, picture: bytes) -> None:
+    frame = kept(store, picture)
+    folder = (store.folder / frame.path).parent
+    (folder / ".x.jpg.tmp").write_bytes(b"half")
+    (folder / "holiday.jpg").write_bytes(picture)
+    (folder / "notes.txt").write_text("hello")
+    newer = to_sidecar(frame_of(store.clock)) | {"schema": 99}
+    (folder / "newer.jpg").write_bytes(with_sidecar(picture, newer))
+    shutil.copy(store.folder / frame.path, folder / "copy.jpg")
+    report = adopt(store)
+    assert report.swept == 1
+    assert not (folder / ".x.jpg.tmp").exists()
+    said = {each.path.rpartition("/")[2]: each.why for each in report.foreign}
+    assert set(said) == {"holiday.jpg", "notes.txt", "newer.jpg", "copy.jpg"}
+    assert said["holiday.jpg"] == "it carries no sidecar"
+    assert "schema 99" in said["newer.jpg"]
+    assert frame.id in said["copy.jpg"]
+    assert len(list(folder.iterdir())) == 5
+
+
+def test_a_file_that_cannot_be_read_is_named(store: Store, picture: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    orphan = written(store, picture)
+    real = Path.open
+
+    def fail(self: Path, *arguments: Any, **named: Any) -> Any:
+        if self.name == Path(orphan.path).name:
+            raise PermissionError(13, "Permission denied")
+        return real(self, *arguments, **named)
+
+    monkeypatch.setattr(Path, "open", fail)
+    assert [each.why for each in adopt(store).foreign] == ["Permission denied"]
+
+
+def test_rows_without_files_and_files_of_another_size_are_reported_not_removed(tmp_path: Path, picture: bytes) -> None:
+    with opened(tmp_path) as store:
+        gone, grown, fine = (kept(store, picture) for _ in range(3))
+        clock = store.clock
+    (tmp_path / gone.path).unlink()
+    with (tmp_path / grown.path).open("ab") as file:
+        file.write(b"more")
+    report = rebuild(tmp_path, clock)
+    assert (report.files, report.adopted, report.missing, report.changed) == (2, (), (gone.path,), (grown.path,))
+    with opened(tmp_path, clock) as store:
+        assert [frame.id for frame in store.frames.every()] == [gone.id, grown.id, fine.id]
+
+
+@pytest.mark.parametrize("clean", [True, False])
+def test_a_damaged_database_is_put_aside_and_made_anew(tmp_path: Path, picture: bytes, *, clean: bool) -> None:
+    with opened(tmp_path) as store:
+        frames = [kept(store, picture) for _ in range(40)]
+        clock = store.clock
+    path = tmp_path / NAME
+    data = bytearray(path.read_bytes())
+    for page in range(3, len(data) // 2048, 3):
+        data[page * 2048 : page * 2048 + 8] = bytes(8)
+    path.write_bytes(data)
+    if not clean:
+        (tmp_path / (NAME + "-wal")).write_bytes(b"")
+    report = rebuild(tmp_path, clock)
+    assert (tmp_path / report.aside).read_bytes() == data
+    assert len(report.adopted) == 40
+    with opened(tmp_path, clock) as store:
+        assert list(store.frames.every()) == frames
+        assert store.events.newest() == 0
+
+
+def test_a_file_that_is_no_database_is_put_aside(tmp_path: Path) -> None:
+    (tmp_path / NAME).write_bytes(b"garbage" * 1000)
+    report = rebuild(tmp_path, JumpClock())
+    assert report.aside.startswith(f"{NAME}.damaged-2026")
+    assert (tmp_path / report.aside).read_bytes() == b"garbage" * 1000
+
+
+def test_a_rebuild_beside_a_running_service_is_refused(tmp_path: Path) -> None:
+    with hold(tmp_path), pytest.raises(DirectoryHeld):
+        rebuild(tmp_path, JumpClock())
