@@ -19,7 +19,7 @@ from node.api.parts import ApiParts
 from node.api.server import Server
 from node.board import Board
 from node.domain.config import Document, digest, parse_document
-from node.domain.errors import CameraOffline, HeliographError
+from node.domain.errors import HeliographError
 from node.domain.events import AccessRefused
 from node.domain.facts import (
     CLOCK,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from http import HTTPStatus
 from pathlib import Path
@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request
 from fastapi import Path as InPath
 from fastapi import Query as InQuery
 from pydantic import Field
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 
 from node.api.etag import matches, strong
 from node.api.paging import (
@@ -31,7 +31,7 @@ from node.api.paging import (
 from node.api.parts import Parts
 from node.api.pictures import SmallPictures
 from node.api.problems import ERRORS, problem, request_id_of
-from node.api.ranges import Span, span_of
+from node.api.ranges import FileSpan, Span, span_of
 from node.api.status import text_or_none
 from node.domain.errors import FrameMissing, RangeInvalid
 from node.domain.frame import Frame, StageTimes
@@ -47,7 +47,6 @@ PICTURE: dict[int | str, dict[str, Any]] = {
     304: {"description": "The client has it."},
     **ERRORS,
 }
-CHUNK_BYTES = 64 * 1024
 KEPT = "private, max-age=86400, immutable"
 ID = r"^[0-9A-HJKMNP-TV-Z]{26}$"
 SHOOT = r"^[a-z0-9-]{1,63}/[a-z0-9-]{1,63}/\d{4}-\d{2}-\d{2}/[a-z0-9-]{1,63}$"
@@ -212,23 +211,12 @@ def _file(request: Request, handle: BinaryIO, size: int, headers: dict[str, str]
         named = {"Content-Range": f"bytes */{size}"}
         return problem(RangeInvalid(str(error)), request_id_of(request), named)
     part = span or Span(0, size - 1)
-    more = {"Content-Length": str(part.length)}
-    if span:
-        more["Content-Range"] = f"bytes {span.start}-{span.end}/{size}"
+    more = {"Content-Range": f"bytes {span.start}-{span.end}/{size}"} if span else {}
     status = HTTPStatus.PARTIAL_CONTENT if span else HTTPStatus.OK
-    return StreamingResponse(_chunks(handle, part), status, {**headers, **more}, media_type)
+    return FileSpan(handle, part, status, {**headers, **more}, media_type)
 
 
 def _range_holds(request: Request, etag: str) -> bool:
     """If-Range names another version: then the whole is wanted.  A date never names one here."""
     named = request.headers.get("if-range")
     return named is None or named.strip() == etag
-
-
-def _chunks(handle: BinaryIO, span: Span) -> Iterator[bytes]:
-    with handle:
-        handle.seek(span.start)
-        left = span.length
-        while left and (chunk := handle.read(min(CHUNK_BYTES, left))):
-            left -= len(chunk)
-            yield chunk
