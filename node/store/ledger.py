@@ -285,18 +285,21 @@ def _slots(
     session: Session, chosen: SlotFilter, limit: int, after: SlotKey | None, *, descending: bool
 ) -> list[SlotRow]:
     key = None if after is None else (after.due_us, after.camera, after.profile)
+    gaps = chosen.gaps or chosen.reason is not None
+    # left alone, a camera's few gaps would be looked for among all its slots
+    source = "slots INDEXED BY slots_gaps" if gaps else "slots"
     sql = where(
         [
             ("camera = ?", chosen.camera),
             ("profile = ?", chosen.profile),
             ("due_us >= ?", chosen.since_us),
             ("due_us < ?", chosen.until_us),
-            ("reason IS NOT NULL", () if chosen.gaps else None),
+            ("reason IS NOT NULL", () if gaps else None),
             ("reason = ?", chosen.reason),
             (beyond(_SLOT_KEY, descending=descending), key),
         ]
     )
-    text = select(_SLOT, f"slots {sql.text} {order(_SLOT_KEY, descending=descending)} LIMIT ?")
+    text = select(_SLOT, f"{source} {sql.text} {order(_SLOT_KEY, descending=descending)} LIMIT ?")
     return [_slot(row) for row in session.rows(text, (*sql.values, limit))]
 
 

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 
-from node.crashpoint import VARIABLE
+from node import crashpoint
+from node.crashpoint import VARIABLE, crash_point
 
 PASSES = """
 from node.crashpoint import crash_point
@@ -30,3 +33,15 @@ def test_the_process_ends_at_the_named_passage_and_only_there(planned: str | Non
     status, numbers = run(planned)
     assert len(numbers) == passed
     assert status == (-signal.SIGKILL if passed < 5 else 0)
+
+
+def test_passages_are_counted_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[tuple[int, int]] = []
+    monkeypatch.setattr(crashpoint, "_planned", "here:2")
+    monkeypatch.setattr(crashpoint, "_passages", Counter())
+    monkeypatch.setattr(os, "kill", lambda *call: ended.append(call))
+    crash_point("here")
+    crash_point("there")
+    assert ended == []
+    crash_point("here")
+    assert ended == [(os.getpid(), signal.SIGKILL)]

@@ -115,14 +115,13 @@ COMMITS = (
 @pytest.mark.parametrize("passage", range(1, len(COMMITS)))
 @pytest.mark.parametrize("point", ["before_commit", "after_commit"])
 def test_a_crash_leaves_one_whole_running_document(tmp_path: Path, point: str, passage: int) -> None:
-    status, lines = run(CHANGES_CONFIG, f"{point}:{passage}", tmp_path)
+    status, _ = run(CHANGES_CONFIG, f"{point}:{passage}", tmp_path)
     assert status == -signal.SIGKILL
     commits = passage if point == "after_commit" else passage - 1
     with opened(tmp_path) as store:
         running = store.journal.begin_book()
         known = len(VersionBook(store.database).history())
         assert (running.version.version, running.activation.state, known) == COMMITS[commits]
-        assert not lines or int(lines[-1][1]) in (running.version.version, running.activation.previous)
         current = "SELECT COUNT(*) FROM activations WHERE state IN ('active', 'probation', 'confirmed')"
         assert store.rows(current) == [(1,)]
         entries = [(max(0, commits - 1),)]

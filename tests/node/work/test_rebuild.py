@@ -202,6 +202,27 @@ def test_a_damaged_database_is_put_aside_and_made_anew(tmp_path: Path, picture: 
         assert store.events.newest() == 0
 
 
+def test_damage_that_only_a_check_finds_is_found(tmp_path: Path, picture: bytes) -> None:
+    with opened(tmp_path) as store:
+        frames = [kept(store, picture) for _ in range(40)]
+        clock = store.clock
+        (root,) = store.rows("SELECT rootpage FROM sqlite_master WHERE name = 'frames_camera'")[0]
+    with (tmp_path / NAME).open("r+b") as file:
+        file.seek((int(str(root)) - 1) * 2048)
+        file.write(bytes(2048))
+    report = rebuild(tmp_path, clock)
+    assert (report.aside != "", len(report.adopted)) == (True, 40)
+    with opened(tmp_path, clock) as store:
+        assert list(store.frames.every()) == frames
+
+
+def test_a_large_file_is_hashed_whole_and_an_empty_folder_is_no_trouble(store: Store, picture: bytes) -> None:
+    orphan = written(store, picture + bytes(3_000_000))
+    (store.folder / "frames/main/default/2026/11/17").mkdir()
+    assert adopt(store).adopted == (orphan.id,)
+    assert store.frames.get(orphan.id) == orphan
+
+
 def test_a_file_that_is_no_database_is_put_aside(tmp_path: Path) -> None:
     (tmp_path / NAME).write_bytes(b"garbage" * 1000)
     report = rebuild(tmp_path, JumpClock())
