@@ -182,7 +182,7 @@ class QualityLimits(Section):
     """When a picture counts as bad.  Every limit is on the judge's own scale, 0 = none, 1 = total."""
 
     bad_below: int = Field(50, ge=0, le=100, description="Scores below this are bad (0..100, 100 = perfect).")
-    black_mean: float = Field(0.02, ge=0, le=1, description="Mean luminance at or below which a day frame is black.")
+    black_mean: float = Field(0.03, ge=0, le=1, description="Mean luminance at or below which a day frame is black.")
     blown_share: float = Field(0.85, ge=0, le=1, description="Share of clipped pixels from which a frame is blown.")
     blur_ratio: float = Field(
         0.5, ge=0, le=1, description="Sharpness against the camera's own, below which it is blurred."

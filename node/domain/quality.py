@@ -138,6 +138,7 @@ _CLEAR_BLACK, _CLEAR_BLOWN, _CLEAR_FILLED = 3.0, 0.6, 0.5  # of the limit
 _CLEAR_BLURRED, _CLEAR_CAST, _CLEAR_MOVED = 1.6, 0.5, 0.5
 _TOTAL_CAST, _TOTAL_MOVED = 3.0, 4.0
 _TINT_WEIGHT, _WARMTH_WEIGHT = 0.75, 0.15  # the sun's height and clouds change red against blue by themselves
+_BY_ANY_LIGHT = 0.6  # of the limit of blur
 _DARK_FILL, _BRIGHT_FILL = 0.08, 0.96  # crushed shadows and burnt snow are flat by nature
 _DIM = 0.05  # mean luminance below which the mean colour is the sensor's noise
 _LOST_MATCH, _SURE_MATCH, _VISIBLE_CONTRAST = 0.4, 0.5, 0.3
@@ -229,9 +230,10 @@ def _blown(evidence: Evidence) -> Finding:
 
 
 def _blurred(evidence: Evidence) -> Finding | None:
+    """Where the sun's place is not known the history may be of nights, whose noise passes for detail."""
     if evidence.norm is None:
         return None
-    limit = evidence.limits.blur_ratio
+    limit = evidence.limits.blur_ratio * (_BY_ANY_LIGHT if evidence.day is None else 1.0)
     return Finding(evidence.norm.sharpness, min(1.0, _CLEAR_BLURRED * limit), limit, 0.0)
 
 

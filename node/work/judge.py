@@ -18,7 +18,7 @@ from node.store.files import replace_atomic
 
 SAVE_EVERY = 20  # frames learnt; what a crash forgets at most
 LARGEST_FILE = 64 * 1024 * 1024
-MAY_STAY, MAY_STAY_BY_SUN = {"moved", "black"}, {"moved"}
+MAY_STAY, MAY_STAY_BY_SUN = {"moved", "black", "blurred", "cast"}, {"moved"}
 MOST_REPEATS = 101  # the schema's largest stuck_count, and one picture that may differ
 
 
@@ -127,7 +127,8 @@ class Judge:
     def _settle_in(self, key: str, judgement: Judgement, after: int) -> None:
         """Some changes that stay are no fault: after as many frames as a baseline remembers it begins again.
 
-        A camera may have been turned for good; and where the sun's place is not known, night may have come at once.
+        A camera may have been turned for good; and where the sun's place is not known, day or night may have come at
+        once.
         """
         codes = {reason.code for reason in judgement.reasons}
         may_stay = MAY_STAY if light_of(key) == UNKNOWN_LIGHT else MAY_STAY_BY_SUN
