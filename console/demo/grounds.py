@@ -22,7 +22,7 @@ from typing import IO, Any
 
 import yaml
 
-from console.demo.places import ROLES, Plan
+from console.demo.places import FOLDERS, ROLES, Plan
 from console.fleet.inventory import FLEET_GROUP, Host
 
 PREFIX = "heliograph-demo-"
@@ -87,7 +87,8 @@ class Grounds:
     def start(self, plan: Plan) -> None:
         """Writes the node's two files and starts its process."""
         folder = self.root / plan.name
-        folder.mkdir()
+        for name in FOLDERS:
+            (folder / name).mkdir(parents=True)
         (folder / "node.yml").write_text(yaml.safe_dump(plan.node_file, sort_keys=False))
         (folder / "config.yml").write_text(yaml.safe_dump(plan.document, sort_keys=False))
         with (folder / "log").open("wb") as log:

@@ -11,6 +11,8 @@ INTERVAL_S = 5
 WIDTH, HEIGHT = 640, 360
 STALE_S = 20
 SHOT_MARGIN_S = 3.0
+FOLDERS = ("data", "run")
+"""Made by the demo below each node's root, as Ansible makes them on a Pi."""
 ROLES = ("viewer", "admin")
 HOURS, DEGREES_PER_HOUR, NOON = 24, 15, 12
 
@@ -98,6 +100,7 @@ def _node_file(
 ) -> dict[str, Any]:
     return {
         "node": {"id": place.name},
+        "paths": {name: f"/{name}" for name in FOLDERS},
         "api": {
             "port": 0,
             "insecure_loopback": True,

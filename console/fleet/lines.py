@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 from console.fleet.text import clean
-from console.fleet.view import FleetModel, Happening, Word, cause
+from console.fleet.view import OLD_WORDS, FleetModel, Happening, Word, cause
 from node.wire.stream import StreamEvent
 from node.wire.times import to_text
 
@@ -23,8 +23,8 @@ SAYINGS = {
     "config_activated": "configuration {version} active, by {who}",
     "config_confirmed": "configuration {version} confirmed",
     "config_rolled_back": "configuration {version} rolled back to {to_version}: {reason}",
-    "alert_raised": "{severity}: {sentence}",
-    "alert_cleared": "{subject}: cleared: {alert}",
+    "alert_raised": "alert, {severity}: {sentence}",
+    "alert_cleared": "alert over: {alert} {subject}",
     "clock_stepped": "clock stepped by {by_s} s",
     "loop_failed": "{loop} failed: {error}",
     "access_refused": "{client} refused: {code}",
@@ -75,11 +75,11 @@ class Teller:
     def _states(self) -> list[str]:
         changed = []
         for name, view in self._model.views.items():
-            word = self._model.word(name)
-            if self._words.get(name, Word.WAITING) is not word:
-                why = cause(view, word, self._model.clock.monotonic())
-                at = to_text(self._model.clock.utc_us())
-                changed.append(self._line(at, name, f"{word}: {clean(why)}" if why else word))
+            word, before = self._model.word(name), self._words.get(name, Word.WAITING)
+            if word is not before:
+                # what the node says of itself comes as its alerts; why it is silent only this console knows
+                why = cause(view, word, self._model.clock.monotonic()) if word in OLD_WORDS else f"was {before}"
+                changed.append(self._line(to_text(self._model.clock.utc_us()), name, f"{word}: {clean(why)}"))
             self._words[name] = word
         return changed
 

@@ -33,7 +33,7 @@ def test_a_well_node_says_what_it_measured(model: FleetModel, make_status: Calla
     model.heard("cam", make_status("cam"))
     assert texts(model) == {
         "state": "● ok", "node": "cam", "site": "Harbour", "seen": "0s", "last": "7s", "today": "120/120",
-        "quality": "91", "spark": "▆▇▇▇▇▇▇▆▆···▇▇▇▇▇▇▇▆▆▆", "disk": "██░░ 55%", "cause": "",
+        "quality": "91", "spark": "▆▇▇▇▇▇▇▆▆···▇▇▇▇▇▇▇▆▆▆▆", "disk": "██░░ 55%", "cause": "",
     }  # fmt: skip
 
 

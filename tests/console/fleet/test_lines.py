@@ -31,7 +31,7 @@ def test_a_state_is_told_when_it_changes_and_only_then(model: FleetModel, make_s
     teller = Teller(model)
     assert teller.lines() == []
     model.heard("cam", make_status(state="warn", reasons=["disk\nis filling"]))
-    assert teller.lines() == ["08:00:00Z  cam      warn: disk is filling"]
+    assert teller.lines() == ["08:00:00Z  cam      warn: was waiting"]
     assert teller.lines() == []
     for _ in range(3):
         model.failed("cam", NodeUnreachable("no route"))
