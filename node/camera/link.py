@@ -9,6 +9,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -133,7 +134,8 @@ class ProcessLink:
             self._listener.join(KILL_WAIT_S)
             self._listener = None
         self._process = None
-        self._pid_path.unlink(missing_ok=True)
+        with suppress(OSError):  # as when it was written: the file helps the next start, nothing else
+            self._pid_path.unlink(missing_ok=True)
 
     def _ask(self, verb: str, body: Mapping[str, Any], deadline_s: float) -> messages.Message:
         if self._ended:

@@ -81,13 +81,14 @@ def noise(height: int, width: int, cells: float, dice: Dice, octaves: int = 5) -
 def _stretched(grid: Floats, height: int, width: int) -> Floats:
     """A small grid enlarged with soft edges, repeating along the width."""
     down, across = grid.shape
-    y, x = np.linspace(0, down - 1.001, height), np.arange(width) * across / width
-    top, left = y.astype(int), x.astype(int)
+    y = np.linspace(0, down - 1.001, height, dtype=np.float32)
+    x = np.arange(width, dtype=np.float32) * np.float32(across / width)
+    top, left = y.astype(np.intp), x.astype(np.intp)
     fy, fx = _soft(y - top)[:, None], _soft(x - left)[None, :]
-    right = (left + 1) % across
-    upper = grid[top][:, left] * (1 - fx) + grid[top][:, right] * fx
-    lower = grid[top + 1][:, left] * (1 - fx) + grid[top + 1][:, right] * fx
-    stretched: Floats = upper * (1 - fy) + lower * fy
+    # down first, while there are still few columns
+    rows = grid[top] + (grid[top + 1] - grid[top]) * fy
+    start = rows.take(left, axis=1)
+    stretched: Floats = start + (rows.take((left + 1) % across, axis=1) - start) * fx
     return stretched
 
 

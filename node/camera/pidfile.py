@@ -44,10 +44,10 @@ def write(path: Path, process: Process) -> None:
 
 
 def read(path: Path) -> Process | None:
-    """None where there is no file, or none that we wrote whole."""
+    """None where there is no file that can be read, or none that we wrote whole."""
     try:
         return Process(**json.loads(path.read_text()))
-    except (FileNotFoundError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError):
         return None
 
 

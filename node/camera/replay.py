@@ -16,6 +16,7 @@ from node.domain.frame import Exposure
 BACKEND = "replay"
 READ_LIMIT = 100_000_000
 """Bytes read of one file: more is no photograph, and the judge says so of the part as well."""
+_LOOKED_AT = 5
 
 
 class ReplayCamera:
@@ -41,6 +42,7 @@ class ReplayCamera:
         if folder != self._folder:
             self._last = names[(config.shots_before - 1) % len(names)] if config.shots_before else None
         self._folder, self._names, self._seen_ns = folder, names, -1
+        self._size = _first_size(folder, names)
 
     def capabilities(self) -> Capabilities:
         return Capabilities(*self._size)
@@ -111,6 +113,16 @@ def _pictures(folder: Path) -> list[str]:
             return sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_file())
     except OSError as error:
         raise DirectoryMissing(f"{folder}: {error.strerror}") from error
+
+
+def _first_size(folder: Path, names: list[str]) -> tuple[int, int]:
+    """Width and height of the first picture that has one; zeros where the first few have none."""
+    for name in names[:_LOOKED_AT]:
+        with (folder / name).open("rb") as file:
+            height, width = _size(file.read(READ_LIMIT))
+        if width:
+            return width, height
+    return 0, 0
 
 
 def _size(jpeg: bytes) -> tuple[int, int]:

@@ -21,7 +21,7 @@ Bytes = npt.NDArray[np.uint8]
 QUANTILES = 65
 CLOUD_SUMS = 511
 EPSILON = 1e-9
-WIDEST_MAP = 2048
+WIDEST_MAP = 1440
 _FLAKE_PART, _FLAKE_SPACE = 240, 260
 
 
@@ -86,9 +86,9 @@ def _quantiles(clouds: tuple[Bytes, Bytes]) -> Floats:
 
 def _clouds(width: int, rows: int, dice: Dice, scale: float) -> Bytes:
     """One layer: lumps that get flatter and smaller towards the horizon, as a flat layer of clouds looks."""
-    flat = noise(2 * rows, 2 * width, 7 * scale, dice, octaves=7)
+    flat = noise(rows, 2 * width, 7 * scale, dice, octaves=6)
     nearness = np.linspace(1.0, 0.0, rows) ** 0.6
-    source = ((1 - nearness) * (2 * rows - 1)).astype(int)
+    source = ((1 - nearness) * (rows - 1)).astype(int)
     tile = (flat[source] * 255).astype(np.uint8)
     return np.concatenate([tile, tile[:, :width]], axis=1)
 

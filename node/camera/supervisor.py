@@ -120,7 +120,9 @@ class Supervisor:
 
     def restart(self) -> Shot:
         """By hand: reopen and prove it by a shot.  Raises CameraError; then the recovery goes on by itself."""
-        place = Place(recovery.RECOVERY, 0 if self._link_alive() else 1)
+        if self._place is None:
+            self._down_since_s = self._clock.monotonic()
+        place = recovery.start(worker_alive=self._link_alive(), earlier=0)
         shot = self._try_next(place)
         if shot is None:
             raise _as_camera_error(self._trouble or CameraFault())
