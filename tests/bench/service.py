@@ -27,6 +27,8 @@ TOKEN = "bench"
 PATIENCE_S = 60.0
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 API = {"requests_per_s": 10_000, "burst": 100_000}
+MISSED = """SELECT COUNT(*) FROM slots WHERE reason IS NOT NULL
+    AND due_us > (SELECT MIN(due_us) FROM slots WHERE frame_id IS NOT NULL)"""
 HOG = "while True: sum(range(10000))"
 
 
@@ -92,10 +94,11 @@ class Node:
         return found
 
     def missed(self) -> int:
+        """Gaps after the first frame: before it the camera is being opened."""
         database = Database(self._folder / "data" / NAME)
-        count = database.read(lambda session: session.rows("SELECT COUNT(*) FROM slots WHERE reason IS NOT NULL"))
+        row = database.read(lambda session: session.one(MISSED))
         database.close()
-        return int(count[0][0])
+        return int(row[0]) if row else 0
 
     def stop(self) -> None:
         self._process.send_signal(signal.SIGTERM)
