@@ -7,7 +7,6 @@ import socket
 from collections.abc import Mapping
 
 READY, ALIVE, STOPPING = "READY=1", "WATCHDOG=1", "STOPPING=1"
-_US = 1_000_000
 
 
 def status(text: str) -> str:
@@ -28,13 +27,3 @@ def notify(*words: str, environment: Mapping[str, str] = os.environ) -> bool:
         except OSError:  # the manager is being restarted, or its queue is full: the next word comes soon
             return False
     return True
-
-
-def watchdog_s(environment: Mapping[str, str] = os.environ) -> float | None:
-    """Seconds within which the manager wants to hear ALIVE; None = it does not watch this process."""
-    given, pid = environment.get("WATCHDOG_USEC", ""), environment.get("WATCHDOG_PID", "")
-    if not given.isdigit() or int(given) == 0:
-        return None
-    if pid and pid != str(os.getpid()):
-        return None
-    return int(given) / _US

@@ -53,18 +53,3 @@ def test_a_manager_that_does_not_read_is_not_waited_for(manager: tuple[socket.so
     answers = [systemd.notify("X" * 1000, environment=environment) for _ in range(2000)]
     assert answers[0] is True
     assert answers[-1] is False
-
-
-@pytest.mark.parametrize(
-    ("environment", "expected"),
-    [
-        ({}, None),
-        ({"WATCHDOG_USEC": "60000000"}, 60.0),
-        ({"WATCHDOG_USEC": "500000", "WATCHDOG_PID": str(os.getpid())}, 0.5),
-        ({"WATCHDOG_USEC": "500000", "WATCHDOG_PID": "1"}, None),
-        ({"WATCHDOG_USEC": "0"}, None),
-        ({"WATCHDOG_USEC": "soon"}, None),
-    ],
-)
-def test_the_watchdogs_span_is_read(environment: dict[str, str], expected: float | None) -> None:
-    assert systemd.watchdog_s(environment) == expected
