@@ -19,7 +19,7 @@ STARTING_MODULES = {"subprocess", "asyncio", "os", "shutil"}
 
 # Of packages that Debian marks essential, or apt itself: there on every machine.
 BASE = {
-    "apt-get", "awk", "bash", "cat", "chmod", "cp", "env", "find", "grep", "id", "kill", "mkdir", "mount", "mv", "rm",
+    "apt-get", "awk", "bash", "cat", "chmod", "cp", "env", "find", "grep", "id", "kill", "mkdir", "mount", "mv", "nice", "rm",
     "sed", "sh", "sleep", "sort", "touch", "umount", "unshare",
 }  # fmt: skip
 SHELL = {

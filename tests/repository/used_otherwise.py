@@ -1,0 +1,28 @@
+"""What vulture takes for dead in node and console, and who uses it.  A test refuses lines that no longer apply."""
+
+# read by a library
+_.virtual_size  # Textual scrolls by it
+_.cursor_position  # Textual's input
+_.placeholder  # Textual's input
+_.total_tokens  # anyio's limit of worker threads
+_.should_exit  # uvicorn's main loop
+_.handleError  # logging calls it where a line cannot be written
+_.format  # logging calls it for each line
+_.collect  # prometheus_client calls it at each scrape
+_.yaml_implicit_resolvers  # PyYAML's loader
+Meta  # peewee reads a model's
+primary_key  # peewee, inside Meta
+_.show_preview  # picamera2's own signature
+Picamera  # made by name, from the table of backends
+
+# published: read by whoever reads the JSON
+by_s, config_digest, lasted_s, to_version  # event bodies
+clock_synced, measured, state_since, verdicts  # frames, quality, cameras
+last_gap, last_good, next_slots, probation_until  # cameras, config, status
+alerts_total, ledger_settled_to, uptime_s  # the status
+exposure_max_s, exposure_min_s, gain_max, sets_exposure  # capabilities of a camera
+open_timeout_s, read_timeout_s  # fields of node.yml, read by the camera's worker by name
+
+# part of a value that is used whole
+started_ticks, boot  # a pid file is compared as a whole
+colour_temperature_k, frames_used, sensor_ns, sensor_temperature_c  # a shot crosses to the node as a whole
