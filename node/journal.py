@@ -39,7 +39,7 @@ class Kept:
 class Journal:
     """The one writer of what happened.  Every method raises DatabaseBusy, DatabaseDamaged, DiskFull, DiskReadOnly.
 
-    A method that ran out of time may still have been committed: all of them can be repeated.
+    What ran out of time was not written, unless the commit itself hung: so every method can be repeated.
     """
 
     def __init__(self, database: Database, clock: Clock) -> None:

@@ -29,6 +29,7 @@ _WAL_LIMIT_BYTES = 4 * 1024 * 1024
 _LOG = logging.getLogger(__name__)
 
 # Pages of 2 KB: a frame touches about a dozen trees, and each costs a page in the log; 4 KB pages wrote twice as much.
+# Those of the file itself are given once: each time they would be written anew.
 _FIRST_PRAGMAS = {"page_size": _PAGE_BYTES, "auto_vacuum": "incremental"}
 _PRAGMAS = {
     "journal_mode": "wal",
@@ -63,8 +64,8 @@ class Database:
         self._observe = observe
         self._made: list[Session] = []
         try:
-            first = {} if path.exists() else _FIRST_PRAGMAS  # set again, they would write each time
-            self._own = self._open(str(path), {**first, **_PRAGMAS})
+            filled = path.exists() and path.stat().st_size > 0
+            self._own = self._open(str(path), _PRAGMAS if filled else {**_FIRST_PRAGMAS, **_PRAGMAS})
             self.applied = self._prepare()
             self._watch = self._reader()
         except BaseException:
@@ -77,8 +78,8 @@ class Database:
     def write(self, work: Work[Result], *, urgent: bool = False, timeout_s: float = 2.0) -> Result:
         """Runs `work(session)` in one transaction on the writer thread and returns what it returned.
 
-        `work` may run again where the lock was lost, so it keeps no state.  Raises what it raises, DatabaseBusy after
-        `timeout_s` (what had begun may still be committed), DatabaseDamaged, DiskFull, DiskReadOnly.
+        `work` may run again where the lock was lost, so it keeps no state.  Raises what it raises, DatabaseBusy where
+        nothing could be written within `timeout_s`, DatabaseDamaged, DiskFull, DiskReadOnly.
         """
         return self._writer.write(work, urgent=urgent, timeout_s=timeout_s)
 

@@ -101,7 +101,7 @@ class FrameReader:
     """What is known about kept frames.  Every method raises DatabaseBusy and DatabaseDamaged."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self.database = database
 
     def get(self, identity: str) -> Frame:
         """Raises NotFound."""
@@ -112,7 +112,7 @@ class FrameReader:
 
     def known(self, identity: str) -> bool:
         """Whether a frame of that id has its row."""
-        return bool(self._database.read(lambda session: session.one("SELECT 1 FROM frames WHERE id = ?", (identity,))))
+        return bool(self.database.read(lambda session: session.one("SELECT 1 FROM frames WHERE id = ?", (identity,))))
 
     def page(
         self, chosen: FrameFilter, *, limit: int = PAGE, after: str | None = None, descending: bool = True
@@ -133,14 +133,14 @@ class FrameReader:
     def mean_bytes(self, sample: int = 200) -> float | None:
         """The mean size of the newest frames; None where there is none."""
         sql = "SELECT AVG(size_bytes) FROM (SELECT size_bytes FROM frames ORDER BY seq DESC LIMIT ?)"
-        row = self._database.read(lambda session: session.one(sql, (sample,)))
+        row = self.database.read(lambda session: session.one(sql, (sample,)))
         return None if row is None or row[0] is None else float(row[0])
 
     def paths(self, camera: str, from_us: int, until_us: int) -> dict[str, str]:
         """Path to id of the camera's frames whose ids are of that span, give or take an hour."""
         bounds = (camera, first_id(from_us - _SLACK_US), last_id(until_us + _SLACK_US))
         sql = "SELECT path, id FROM frames WHERE camera = ? AND id BETWEEN ? AND ?"
-        return dict(self._database.read(lambda session: session.rows(sql, bounds)))
+        return dict(self.database.read(lambda session: session.rows(sql, bounds)))
 
     def every(self) -> Iterator[Frame]:
         """All frames in the order of their ids, read in batches."""
@@ -155,7 +155,7 @@ class FrameReader:
 
     def _frames(self, tail: str, values: tuple[object, ...], source: str = "frames ") -> list[Frame]:
         sql = select(_COLUMNS, source + tail)
-        return [from_row(row) for row in self._database.read(lambda session: session.rows(sql, values))]
+        return [from_row(row) for row in self.database.read(lambda session: session.rows(sql, values))]
 
 
 def _conditions(chosen: FrameFilter, after: str | None, *, descending: bool) -> list[tuple[str, object]]:

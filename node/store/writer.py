@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from node.crashpoint import crash_point
@@ -19,6 +19,7 @@ from node.store.faults import SQLITE_ERRORS, fault_of
 from node.store.session import Result, Session, Work, name_of
 
 LANE = 256
+COMMIT_S = 2.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.002, 0.1
 
 
@@ -27,6 +28,17 @@ class _Job:
     work: Work[Any]
     deadline: float
     future: Future[Any]
+    gate: threading.Lock = field(default_factory=threading.Lock)
+    committing: bool = False
+
+    def give_up(self) -> bool:
+        """True when it will never be committed; False where the commit is under way already."""
+        return self.future.cancel() or self.gate.acquire(blocking=False)
+
+    def may_commit(self) -> bool:
+        """False where whoever asked has given up."""
+        self.committing = self.committing or self.gate.acquire(blocking=False)
+        return self.committing
 
 
 class Writer:
@@ -45,8 +57,7 @@ class Writer:
     def write(self, work: Work[Result], *, urgent: bool, timeout_s: float) -> Result:
         """Runs `work` in one transaction and returns what it returned.
 
-        Raises DatabaseBusy where the time ran out; a transaction that had begun by then may still be committed, so
-        callers who try again repeat nothing that is not idempotent.
+        Raises DatabaseBusy where the time ran out: then nothing was written, unless the commit itself hung.
         """
         answer: Future[Result] = Future()
         job = _Job(work, time.monotonic() + timeout_s, answer)
@@ -54,9 +65,12 @@ class Writer:
         try:
             return answer.result(timeout_s + _LONGEST_PAUSE_S)
         except TimeoutError:
-            if answer.cancel():
-                raise DatabaseBusy(f"{self.waiting} writes waited, and none began within {timeout_s:g} s") from None
-            raise DatabaseBusy(f"a write begun is not done after {timeout_s:g} s; it may still be") from None
+            if job.give_up():
+                raise DatabaseBusy(f"not written within {timeout_s:g} s, {self.waiting} more wait") from None
+        try:
+            return answer.result(COMMIT_S)
+        except TimeoutError:
+            raise DatabaseBusy(f"a commit hangs for {COMMIT_S:g} s; it may still be made") from None
 
     @property
     def waiting(self) -> int:
@@ -103,7 +117,7 @@ class Writer:
         while True:
             began = time.perf_counter()
             try:
-                return self._transact(job.work)
+                return self._transact(job)
             except SQLITE_ERRORS as error:
                 fault = fault_of(error)
                 if fault is None:
@@ -116,11 +130,13 @@ class Writer:
             self.retries += 1
             pause = min(2 * pause, _LONGEST_PAUSE_S)
 
-    def _transact(self, work: Work[Any]) -> object:
+    def _transact(self, job: _Job) -> object:
         self._session.execute("BEGIN IMMEDIATE")
         try:
-            result: object = work(self._session)
+            result: object = job.work(self._session)
             crash_point("before_commit")
+            if not job.may_commit():
+                raise DatabaseBusy("whoever asked for the write has given up")
             self._session.execute("COMMIT")
         finally:
             self._session.rollback()  # nothing to do after a commit

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
 
 from node.clock import Clock
-from node.domain.errors import DatabaseDamaged, SidecarUnknown
-from node.domain.events import Event, FrameKept, FrameQuarantined
+from node.domain.config import load_own
+from node.domain.errors import DatabaseDamaged, DocumentInvalid, SidecarUnknown, UnknownVersion
+from node.domain.events import Event, FrameKept, FrameQuarantined, GapRecorded
 from node.domain.frame import Frame, Gap, GapReason, SlotKey
 from node.domain.sidecar import from_sidecar
 from node.domain.times import to_datetime, to_us
 from node.imaging.exif import HEAD_BYTES, read_sidecar
 from node.journal import Journal, Kept
+from node.store.configs import VersionBook
 from node.store.database import NAME, Database
 from node.store.files import day_folders, day_of, hold, sweep
 from node.store.frames import FrameReader
+from node.store.ledger import LedgerReader
 
 NAME_TIME = "%Y%m%dT%H%M%S%f"
+SIDECAR = ".json"
 _SIDES = ("", "-wal", "-shm")
 _MARGIN = timedelta(days=2)  # a site's date is at most a day from UTC's
 _CHUNK = 1 << 20
@@ -84,15 +91,16 @@ def adopt(data_dir: Path, journal: Journal, reader: FrameReader, since: str, *, 
     swept, files = sweep(data_dir, since), 0
     adopted: list[str] = []
     foreign: list[Foreign] = []
+    days = _Days(reader.database)
     for folder in day_folders(data_dir, since):
-        pictures = sorted(path for path in folder.iterdir() if path.is_file())
+        pictures = sorted(path for path in folder.iterdir() if path.is_file() and not _is_sidecar(path))
         files += len(pictures)
         for path in _rowless(data_dir, pictures, reader):
             relative = path.relative_to(data_dir).as_posix()
             found = _frame_of(path, relative)
             if isinstance(found, Foreign):
                 foreign.append(found)
-            elif _enter(journal, found, announce=announce).known:
+            elif _enter(journal, found, days, announce=announce).known:
                 foreign.append(Foreign(relative, f"a copy of frame {found.id}"))
             else:
                 LOG.info("frame adopted", extra={"frame": found.id, "camera": found.camera, "path": relative})
@@ -141,36 +149,89 @@ def _frame_of(path: Path, relative: str) -> Frame | Foreign:
             size = file.tell()
     except OSError as error:
         return Foreign(relative, error.strerror or str(error))
-    sidecar = read_sidecar(head)
-    if sidecar is None:
-        return Foreign(relative, "it carries no sidecar")
     try:
+        sidecar = _beside(path) or read_sidecar(head)
+        if sidecar is None:
+            return Foreign(relative, "it carries no sidecar")
         return from_sidecar(sidecar, relative, size, digest.hexdigest())
     except SidecarUnknown as error:
         return Foreign(relative, str(error))
 
 
-def _enter(journal: Journal, frame: Frame, *, announce: bool) -> Kept:
+def _is_sidecar(path: Path) -> bool:
+    """A picture put aside stays as it came, so its sidecar lies beside it."""
+    return path.suffix == SIDECAR
+
+
+def _beside(path: Path) -> dict[str, Any] | None:
+    beside = path.with_name(path.name + SIDECAR)
+    if not beside.is_file():
+        return None
+    try:
+        found = json.loads(beside.read_bytes())
+    except (OSError, ValueError) as error:
+        raise SidecarUnknown(f"{beside.name}: {error}") from None
+    if not isinstance(found, dict):
+        raise SidecarUnknown(f"{beside.name}: no object")
+    return found
+
+
+class _Days:
+    """The site day that counts a frame: that of its slot, by the timezone of the document that asked for it."""
+
+    def __init__(self, database: Database) -> None:
+        self._book, self.ledger = VersionBook(database), LedgerReader(database)
+        self._zones: dict[int, ZoneInfo | None] = {}
+
+    def of(self, frame: Frame) -> str:
+        """`yyyy-mm-dd`; the day of its folder where nothing asked for it, or that document is not known any more."""
+        zone = self._zone(frame.config_version)
+        if frame.due_us is None or zone is None:
+            return day_of(frame.path)
+        return to_datetime(frame.due_us).astimezone(zone).date().isoformat()
+
+    def _zone(self, version: int) -> ZoneInfo | None:
+        if version not in self._zones:
+            self._zones[version] = self._look_up(version)
+        return self._zones[version]
+
+    def _look_up(self, version: int) -> ZoneInfo | None:
+        try:
+            document, _ = load_own(self._book.get(version).document)
+        except (UnknownVersion, DocumentInvalid):
+            return None
+        return ZoneInfo(document.site.timezone)
+
+
+def _enter(journal: Journal, frame: Frame, days: _Days, *, announce: bool) -> Kept:
     """The same entry that was not made when the frame was."""
     slot = None if frame.due_us is None else SlotKey(frame.camera, frame.profile, frame.due_us)
-    events = [event_of(frame)] if announce else []
-    day = day_of(frame.path)
+    day = days.of(frame)
     if not frame.quarantined:
-        return journal.keep(frame, slot, events, day=day)
-    gap = None if slot is None else _damaged(frame, slot)
-    return journal.quarantine(frame, gap, events, day=day)
+        return journal.keep(frame, slot, [kept(frame)] if announce else [], day=day)
+    gap = (
+        None
+        if slot is None or days.ledger.settled(slot.camera, slot.due_us - 1, slot.due_us)
+        else _damaged(frame, slot)
+    )
+    return journal.quarantine(frame, gap, _put_aside(frame, gap) if announce else [], day=day)
 
 
 def _damaged(frame: Frame, slot: SlotKey) -> Gap:
     return Gap(slot, frame.schedules, frame.shoots, GapReason.DAMAGED, config_version=frame.config_version)
 
 
-def event_of(frame: Frame) -> Event:
-    """What is told of a frame when it is kept or put aside; times in ms as its stages have them."""
-    if frame.quarantined:
-        return FrameQuarantined(frame.id, frame.camera, frame.profile, frame.due_us, frame.integrity, frame.path)
+def _put_aside(frame: Frame, gap: Gap | None) -> list[Event]:
+    event = FrameQuarantined(frame.id, frame.camera, frame.profile, frame.due_us, frame.integrity, frame.path)
+    if gap is None:
+        return [event]
+    return [event, GapRecorded(frame.camera, frame.profile, gap.slot.due_us, gap.reason.value, gap.error_code)]
+
+
+def kept(frame: Frame) -> FrameKept:
+    """What is told of a kept frame: how late it was asked for, and how long it took until it was read."""
     stages = frame.stages
-    late_us = stages.request_us - frame.due_us if frame.due_us is not None else 0
+    late_us = stages.request_us - stages.due_us if frame.due_us is not None else 0
     return FrameKept(
         frame=frame.id,
         camera=frame.camera,
@@ -182,8 +243,8 @@ def event_of(frame: Frame) -> Event:
         score=frame.score,
         reasons=frame.reasons,
         flagged=frame.flagged,
-        late_ms=max(0, late_us) // 1000,
-        took_ms=max(0, stages.captured_us - stages.request_us) // 1000,
+        late_ms=round(late_us / 1000),
+        took_ms=round((stages.read_us - stages.request_us) / 1000),
     )
 
 

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,13 +16,13 @@ from node.domain.events import ClockStepped
 from node.store import database as module
 from node.store import writer
 from node.store.database import NAME, READERS, Database
-from node.store.session import Session
+from node.store.session import Session, Work
 from tests.stores import Store, keep_many, opened
 
 INSERT = "INSERT INTO meta (key, value) VALUES (?, ?)"
 
 
-def put(key: str) -> object:
+def put(key: str) -> Work[int]:
     return lambda session: session.execute(INSERT, (key, "x")).rowcount
 
 
@@ -122,25 +123,49 @@ def test_an_urgent_write_overtakes_those_that_wait(database: Database, held: thr
 
 
 def test_a_write_that_never_began_in_time_is_busy_and_is_never_made(database: Database, held: threading.Event) -> None:
-    with pytest.raises(DatabaseBusy, match=r"none began within 0\.05 s"):
+    with pytest.raises(DatabaseBusy, match=r"not written within 0\.05 s"):
         database.write(put("late"), timeout_s=0.05)
     held.set()
     database.write(put("next"))
     assert keys(database) == ["next"]
 
 
-def test_a_write_begun_but_not_done_in_time_says_that_it_may_still_be(database: Database) -> None:
+def test_a_write_begun_but_given_up_is_never_committed(database: Database) -> None:
     release = threading.Event()
 
     def slow(session: Session) -> None:
-        release.wait(5)
         session.execute(INSERT, ("slow", "x"))
+        release.wait(5)
 
-    with pytest.raises(DatabaseBusy, match="it may still be"):
+    with pytest.raises(DatabaseBusy, match=r"not written within 0\.05 s"):
         database.write(slow, timeout_s=0.05)
     release.set()
     database.write(put("next"))
-    assert keys(database) == ["next", "slow"]
+    assert keys(database) == ["next"]
+
+
+@pytest.mark.parametrize("hangs_s", [0.3, 1.0])
+def test_a_commit_under_way_is_waited_for_and_one_that_hangs_is_said(
+    database: Database, monkeypatch: pytest.MonkeyPatch, hangs_s: float
+) -> None:
+    session = database._own
+    real, late = session.execute, threading.Event()
+
+    def execute(sql: str, *values: Any) -> Any:
+        if sql == "COMMIT":
+            late.wait(hangs_s)
+        return real(sql, *values)
+
+    monkeypatch.setattr(session, "execute", execute)
+    monkeypatch.setattr(writer, "COMMIT_S", 0.5)
+    if hangs_s < 0.5:
+        assert database.write(put("a"), timeout_s=0.01) == 1
+    else:
+        with pytest.raises(DatabaseBusy, match="it may still be made"):
+            database.write(put("a"), timeout_s=0.01)
+    late.set()
+    database.write(put("b"))
+    assert keys(database) == ["a", "b"]
 
 
 def test_a_full_lane_refuses_and_the_urgent_lane_stays_open(
@@ -150,11 +175,11 @@ def test_a_full_lane_refuses_and_the_urgent_lane_stays_open(
     with pytest.raises(DatabaseBusy, match="wait already"):
         database.write(put("a"))
     monkeypatch.setattr(writer, "LANE", 1)
-    with pytest.raises(DatabaseBusy, match="none began"):
+    with pytest.raises(DatabaseBusy, match="not written"):
         database.write(put("a"), timeout_s=0.01)
     with pytest.raises(DatabaseBusy, match="wait already"):
         database.write(put("b"), timeout_s=0.01)
-    with pytest.raises(DatabaseBusy, match="none began"):
+    with pytest.raises(DatabaseBusy, match="not written"):
         database.write(put("c"), urgent=True, timeout_s=0.01)
 
 

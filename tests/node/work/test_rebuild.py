@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,15 +12,18 @@ import numpy as np
 import pytest
 import simplejpeg
 
+from node.clock import US
 from node.domain.errors import DirectoryHeld
 from node.domain.frame import Frame, GapReason
 from node.domain.sidecar import to_sidecar
+from node.domain.times import from_text
 from node.imaging.exif import with_sidecar
+from node.journal import NODE
 from node.store.database import NAME
 from node.store.files import hold, write_atomic
-from node.work.rebuild import adopt_recent, event_of, rebuild
+from node.work.rebuild import adopt_recent, rebuild
 from tests.clocks import JumpClock
-from tests.stores import Store, day, frame_of, gap_of, opened, slot_of
+from tests.stores import Store, day, frame_of, gap_of, kept_event, opened, slot_of
 
 
 @pytest.fixture(scope="module")
@@ -39,15 +43,18 @@ def written(store: Store, picture: bytes, **changes: Any) -> Frame:
     store.clock.advance(600)
     due_us = changes.pop("due_us", store.clock.now_us())
     frame = frame_of(store.clock, due_us, **changes)
-    data = with_sidecar(picture, to_sidecar(frame))
-    write_atomic(store.folder / frame.path, data)
+    data = picture if frame.quarantined else with_sidecar(picture, to_sidecar(frame))
+    path = store.folder / frame.path
+    if frame.quarantined:
+        write_atomic(path.with_name(path.name + ".json"), json.dumps(to_sidecar(frame)).encode())
+    write_atomic(path, data)
     return replace(frame, size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
 
 
 def kept(store: Store, picture: bytes, **changes: Any) -> Frame:
     frame = written(store, picture, **changes)
     slot = None if frame.due_us is None else slot_of(frame)
-    store.journal.keep(frame, slot, [event_of(frame)], day=day(frame.captured_us))
+    store.journal.keep(frame, slot, [kept_event(frame)], day=day(frame.captured_us))
     return frame
 
 
@@ -78,7 +85,7 @@ def test_files_alone_give_every_column_of_every_row_again(tmp_path: Path, pictur
         kept(store, picture, due_us=None, schedules=(), shoots=(), score=None, verdict="unjudged")
         aside = written(store, picture, quarantined=True, integrity="truncated", score=None, verdict="unjudged")
         gap = replace(gap_of(aside.due_us or 0, GapReason.DAMAGED), shoots=aside.shoots, error_code="")
-        store.journal.quarantine(aside, gap, [event_of(aside)], day=day(aside.captured_us))
+        store.journal.quarantine(aside, gap, [kept_event(aside)], day=day(aside.captured_us))
         before, clock = rows(store, *FROM_FILES), store.clock
     (tmp_path / NAME).unlink()
     report = rebuild(tmp_path, clock)
@@ -131,9 +138,36 @@ def test_a_quarantined_orphan_makes_its_slot_a_gap_unless_a_good_picture_has_it(
     assert set(report.adopted) == {alone.id, first.id, second.id}
     assert store.ledger.slot(slot_of(alone)).reason == "damaged"
     assert store.ledger.slot(slot_of(first)).frame_id == second.id
-    assert [row.kind for row in store.events.after(0)] == ["frame", "quarantine", "quarantine"]
+    assert [row.kind for row in store.events.after(0)] == ["frame", "quarantine", "gap", "quarantine"]
     commanded = written(store, picture, due_us=None, quarantined=True, score=None)
     assert adopt(store).adopted == (commanded.id,)
+
+
+def test_a_sidecar_beside_a_picture_put_aside_may_be_broken_or_alone(store: Store, picture: bytes) -> None:
+    for number, text in enumerate(["{", "[]", json.dumps({"schema": 7})]):
+        frame = written(store, picture, quarantined=True, score=None)
+        (store.folder / f"{frame.path}.json").write_text(text)
+        if number == 0:
+            (store.folder / f"{frame.path}x.json").write_text("alone")
+    report = adopt(store)
+    assert report.adopted == ()
+    assert report.files == 3
+    assert [".json: " in each.why or "schema 7" in each.why for each in report.foreign] == [True] * 3
+
+
+def test_a_frame_counts_on_the_site_day_of_its_slot(store: Store, picture: bytes) -> None:
+    store.journal.begin_book()
+    berlin = {"site": {"timezone": "Europe/Berlin"}}
+    store.journal.put_config(berlin, 1, NODE, store.clock.now_us(), None)
+    midnight_us = from_text("2026-11-20T23:00:00Z")
+    store.clock.advance((midnight_us - store.clock.now_us()) / US - 599)
+    before = written(store, picture, due_us=midnight_us - US, config_version=2)
+    after = written(store, picture, due_us=midnight_us, camera="side", config_version=2)
+    unknown = written(store, picture, due_us=midnight_us, camera="third", config_version=77)
+    assert set(adopt(store).adopted) == {before.id, after.id, unknown.id}
+    assert {each.camera: each.day for each in store.ledger.days()} == {
+        "main": "2026-11-20", "side": "2026-11-21", "third": "2026-11-20",
+    }  # fmt: skip
 
 
 def test_unfinished_files_go_and_foreign_ones_are_named_and_stay(store: Store, picture: bytes) -> None:
