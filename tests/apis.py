@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,9 +13,11 @@ from typing import Any
 
 import httpx
 from PIL import Image
+from starlette.types import ASGIApp
 
 from node.api.app import build
 from node.api.commands import Activated, Caller, CameraPreview, Commands, ConfigPreview
+from node.api.edge import Edge
 from node.api.parts import ApiParts
 from node.api.server import Server
 from node.board import Board
@@ -249,3 +252,24 @@ def served(folder: Path, clock: JumpClock | None = None, **api: Any) -> Iterator
         finally:
             server.stop()
             follower.stop()
+
+
+def eventually(holds: Callable[[], bool], within_s: float = 5.0) -> bool:
+    """Whether it comes true in time, on real threads."""
+    until = time.monotonic() + within_s
+    while not (held := holds()) and time.monotonic() < until:
+        time.sleep(0.02)
+    return held
+
+
+@contextmanager
+def behind_the_edge(
+    parts: ApiParts, app: ASGIApp, *, deadline_s: float = 30.0, stall_s: float = 15.0
+) -> Iterator[Server]:
+    """Any application behind the edge and the server of the product."""
+    server = Server(Edge(app, parts, deadline_s=deadline_s, stall_s=stall_s), parts.settings.api, lambda: None)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()

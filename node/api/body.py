@@ -15,6 +15,8 @@ from node.api.guard import Known
 from node.domain.errors import BodyTooLarge, FieldFault, MediaTypeWrong, RequestInvalid
 
 JSON, YAML = "json", "yaml"
+YAML_BYTES = 128 * 1024
+"""Reading YAML takes about 10 s a megabyte."""
 MEDIA_TYPES = {
     "application/json": JSON,
     "application/yaml": YAML,
@@ -112,6 +114,8 @@ class _Loader(yaml.SafeLoader):
 
 
 def _from_yaml(data: bytes) -> object:
+    if len(data) > YAML_BYTES:
+        raise BodyTooLarge(f"YAML of more than {YAML_BYTES} bytes; JSON may be longer")
     try:
         return yaml.load(data, _Loader)  # noqa: S506 - a SafeLoader, made stricter
     except (yaml.YAMLError, ValueError, RecursionError) as error:

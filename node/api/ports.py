@@ -30,12 +30,16 @@ def _listening(port: int, proc: Path) -> Iterator[str]:
 
 def _sockets(folder: Path) -> Iterator[str]:
     try:
-        links = [str(link.readlink()) for link in (folder / "fd").iterdir()]
+        links = list((folder / "fd").iterdir())
     except OSError:  # another user's, or it has ended
         return
     for link in links:
-        if link.startswith("socket:["):
-            yield link[len("socket:[") : -1]
+        try:
+            target = str(link.readlink())
+        except OSError:  # closed meanwhile
+            continue
+        if target.startswith("socket:["):
+            yield target[len("socket:[") : -1]
 
 
 def _command(folder: Path) -> str:
