@@ -6,7 +6,6 @@ import logging
 import re
 import socket
 import threading
-import time
 from collections.abc import AsyncIterator
 
 import httpx
@@ -99,7 +98,7 @@ def test_an_unforeseen_error_is_a_problem_without_words_and_its_words_are_in_the
         answer = api.get("/metrics")
     assert (answer.status_code, answer.json()["code"], answer.json()["detail"]) == (500, "API-013", "")
     assert "secret" not in answer.text
-        assert eventually(lambda: "secret of the house" in caplog.text)
+    assert eventually(lambda: "secret of the house" in caplog.text)
     assert api.get("/health/live").status_code == 200
 
 
