@@ -18,7 +18,6 @@ from node.store.database import Database
 from node.store.query import PAGE, beyond, order, select, where
 from node.store.session import Session
 
-OPEN, CAPTURED = "open", "captured"
 HOUR_US = 3600 * US
 DEGRADED_SHARE = 0.5
 
