@@ -115,7 +115,7 @@ def _grain_colours(grains: int, dice: Dice) -> Floats:
 
 def _stars(dice: Dice) -> Floats:
     """Angle and distance about the celestial pole in turns and picture widths, and brightness 0..1."""
-    count = 420
+    count = 900
     return np.stack([dice.shares(count), np.sqrt(dice.shares(count)) * 1.3, dice.shares(count) ** 3], axis=1).astype(
         np.float32
     )

@@ -111,6 +111,7 @@ def develop(radiance: Floats, setting: Setting, balance: Floats, grain: Floats) 
     step = (signal * (_CURVE_STEPS - 1)).astype(np.intp)
     value, spread = _CURVE[step], np.minimum(_SLOPE[step], 2000.0) * sigma
     noisy = value[:, None, :] + spread[:, None, :] * grain[None, :, :]
+    noisy += 0.5  # cut off below: rounds
     out = np.zeros((*noisy.shape[:2], 4), dtype=np.uint8)
     np.clip(noisy, 0, 255, out=noisy)
     out[:, :, :3] = noisy

@@ -112,7 +112,7 @@ def test_a_native_crash_is_a_lost_worker_with_its_signal(make: Callable[..., Pro
 def test_a_worker_that_cannot_start_says_its_last_words(make: Callable[..., ProcessLink], tmp_path: Path) -> None:
     (tmp_path / "numpy.py").write_text("raise SystemExit('numpy is broken here')")
     link = make(env={"PYTHONPATH": str(tmp_path)})
-    with pytest.raises(CameraError, match="numpy is broken here|SystemExit"):
+    with pytest.raises(CameraError, match=r"numpy is broken here"):
         link.open(config(), OPEN_S)
 
 
@@ -209,7 +209,7 @@ def test_the_worker_is_gone_two_seconds_after_its_parent_was_killed(faults: str,
 
 
 def supervised(tmp_path: Path, given: CameraConfig) -> Supervisor:
-    limits = Limits(ping_every_s=0.5, ping_s=2.0)
+    limits = Limits(ping_every_s=0.5, ping_s=1.0)
     return Supervisor(given, SystemClock(), lambda: ProcessLink("main", tmp_path), limits=limits)
 
 
@@ -228,7 +228,7 @@ def test_blows_at_random_moments_never_stop_the_capture_for_long(blow: signal.Si
     frames = failures = 0
     try:
         until_ok(camera, 20)
-        for _ in range(6):
+        for _ in range(3 if blow is signal.SIGSTOP else 6):
             pid = camera.state.worker_pid
             assert pid
             timer = threading.Timer(dice.uniform(0, 0.03), os.kill, (pid, blow))
@@ -246,7 +246,7 @@ def test_blows_at_random_moments_never_stop_the_capture_for_long(blow: signal.Si
             camera.tend()
             until_ok(camera, 30)
         assert camera.shoot(ShotSpec(SystemClock().now_us())).jpeg
-        assert frames + failures >= 6
+        assert frames + failures >= 3
     finally:
         camera.close()
 
@@ -271,7 +271,7 @@ def test_a_scripted_fault_of_a_real_worker_is_overcome(kind: str, tmp_path: Path
 
 
 def test_failed_openings_never_pile_up_descriptors_in_one_worker(tmp_path: Path) -> None:
-    camera = supervised(tmp_path, config({"kind": "absent", "shots": 3}))
+    camera = supervised(tmp_path, config({"kind": "absent", "shots": 1}))
     pids = set()
     try:
         with pytest.raises(CameraError):
