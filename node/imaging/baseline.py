@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
-import zipfile
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
@@ -28,7 +28,7 @@ SURE_SHIFT, SHIFT_GAIN = 0.45, 0.15  # match that a shifted framing must reach, 
 LEAST_OVERLAP = 0.3  # share of the picture
 LOW_QUANTILE = 0.1
 
-_FORMAT = 1
+_FORMAT, _DIGEST_BYTES = 1, 32
 _COLUMNS = ("mean", "contrast", "tint", "warmth", "filled", "match")
 _MAPS = ("detail", "edges", "light")
 _MATCH = _COLUMNS.index("match")
@@ -119,22 +119,27 @@ class Baseline:
         self._bands.pop(key, None)
 
     def dump(self) -> bytes:
-        """The whole baseline as the bytes of a .npz archive."""
+        """The whole baseline as bytes: their SHA-256, then a .npz archive."""
         head = json.dumps({"format": _FORMAT, "columns": _COLUMNS, "keys": list(self._bands)}).encode()
         arrays: dict[str, NDArray[Any]] = {"head": np.frombuffer(head, np.uint8)}
         for number, band in enumerate(self._bands.values()):
             arrays |= {f"rows{number}": band.rows, f"maps{number}": band.maps}
         out = io.BytesIO()
         np.savez_compressed(out, **arrays)  # type: ignore[arg-type] # numpy's stub takes the names for its own flag
-        return out.getvalue()
+        archive = out.getvalue()
+        return hashlib.sha256(archive).digest() + archive
 
 
 def restore(data: bytes) -> Baseline:
     """A baseline from what `dump` gave.  Raises ValueError where it is damaged or of another form."""
+    archive = data[_DIGEST_BYTES:]
+    if hashlib.sha256(archive).digest() != data[:_DIGEST_BYTES]:
+        message = "its checksum is wrong"
+        raise ValueError(message)
     try:
-        return _restore(data)
-    except (OSError, EOFError, KeyError, TypeError, zipfile.BadZipFile, NotImplementedError) as error:
-        message = f"{type(error).__name__}: {error}"
+        return _restore(archive)
+    except (KeyError, TypeError, OSError) as error:
+        message = f"not of this form: {error}"
         raise ValueError(message) from error
 
 

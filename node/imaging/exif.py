@@ -30,7 +30,8 @@ _EXIF_IFD, _GPS_IFD = 0x8769, 0x8825
 _DATE_TIME, _ORIGINAL, _OFFSET, _SUBSECOND, _COMMENT = 0x0132, 0x9003, 0x9011, 0x9291, 0x9286
 # entries that point elsewhere in the file, and would point wrongly after a copy
 _NOT_COPIED = {_EXIF_IFD, _GPS_IFD, 0x014A, 0x0111, 0x0117, 0x0201, 0x0202, 0x927C, 0xA005}
-_CHARSETS = {b"ASCII\0\0\0": "ascii", b"UNICODE\0": "utf-16", bytes(8): "utf-8"}
+# programs disagree on whose byte order UNICODE has
+_CHARSETS = {b"ASCII\0\0\0": ("ascii",), b"UNICODE\0": ("utf-16-le", "utf-16-be"), bytes(8): ("utf-8",)}
 _EXIF_TIME = "%Y:%m:%d %H:%M:%S"
 
 Entries = dict[int, tuple[int, int, bytes]]  # tag -> type, count, value as it stands in the file
@@ -68,14 +69,11 @@ def read_sidecar(head: bytes) -> dict[str, Any] | None:
     entry = tags.exif.get(_COMMENT) if tags else None
     if tags is None or entry is None:
         return None
-    charset = _CHARSETS.get(entry[2][:8])
-    if charset == "utf-16":
-        charset = "utf-16-le" if tags.order == "<" else "utf-16-be"
-    try:
-        found = json.loads(entry[2][8:].decode(charset or "utf-8").rstrip("\0 "))
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) and "schema" in found else None
+    for charset in _CHARSETS.get(entry[2][:8], ("utf-8",)):
+        found = _as_json(entry[2][8:], charset)
+        if isinstance(found, dict) and "schema" in found:
+            return found
+    return None
 
 
 def taken_at(head: bytes) -> datetime | None:
@@ -92,6 +90,13 @@ def taken_at(head: bytes) -> datetime | None:
     if fraction.isascii() and fraction.isdigit():
         moment = moment.replace(microsecond=int(fraction[:6].ljust(6, "0")))
     return moment.replace(tzinfo=_offset(_text(tags.exif.get(_OFFSET))))
+
+
+def _as_json(text: bytes, charset: str) -> object:
+    try:
+        return json.loads(text.decode(charset).rstrip("\0 "))
+    except (ValueError, RecursionError):
+        return None
 
 
 def _offset(text: str) -> timezone | None:

@@ -47,7 +47,7 @@ class Judge:
 
     def __init__(self, baseline_dir: Path | None, camera: str) -> None:
         """Warm where the file of the last run is there.  Without a folder nothing is kept."""
-        self._path = None if baseline_dir is None else baseline_dir / f"{camera}.npz"
+        self._path = None if baseline_dir is None else baseline_dir / f"{camera}.baseline"
         self._unsaid: list[HeliographError] = []
         self._baseline = self._load()
         self._seen: deque[bytes] = deque(maxlen=MOST_REPEATS)
