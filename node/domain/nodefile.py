@@ -103,6 +103,14 @@ class Probation(Section):
     min_s: float = Field(180.0, ge=1, le=DAY_S, description="Seconds it has at least; 4 intervals if that is longer.")
 
 
+class TimeSource(Section):
+    """What keeps the wall clock right."""
+
+    trusted: bool = Field(
+        default=False, description="Another means than a time service keeps it right: a virtual machine's host, GPS."
+    )
+
+
 class Simulation(Section):
     """For the demo only: the sun over the synthetic sky runs faster."""
 
@@ -122,6 +130,7 @@ class NodeFile(Section):
         min_length=1,
         description="Cameras by name.",
     )
+    clock: TimeSource = Field(default=TimeSource(), description="What keeps the wall clock right.")
     probation: Probation = Field(default=Probation(), description="Proof that a new document owes.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Lines below it are not written."
