@@ -153,7 +153,7 @@ def judge(evidence: Evidence) -> Judgement:
     return Judgement(
         Verdict.BAD if score < limits.bad_below else Verdict.GOOD,
         score,
-        tuple(reason for reason in reasons if reason.score < EXCELLENT),
+        tuple(reason for reason in reasons if reason.score < max(EXCELLENT, limits.bad_below)),
         norm.frames if norm else 0,
         evidence.cold,
     )
