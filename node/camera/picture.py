@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import floor
 
 import numpy as np
@@ -22,6 +23,10 @@ _STARS_FROM_NIGHT = 0.6
 _LIT_SHARE, _WINDOW_S = 0.6, 1800.0
 _SNOW_ALBEDO = 0.8
 _STRIPE_PIXELS = 65536
+_ALBEDO = np.array([material.albedo for material in MATERIALS], dtype=np.float32)
+_GLOW = np.array([material.glow for material in MATERIALS], dtype=np.float32)
+_HOLDS_SNOW = np.array([[material.holds_snow] for material in MATERIALS], dtype=np.float32)
+_DISTANCE_KM = np.array([[material.distance_km] for material in MATERIALS], dtype=np.float32)
 _FLAKE_WEIGHT = {True: 0.75, False: 0.22}
 _LUMA_WEIGHTS = (77, 150, 29)
 
@@ -100,9 +105,8 @@ def luma(pixels: Pixels, widest: int) -> Pixels:
 
 def _sky(light: Light, detail: Detail) -> Floats:
     """Colours by height above the horizon and density of cloud; haze thickens towards the horizon."""
-    depth = np.linspace(0, 1, detail.bands, dtype=np.float32)[:, None]
+    depth, density = _ramp(detail.bands), _ramp(detail.densities)
     air = light.zenith + (light.horizon - light.zenith) * depth**1.8
-    density = np.linspace(0, 1, detail.densities, dtype=np.float32)[:, None]
     cloud = light.cloud_bright + (light.cloud_dark - light.cloud_bright) * density**1.3
     alpha = np.minimum(1.0, 1.5 * density)
     colours = air[:, None, :] * (1 - alpha) + cloud[None, :, :] * alpha
@@ -113,18 +117,24 @@ def _sky(light: Light, detail: Detail) -> Floats:
 
 def _ground(light: Light, detail: Detail, seed: int, at_s: float) -> Floats:
     """Colours by material and shade, seen through the air between."""
-    albedo = np.array([material.albedo for material in MATERIALS], dtype=np.float32)
-    snow = np.array([[material.holds_snow] for material in MATERIALS], dtype=np.float32) * light.weather.white_ground
-    albedo += (_SNOW_ALBEDO - albedo) * snow
-    shade = np.linspace(0.4, 1.6, detail.shades, dtype=np.float32)
+    snow = _HOLDS_SNOW * np.float32(light.weather.white_ground)
+    lit = (_ALBEDO + (_SNOW_ALBEDO - _ALBEDO) * snow) * light.ambient
+    if light.night > 0:
+        glow = _GLOW * np.float32(light.night)
+        glow[WINDOW:] *= _lit_windows(seed, at_s)
+        lit += glow
     # snow evens out what lies below it
-    contrast = 1 + (shade[None, :, None] - 1) * (1 - 0.65 * snow[:, :, None])
-    glow = np.array([material.glow for material in MATERIALS], dtype=np.float32) * np.float32(light.night)
-    glow[WINDOW:] *= _lit_windows(seed, at_s)
-    colours = albedo[:, None, :] * contrast * light.ambient + glow[:, None, :] * contrast
-    clear = np.exp([[[-light.weather.veil * material.distance_km]] for material in MATERIALS]).astype(np.float32)
+    contrast = 1 + (0.4 + 1.2 * _ramp(detail.shades)[None] - 1) * (1 - 0.65 * snow[:, :, None])
+    colours = lit[:, None, :] * contrast
+    clear = np.exp(np.float32(-light.weather.veil) * _DISTANCE_KM)[:, :, None]
     veiled: Floats = (colours * clear + light.fog * (1 - clear)).reshape(-1, 3).astype(np.float32)
     return veiled
+
+
+@lru_cache(16)
+def _ramp(steps: int) -> Floats:
+    """0 to 1 as a column.  Small pictures cost little else than such things."""
+    return np.linspace(0, 1, steps, dtype=np.float32)[:, None]
 
 
 def _lit_windows(seed: int, at_s: float) -> Floats:
@@ -134,8 +144,7 @@ def _lit_windows(seed: int, at_s: float) -> Floats:
 
 
 def _stars(light: Light) -> Floats:
-    brightness = np.linspace(0.2, 2.2, STAR_LEVELS, dtype=np.float32)[:, None]
-    return light.zenith + brightness * np.float32(light.night)
+    return light.zenith + (0.2 + 2 * _ramp(STAR_LEVELS)) * np.float32(light.night)
 
 
 def _whiten(colours: Pixels, light: Light, detail: Detail) -> None:

@@ -128,8 +128,8 @@ def wander(seed: int, position: float) -> float:
 
 
 def _colour(elevation_deg: float, table: tuple[tuple[float, float, float], ...]) -> Floats:
-    rows = np.asarray(table, dtype=np.float32)
-    return np.array([np.interp(elevation_deg, _SKY_ELEVATIONS, rows[:, i]) for i in range(3)], dtype=np.float32)
+    channels = zip(*table, strict=True)
+    return np.array([np.interp(elevation_deg, _SKY_ELEVATIONS, values) for values in channels], dtype=np.float32)
 
 
 def _mixed(colour: Floats, grey: float) -> Floats:

@@ -75,7 +75,11 @@ class Supervisor:
 
     @property
     def refused(self) -> CameraMismatch | None:
-        """Why the camera refused the last configuration given, whose predecessor goes on; None when it took it."""
+        """Why the camera cannot do the settings wanted; None when it can.
+
+        Until other settings are wanted every shot raises this: pictures of the settings before must not prove the new
+        ones.  The camera itself stays open with those before.
+        """
         return self._refused
 
     def take_steps(self) -> list[Happening]:
@@ -85,7 +89,8 @@ class Supervisor:
 
     def configure(self, config: CameraConfig) -> None:
         """Want other settings; they are applied by the next `tend` or `shoot`."""
-        self._wanted = config
+        self._wanted, self._refused = config, None
+        self._publish()
 
     def next_attempt_s(self) -> float | None:
         """Monotonic time at which `tend` has something to do; None = never, as things stand."""
@@ -155,8 +160,8 @@ class Supervisor:
         """Raises CameraError unless the camera is open with the wanted settings."""
         if self._place is None and self._wanted != self._config:
             self._adopt()
-            if self._refused is not None and self._wanted == self._config:
-                raise self._refused
+        if self._refused is not None:
+            raise self._refused
         if self._place is None:
             return
         if self._due_s > self._clock.monotonic():
@@ -221,7 +226,7 @@ class Supervisor:
     # --- settings -------------------------------------------------------------------------------------------
 
     def _adopt(self) -> None:
-        before, self._config, self._refused = self._config, self._wanted, None
+        before, self._config = self._config, self._wanted
         if replace(before, shot_margin_s=self._config.shot_margin_s) == self._config:
             return
         try:
@@ -308,6 +313,7 @@ class Supervisor:
 
     def _publish(self, *, capabilities: Capabilities | None = None) -> None:
         word = self._word()
+        trouble = self._trouble or self._refused
         place = self._place
         before = self._state
         self._state = CameraState(
@@ -316,7 +322,7 @@ class Supervisor:
             rung=place.step.rung.value if place else None,
             attempt=place.attempt if place else 0,
             failures=self._failures,
-            error_code=self._trouble.code if self._trouble else None,
+            error_code=trouble.code if trouble else None,
             worker_pid=self._link.pid if self._link else None,
             capabilities=capabilities or before.capabilities,
         )

@@ -31,19 +31,32 @@ def _crash() -> None:
     raise _Crashed
 
 
+class _Still(SyntheticCamera):
+    """Shows the same good picture for some shots: rendering is most of what a simulated shot costs."""
+
+    def __init__(self, clock: Clock, same_for: int) -> None:
+        super().__init__(clock, hang=_hang, crash=_crash)
+        self._good: Shot | None = None
+        self._same_for, self._shown = same_for, 0
+
+    def _expose(self, scene: Any, spec: ShotSpec, fault: str | None) -> Shot:
+        if fault not in {None, "slow"}:
+            return super()._expose(scene, spec, fault)
+        if self._good is None or self._shown >= self._same_for:
+            self._good, self._shown = super()._expose(scene, spec, fault), 0
+        self._shown += 1
+        return replace(self._good, captured_us=self._clock.now_us())
+
+
 class DirectLink:
     """Stands in for ProcessLink: a hang costs the whole deadline on the clock, a crash ends the link at once.
 
-    `same_picture_for` > 1 shows that many shots the same picture (with its own time): rendering is most of the cost.
+    `same_picture_for` > 1 shows that many good shots the same picture, each with its own time.
     """
 
     def __init__(self, clock: Clock, *, same_picture_for: int = 1) -> None:
         self._clock = clock
-        self._camera: Camera = SyntheticCamera(clock, hang=_hang, crash=_crash)
-        self._same_for = same_picture_for
-        self._shown: Shot | None = None
-        self._shown_for = 0
-        self._scripted = False
+        self._camera: Camera = _Still(clock, same_picture_for)
         self._ended = False
 
     @property
@@ -58,18 +71,12 @@ class DirectLink:
         return self._bounded(deadline_s, self._camera.probe)
 
     def open(self, config: CameraConfig, deadline_s: float) -> Capabilities:
-        self._scripted = bool(config.options.get("faults"))
         self._bounded(deadline_s, lambda: self._camera.open(config))
         return self._camera.capabilities()
 
     def shoot(self, spec: ShotSpec, deadline_s: float) -> Shot:
-        if self._shown and 0 < self._shown_for < self._same_for and not self._scripted:
-            self._shown_for += 1
-            return replace(self._shown, captured_us=self._clock.now_us())
         self._camera.apply(spec.plan)
-        shot = self._bounded(deadline_s, lambda: self._camera.capture(deadline_s * 0.9, spec))
-        self._shown, self._shown_for = shot, 1
-        return shot
+        return self._bounded(deadline_s, lambda: self._camera.capture(deadline_s * 0.9, spec))
 
     def ping(self, deadline_s: float) -> CameraHealth:
         return self._bounded(deadline_s, self._camera.health)

@@ -307,17 +307,22 @@ def test_settings_that_only_change_the_margin_do_not_reopen() -> None:
     assert links[0].deadlines[-1] > 20
 
 
-def test_settings_that_the_camera_refuses_leave_the_old_ones_running() -> None:
+def test_settings_that_the_camera_refuses_are_proved_by_no_shot_and_the_old_ones_come_back() -> None:
     camera, clock, links = scripted({})
     shoot(camera, clock)
     links[0].troubles["open"] = [CameraMismatch("no such size")]
     camera.configure(config(width=9999, height=9999))
-    with pytest.raises(CameraMismatch):
-        shoot(camera, clock)
+    camera.tend()
+    for _ in range(2):
+        with pytest.raises(CameraMismatch):
+            shoot(camera, clock)
     assert camera.refused is not None
+    assert (camera.state.word, camera.state.error_code) == ("ok", "CAM-006")
+    camera.configure(config())
     shoot(camera, clock)
     assert links[0].configs[-1].width is None
-    assert camera.state.word == "ok"
+    assert camera.state.error_code is None
+    assert links[0].calls == ["open", "shoot", "open", "open", "shoot"]
 
 
 def test_settings_can_be_wanted_again_after_a_refusal() -> None:
