@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Annotated, TypeVar
@@ -14,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.responses import Response
 
 from node.api.body import RawBody, parse_object
+from node.api.commands import Caller
 from node.api.parts import ApiParts
 from node.domain.config import faults_of
 from node.domain.errors import KeyReused, RequestInvalid
@@ -50,6 +52,19 @@ def parse_action(body: RawBody, kind: type[Body]) -> Body:
         raise RequestInvalid(fields=faults_of(error)) from None
 
 
+def keyed(http: HttpRequest, key: str | None, caller: Caller, body: RawBody) -> Request | None:
+    """What a key stands for: this caller, this address, this body; None without a key."""
+    if key is None:
+        return None
+    digest = hashlib.sha256(caller.name.encode() + b"\0" + body.data).hexdigest()
+    return Request(key=key, route=f"{http.method} {http.url.path}", digest=digest)
+
+
+def actions_of(http: HttpRequest) -> Actions:
+    actions: Actions = http.app.state.actions
+    return actions
+
+
 def made(record: Wire, status: HTTPStatus = HTTPStatus.OK) -> Response:
     """A record as the answer of an action."""
     return Response(record.model_dump_json(), status, media_type=JSON)
@@ -64,12 +79,10 @@ class Actions:
         self._parts = parts
         self._limiter = CapacityLimiter(self.AT_ONCE)
 
-    async def run(self, http: HttpRequest, key: str | None, body: RawBody, act: Callable[[], Response]) -> Response:
-        """`act` in a thread; with a key at most once in 24 hours.  Raises KeyReused and what `act` raises."""
-        if key is None:
+    async def run(self, request: Request | None, act: Callable[[], Response]) -> Response:
+        """`act` in a thread; for a keyed request at most once in 24 hours.  Raises KeyReused and what `act` raises."""
+        if request is None:
             return await run_sync(act, limiter=self._limiter)
-        path = http.url.path
-        request = Request(key=key, route=f"{http.method} {path}", digest=body.digest)
         return await run_sync(self._once, request, act, limiter=self._limiter)
 
     def _once(self, request: Request, act: Callable[[], Response]) -> Response:

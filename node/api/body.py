@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
@@ -31,10 +30,6 @@ class RawBody:
 
     media_type: str
     data: bytes
-
-    @property
-    def digest(self) -> str:
-        return hashlib.sha256(self.data).hexdigest()
 
 
 async def _raw_body(request: Request, _caller: Known) -> RawBody:

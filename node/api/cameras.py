@@ -10,7 +10,7 @@ from fastapi import Path as InPath
 from pydantic import Field
 from starlette.responses import JSONResponse, Response
 
-from node.api.actions import ActionBody, Actions, Key, made, parse_action
+from node.api.actions import ActionBody, Key, actions_of, keyed, made, parse_action
 from node.api.body import Body
 from node.api.frames import frame_values
 from node.api.guard import Known
@@ -61,7 +61,7 @@ async def restart(
         parts.commands.restart_camera(camera, caller)
         return made(Restarted(camera=camera_record(parts, camera)))
 
-    return await actions_of(request).run(request, key, body, act)
+    return await actions_of(request).run(keyed(request, key, caller, body), act)
 
 
 @router.post("/{camera}/capture", response_model=FrameRecord, status_code=HTTPStatus.CREATED, responses=ERRORS)
@@ -77,12 +77,7 @@ async def capture(
     def act() -> Response:
         return JSONResponse(frame_values(parts.commands.capture(camera, profile, caller)), HTTPStatus.CREATED)
 
-    return await actions_of(request).run(request, key, body, act)
-
-
-def actions_of(request: Request) -> Actions:
-    actions: Actions = request.app.state.actions
-    return actions
+    return await actions_of(request).run(keyed(request, key, caller, body), act)
 
 
 def known_camera(parts: ApiParts, camera: str) -> str:

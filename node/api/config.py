@@ -11,9 +11,8 @@ from fastapi import Query as InQuery
 from pydantic import Field
 from starlette.responses import Response
 
-from node.api.actions import ActionBody, Key, made, parse_action
+from node.api.actions import ActionBody, Key, actions_of, keyed, made, parse_action
 from node.api.body import Body, parse_object
-from node.api.cameras import actions_of
 from node.api.commands import Activated, CameraPreview, ConfigPreview
 from node.api.effective import effective
 from node.api.etag import strong
@@ -65,7 +64,7 @@ async def replace(request: Request, parts: Parts, caller: Known, body: Body, if_
     def act() -> Response:
         return _activation(parts.commands.put_config(parse_object(body), version, caller))
 
-    return await actions_of(request).run(request, None, body, act)
+    return await actions_of(request).run(None, act)
 
 
 @router.post("/validate", responses=ERRORS)
@@ -82,7 +81,7 @@ async def roll_back(request: Request, parts: Parts, caller: Known, body: Body, k
     def act() -> Response:
         return _activation(parts.commands.roll_back(version, caller))
 
-    return await actions_of(request).run(request, key, body, act)
+    return await actions_of(request).run(keyed(request, key, caller, body), act)
 
 
 @router.get("/history", responses=ERRORS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -65,7 +66,7 @@ def problem(
 
 def _json(body: Problem) -> bytes:
     # what a client sent may hold lone surrogates, which UTF-8 has no bytes for
-    return body.model_dump_json(ensure_ascii=True).encode()
+    return json.dumps(body.model_dump(), separators=(",", ":")).encode()
 
 
 def _headers(error: HeliographError, retry_after_s: float) -> dict[str, str]:
