@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ SHOT_MARGIN_S = 3.0
 FOLDERS = ("data", "run")
 """Made by the demo below each node's root, as Ansible makes them on a Pi."""
 ROLES = ("viewer", "admin")
-HOURS, DEGREES_PER_HOUR, NOON = 24, 15, 12
+US_PER_HOUR, DEGREES_PER_HOUR = 3_600_000_000, 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +71,11 @@ def plans(wish: Wish, tokens: dict[str, str], now_us: int) -> tuple[Plan, ...]:
     """The nodes of a demo.  `tokens` are by role; the first node has two cameras."""
     places = [_place(number) for number in range(wish.nodes)]
     scripts = _scripts(places, now_us) if wish.faults else {}
-    return tuple(
-        Plan(place.name, _node_file(place, wish, tokens, now_us, scripts.get(place.name, [])), _document(place))
-        for place in places
-    )
+    found = []
+    for place in places:
+        node_file = _node_file(place, wish, tokens, now_us, scripts.get(place.name, []))
+        found.append(Plan(place.name, node_file, _document(place, node_file["cameras"])))
+    return tuple(found)
 
 
 def _place(number: int) -> Place:
@@ -85,14 +88,14 @@ def _place(number: int) -> Place:
 
 
 def _scripts(places: list[Place], now_us: int) -> dict[str, list[dict[str, Any]]]:
-    by_daylight = sorted(places, key=lambda place: _hours_from_noon(place.longitude, now_us))
+    by_daylight = sorted(places, key=lambda place: _height_of_sun(place, now_us), reverse=True)
     return {place.name: [fault] for place, fault in zip(by_daylight, FAULTS, strict=False)}
 
 
-def _hours_from_noon(longitude: float, now_us: int) -> float:
-    """How far the sun is from its highest, by mean solar time."""
-    hour = (now_us / 3.6e9 + longitude / DEGREES_PER_HOUR) % HOURS
-    return abs(hour - NOON)
+def _height_of_sun(place: Place, now_us: int) -> float:
+    """Sine of its elevation as at an equinox: good enough to tell day from night, and tropics from poles."""
+    degrees_west = now_us / US_PER_HOUR * DEGREES_PER_HOUR - 180
+    return math.cos(math.radians(place.latitude)) * math.cos(math.radians(degrees_west + place.longitude))
 
 
 def _node_file(
@@ -126,13 +129,12 @@ def _cameras(place: Place, wish: Wish, faults: list[dict[str, Any]]) -> dict[str
     return {"main": {**camera, "seed": 1, "faults": faults}}
 
 
-def _document(place: Place) -> dict[str, Any]:
-    names = ("north", "south") if place is PLACES[0] else ("main",)
+def _document(place: Place, cameras: Iterable[str]) -> dict[str, Any]:
     return {
         "site": {
             "name": place.site, "latitude": place.latitude, "longitude": place.longitude, "timezone": place.timezone,
         },
-        "cameras": {name: {"shot_margin_s": SHOT_MARGIN_S} for name in names},
+        "cameras": {name: {"shot_margin_s": SHOT_MARGIN_S} for name in cameras},
         "schedules": {"demo": {"interval_s": INTERVAL_S, "phase_s": "auto"}},
         "alerts": {"stale_min_s": STALE_S},
     }  # fmt: skip

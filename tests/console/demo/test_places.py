@@ -1,0 +1,91 @@
+"""What the demo writes for its nodes is what the nodes take."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from console.demo.places import FAULTS, PLACES, Plan, Wish, plans
+from node.domain.config import Document, parse_document
+from node.domain.nodefile import NodeFile, check_bind
+
+NOON_GREENWICH_US = 1_800_000_000_000_000 // 86_400_000_000 * 86_400_000_000 + 12 * 3_600_000_000
+TOKENS = {"viewer": "v-token", "admin": "a-token"}
+
+
+def made(**wish: Any) -> list[tuple[Plan, NodeFile, Document]]:
+    found = plans(Wish(**{"nodes": 5, **wish}), TOKENS, NOON_GREENWICH_US)
+    return [(plan, NodeFile.model_validate(plan.node_file), parse_document(plan.document)) for plan in found]
+
+
+@pytest.mark.parametrize(
+    "wish", [{}, {"nodes": 32}, {"faults": True, "nodes": 8}, {"frames": Path("/photos")}, {"sun_factor": 600.0}]
+)
+def test_both_files_of_every_node_are_valid_and_name_the_same_cameras(wish: dict[str, Any]) -> None:
+    for plan, node_file, document in made(**wish):
+        assert node_file.node.id == plan.name
+        assert set(document.cameras) == set(node_file.cameras)
+        check_bind(node_file.api)
+        assert node_file.api.port == 0
+
+
+def test_nodes_stand_in_different_places_under_different_weathers() -> None:
+    found = made()
+    assert len({document.site.timezone for _, _, document in found}) == 5
+    weathers = {
+        camera.weather for _, file, _ in found for camera in file.cameras.values() if hasattr(camera, "weather")
+    }
+    assert len(weathers) >= 4
+
+
+def test_every_timezone_of_the_table_is_one() -> None:
+    assert [document.site.timezone for _, _, document in made(nodes=len(PLACES))] == [one.timezone for one in PLACES]
+
+
+def test_more_nodes_than_places_get_names_of_their_own() -> None:
+    names = [plan.name for plan, _, _ in made(nodes=20)]
+    assert len(set(names)) == 20
+    assert names[8] == "reykjavik-2"
+
+
+def test_one_node_has_two_cameras() -> None:
+    assert sorted(len(file.cameras) for _, file, _ in made()) == [1, 1, 1, 1, 2]
+
+
+def test_the_files_hold_the_hashes_of_the_tokens_and_not_the_tokens() -> None:
+    plan, node_file, _ = made()[0]
+    assert {token.role: token.sha256 for token in node_file.api.tokens} == {
+        role: hashlib.sha256(token.encode()).hexdigest() for role, token in TOKENS.items()
+    }
+    assert "token" not in str(plan.node_file["cameras"])
+    assert all(token not in str(plan.node_file) for token in TOKENS.values())
+
+
+def faults_of(file: NodeFile) -> list[str]:
+    return [fault.kind for camera in file.cameras.values() for fault in getattr(camera, "faults", [])]
+
+
+def test_faults_are_given_to_some_nodes_one_each_and_daylight_goes_black() -> None:
+    kinds = {plan.name: faults_of(file) for plan, file, _ in made(faults=True)}
+    assert sorted(kind for some in kinds.values() for kind in some) == sorted(fault["kind"] for fault in FAULTS)
+    assert kinds["nairobi"] == ["black"]
+    assert [] in kinds.values()
+
+
+def test_without_being_asked_nothing_fails() -> None:
+    assert all(faults_of(file) == [] for _, file, _ in made())
+
+
+def test_photographs_take_the_place_of_every_made_sky() -> None:
+    for _, file, _ in made(frames=Path("/photos")):
+        assert [(camera.backend, camera.folder) for camera in file.cameras.values() if camera.backend == "replay"] == [
+            ("replay", "/photos")
+        ]
+
+
+def test_the_sun_runs_faster_from_now_on() -> None:
+    for _, file, _ in made(sun_factor=60.0):
+        assert (file.simulation.sun_factor, file.simulation.sun_from_us) == (60.0, NOON_GREENWICH_US)

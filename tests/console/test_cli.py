@@ -1,0 +1,139 @@
+"""The operator's commands from outside."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from console import cli
+from console.demo.show import Options
+
+
+@pytest.fixture
+def inventory(tmp_path: Path) -> Callable[..., str]:
+    def write(*fakes: Any) -> str:
+        hosts = {
+            fake.name: {"ansible_host": "127.0.0.1", "heliograph_port": fake.port, "heliograph_scheme": "http"}
+            for fake in fakes
+        }
+        path = tmp_path / "inventory.json"
+        path.write_text(json.dumps({"all": {"hosts": hosts}}))
+        return str(path)
+
+    return write
+
+
+@pytest.mark.parametrize(("state", "status"), [("ok", 0), ("warn", 1), ("crit", 2)])
+def test_the_exit_status_is_the_worst_nodes(
+    start_node: Callable[..., Any], inventory: Callable[..., str], state: str, status: int
+) -> None:
+    path = inventory(start_node("kyoto"), start_node("cusco", state=state))
+    assert cli.main(["status", "-i", path]) == status
+
+
+def test_status_as_json_is_for_programs(
+    start_node: Callable[..., Any], inventory: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["status", "--json", "--inventory", inventory(start_node("kyoto"))]) == 0
+    (node,) = json.loads(capsys.readouterr().out)["nodes"]
+    assert (node["node"], node["state"], node["status"]["cameras"][0]["due"]) == ("kyoto", "ok", 120)
+
+
+def test_status_in_plain_text_is_for_people(
+    start_node: Callable[..., Any], inventory: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = start_node("kyoto")
+    gone.code = 401
+    assert cli.main(["status", "--plain", "-i", inventory(gone, start_node("cusco"))]) == 2
+    first, second = capsys.readouterr().out.splitlines()[1:]
+    assert first.startswith("⊘ refused  kyoto")
+    assert second.startswith("● ok       cusco")
+
+
+def test_a_wrong_inventory_is_named_with_every_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "inventory.json"
+    path.write_text('{"all": {"hosts": {"Kyoto": {}, "cusco": {"heliograph_port": 0}}}}')
+    assert cli.main(["status", "-i", str(path)]) == 78
+    said = capsys.readouterr().err
+    assert said.startswith("FLT-007 inventory names a node wrongly")
+    assert "  Kyoto: " in said
+    assert "  cusco.heliograph_port: " in said
+    assert "hint: " in said
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [], ["fly"], ["status", "--json", "--plain"], ["status", "extra"], ["demo", "--nodes", "0"],
+        ["demo", "--nodes", "many"], ["demo", "--nodes", "33"], ["demo", "--for", "0"], ["demo", "--for", "-5"],
+        ["demo", "--for", "5 days"], ["demo", "--sun", "0.5"], ["demo", "--sun", "nan"],
+        ["demo", "--frames", ".", "--faults"],
+    ],
+)  # fmt: skip
+def test_a_wrong_command_line_is_64_with_code_and_hint(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(words) == 64
+    said = capsys.readouterr().err
+    assert "CLI-001 command line is wrong" in said
+    assert "hint: " in said
+
+
+def test_a_missing_folder_of_frames_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["demo", "--frames", str(tmp_path / "nowhere")]) == 78
+    assert f"DSK-004 folder does not exist or cannot be entered: {tmp_path}/nowhere" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("60", 60), ("60s", 60), ("5m", 300), ("1.5h", 5400), ("0.5", 0.5)])
+def test_lengths_of_time_are_understood(monkeypatch: pytest.MonkeyPatch, text: str, seconds: float) -> None:
+    asked: list[Options] = []
+
+    async def play(options: Options, say: object) -> int:
+        asked.append(options)
+        return 0
+
+    monkeypatch.setattr(cli, "play", play)
+    assert cli.main(["demo", "--for", text, "--nodes", "3", "--sun", "60"]) == 0
+    assert (asked[0].for_s, asked[0].screen, asked[0].wish.nodes, asked[0].wish.sun_factor) == (seconds, False, 3, 60)
+
+
+@pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt, 130), (BrokenPipeError, 0)])
+def test_a_reader_or_operator_that_leaves_gets_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, error: type[BaseException], status: int
+) -> None:
+    async def play(options: Options, say: object) -> int:
+        raise error
+
+    monkeypatch.setattr(cli, "play", play)
+    monkeypatch.setattr(os, "dup2", lambda *_: None)
+    assert cli.main(["demo"]) == status
+
+
+def test_commands_without_a_screen_import_no_textual() -> None:
+    code = "import sys, console.cli; sys.exit('textual' in sys.modules or 'node.domain.schedule' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_help_names_the_commands_and_the_exit_codes() -> None:
+    done = subprocess.run([sys.executable, "-m", "console.cli", "--help"], capture_output=True, text=True, check=True)
+    assert "demo" in done.stdout
+    assert "status" in done.stdout
+    assert "78" in done.stdout
+
+
+@pytest.mark.slow
+def test_a_demo_of_real_nodes_captures_and_leaves_nothing(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "console.cli", "demo", "--nodes", "2", "--for", "12s"],
+        env={**os.environ, "TMPDIR": str(tmp_path)}, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("first frame") == 3
+    sums = [line for line in done.stdout.splitlines() if " due = " in line]
+    assert [line.split(":")[0] for line in sums] == ["reykjavik", "nairobi"]
+    assert list(tmp_path.iterdir()) == []
