@@ -8,7 +8,7 @@ cameras are counted before one is opened; `configure` changes formats silently, 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from types import ModuleType
 from typing import Any, Protocol
@@ -63,7 +63,7 @@ class _Request(Protocol):
 
 
 class _Job(Protocol):
-    def get_result(self, timeout: float) -> _Request: ...
+    get_result: Callable[..., _Request]
 
 
 class _Device(Protocol):
@@ -73,9 +73,13 @@ class _Device(Protocol):
     camera_controls: dict[str, tuple[Any, ...]]
 
     def create_still_configuration(self, **given: object) -> dict[str, Any]: ...
-    def configure(self, configuration: dict[str, Any]) -> None: ...
+
+    configure: Callable[[dict[str, Any]], None]
+
     def camera_configuration(self) -> dict[str, Any]: ...
-    def start(self, *, show_preview: bool) -> None: ...
+
+    start: Callable[..., None]
+
     def set_controls(self, controls: Mapping[str, Any]) -> None: ...
     def capture_request(self, *, wait: bool) -> _Job: ...
     def cancel_all_and_flush(self) -> None: ...

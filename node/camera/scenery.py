@@ -59,7 +59,8 @@ def build(width: int, height: int, seed: int, *, precipitation: bool) -> Scenery
     depth = np.arange(sky_rows) / max(1.0, HORIZON_SHARE * down)
     bands = np.minimum(depth * detail.bands, detail.bands - 1).astype(np.intp)
     clouds = (_clouds(across, sky_rows, dice, 1.0), _clouds(across, sky_rows, dice, 1.7))
-    grain = dice.wholes(detail.grains - 1, height, 2 * width).astype(np.uint8)
+    tile = dice.wholes(detail.grains - 1, down, 2 * across).astype(np.uint8)
+    grain = np.tile(tile, (enlarge, enlarge))[:height, : 2 * width]
     if precipitation:
         _let_fall(grain, detail.grains - 1, dice)
     return Scenery(

@@ -175,7 +175,7 @@ class Picamera2:
     def camera_configuration(self) -> dict[str, Any]:
         return self.config
 
-    def start(self, show_preview: bool | None = False) -> None:  # noqa: FBT002 - the library's own signature
+    def start(self, **_how: Any) -> None:
         if plan.start_error:
             raise plan.start_error
         self.started = True

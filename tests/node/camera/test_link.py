@@ -253,7 +253,7 @@ def test_blows_at_random_moments_never_stop_the_capture_for_long(blow: signal.Si
 
 @pytest.mark.parametrize("kind", ["stall", "crash", "fault", "absent"])
 def test_a_scripted_fault_of_a_real_worker_is_overcome(kind: str, tmp_path: Path) -> None:
-    camera = supervised(tmp_path, config({"kind": kind, "after_shots": 2, "shots": 2}, shot_margin_s=0.6))
+    camera = supervised(tmp_path, config({"kind": kind, "after_shots": 2, "shots": 2}, shot_margin_s=2.0))
     try:
         until_ok(camera, 20)
         outcomes = []

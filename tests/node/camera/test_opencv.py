@@ -307,7 +307,7 @@ def test_a_device_takes_an_exposure_time(usb: OpencvCamera, device: Device) -> N
 def test_why_a_device_does_not_open_is_asked_of_the_device(
     device: Device, monkeypatch: pytest.MonkeyPatch, number: int, expected: type[CameraError]
 ) -> None:
-    def refuse(path: Path, flags: int) -> int:
+    def refuse(*_given: Any) -> int:
         raise OSError(number, os.strerror(number))
 
     device.opens = False

@@ -60,6 +60,7 @@ def test_whatever_a_library_raises_becomes_an_answer(
     answer = made.answer(Message({"do": "probe", "options": {"backend": "x"}}))
     assert answer.header["error"] == code
     assert error.args[0] in answer.header["detail"]
+    assert ("Traceback" in capsys.readouterr().err) is isinstance(error, ValueError)
 
 
 def test_another_backend_takes_the_place_of_the_first() -> None:
