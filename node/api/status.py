@@ -26,6 +26,8 @@ from node.wire import status as wire
 FRESH_S = 0.25
 ALERTS, REASONS, SENTENCE_CHARS, REASON_CHARS = 8, 3, 120, 100
 HOURS = 24
+LIMIT_BYTES, FULL_CAMERAS = 4096, 4
+"""Bytes of a status with so many cameras; each further one adds its share."""
 VOLATILE: dict[str, Any] = {"uptime_s": True, "clock": {"now"}, "cameras": {"__all__": {"last_good_age_s"}}}
 """What moves by itself: it does not make a new ETag, and a 304 says that all else is as it was."""
 
@@ -64,7 +66,7 @@ class SharedStatus:
 
     def _make(self, now_s: float) -> Made:
         facts = gather(self._board.all().values())
-        built = node_status(facts, self._document().alerts, self._clock.now_us())
+        built = fitted(node_status(facts, self._document().alerts, self._clock.now_us()))
         steady = built.model_dump_json(exclude=VOLATILE)
         return Made(built.model_dump_json().encode(), weak(hashlib.sha256(steady.encode()).hexdigest()), now_s)
 
@@ -98,6 +100,18 @@ def node_status(facts: NodeFacts, limits: AlertLimits, now_us: int) -> wire.Node
         last_event_id=facts.database.value.last_event_id if facts.database else 0,
         ledger_settled_to=_settled_to(facts),
     )
+
+
+def fitted(status: wire.NodeStatus) -> wire.NodeStatus:
+    """The status in its bytes: what says least goes first (repeated reasons, then the least grave alerts).
+
+    `alerts_total` still counts them.
+    """
+    allowed = LIMIT_BYTES * max(FULL_CAMERAS, len(status.cameras)) // FULL_CAMERAS
+    while len(status.model_dump_json().encode()) > allowed and (len(status.reasons) > 1 or len(status.alerts) > 1):
+        shorter = {"reasons": status.reasons[:1]} if len(status.reasons) > 1 else {"alerts": status.alerts[:-1]}
+        status = status.model_copy(update=shorter)
+    return status
 
 
 def camera_status(camera: CameraFacts, now_us: int) -> wire.CameraStatus:

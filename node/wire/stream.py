@@ -61,5 +61,5 @@ def goodbye_block(goodbye: Goodbye) -> bytes:
 
 def _block(kind: str, data: dict[str, Any], identity: int | None = None) -> bytes:
     head = "" if identity is None else f"id: {identity}\n"
-    # JSON escapes line breaks, so the data is one line whatever is in it
-    return f"{head}event: {kind}\ndata: {json.dumps(data, ensure_ascii=False, separators=(',', ':'))}\n\n".encode()
+    # plain ASCII: the data is one line for every reader, also for those that break lines at U+2028
+    return f"{head}event: {kind}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n".encode()

@@ -1,0 +1,124 @@
+"""Worked examples of what goes over the wire, read by both sides as any release may have sent them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from console.fleet.client import parse_event
+from node.api.events import published
+from node.api.status import ALERTS, FULL_CAMERAS, LIMIT_BYTES, SharedStatus
+from node.board import Board
+from node.domain.config import Document
+from node.domain.events import FrameKept, restore
+from node.domain.facts import HEALTH, Alert, CameraFacts, HealthFacts, camera_key
+from node.domain.health import RULES
+from node.store.log import EventRow
+from node.wire.status import NodeStatus
+from node.wire.stream import event_block
+from tests.apis import post_facts
+from tests.clocks import JumpClock
+
+HERE = Path(__file__).parent
+CAMERAS = ("north", "east", "south", "west")
+REFRESH = "a published field changed its name or form: see node/wire; to accept, write what was made into the example"
+
+
+def full(
+    names: tuple[str, ...] = CAMERAS, sentence: str = "Camera {0} has given no good frame, though one was due."
+) -> bytes:
+    """A status with four cameras in trouble and eight alerts, as a node makes it."""
+    clock, board = JumpClock(), Board()
+    post_facts(board, clock, names)
+    now_us = clock.now_us()
+    for name in names:
+        fact = board.read(camera_key(name))
+        assert fact is not None
+        board.post(camera_key(name), replace(fact.value, **TROUBLE), now_us)
+    codes = ("camera_offline", "no_good_frame")
+    alerts = [Alert(code, "crit", name, now_us, sentence.format(name)) for code in codes for name in names]
+    board.post(HEALTH, HealthFacts(tuple(alerts)), now_us)
+    return SharedStatus(board, clock, Document).current().body
+
+
+TROUBLE = {
+    "word": "recovering", "last_frame_id": "01M7Q5EJ30BZPEPSQZS1QKHPAJ", "due": 1440, "captured": 1399, "gaps": 41,
+    "last_gap_reason": "camera_offline", "quality_24h": (91.0,) * 24, "recovery_rung": "respawn",
+    "recovery_attempt": 12, "error_code": "CAM-005",
+}  # fmt: skip
+
+
+def test_a_status_with_four_cameras_and_eight_alerts_is_the_example_and_fits() -> None:
+    made = full()
+    assert json.loads(made) == json.loads((HERE / "status.json").read_text()), REFRESH
+    status = NodeStatus.model_validate_json(made)
+    assert (len(status.cameras), len(status.alerts)) == (FULL_CAMERAS, ALERTS)
+    assert len(made) <= LIMIT_BYTES
+
+
+def test_the_longest_names_and_sentences_still_fit_and_every_alert_is_counted() -> None:
+    names = tuple(letter * 63 for letter in "abcd")
+    made = full(names, "\u00e4" * 200)
+    status = NodeStatus.model_validate_json(made)
+    assert len(made) <= LIMIT_BYTES
+    assert (status.alerts_total, status.state) == (8, "crit")
+    assert status.alerts
+    assert len(status.reasons) == 1
+
+
+def test_sixteen_cameras_have_sixteen_shares() -> None:
+    names = tuple(f"camera-{number:02}" for number in range(16))
+    made = full(names)
+    assert len(NodeStatus.model_validate_json(made).cameras) == 16
+    assert len(made) <= 4 * LIMIT_BYTES
+
+
+def test_the_console_reads_the_example_of_a_status() -> None:
+    status = NodeStatus.model_validate_json((HERE / "status.json").read_text())
+    assert [camera.name for camera in status.cameras] == sorted(CAMERAS)
+    assert status.state == "crit"
+
+
+def test_a_newer_nodes_status_is_read_without_what_is_not_known() -> None:
+    newer = json.loads((HERE / "status.json").read_text())
+    newer |= {"moon": "full"}
+    newer["cameras"][0]["tilt_deg"] = 3
+    assert NodeStatus.model_validate(newer) == NodeStatus.model_validate_json((HERE / "status.json").read_text())
+
+
+def test_an_event_on_the_stream_is_the_example_and_the_console_reads_it() -> None:
+    example = (HERE / "event.sse").read_bytes()
+    body = FrameKept(
+        "01M7Q5EJ30BZPEPSQZS1QKHPAJ", "north", "auto", 1_795_000_000_000_000, 1_795_000_000_123_000, 2_000_000, "bad", 20,
+        ("black",), flagged=True, late_ms=4, took_ms=310,
+    ).body()  # fmt: skip
+    row = EventRow(4711, 1_795_000_000_456_000, "frame", "info", json.loads(json.dumps(body)), "north", None)
+    assert event_block(published(row)) == example, REFRESH
+    fields = dict(line.split(": ", 1) for line in example.decode().splitlines() if line)
+    heard = parse_event(fields)
+    assert heard is not None
+    assert (heard.id, heard.kind, heard.at) == (4711, "frame", "2026-11-18T11:06:40.456Z")
+    assert heard.body["captured"] == "2026-11-18T11:06:40.123Z"
+
+
+def test_the_log_row_of_the_example_is_an_event_again() -> None:
+    row = json.loads((HERE / "journal_entry.json").read_text())
+    event = restore(row["kind"], row["body"])
+    assert isinstance(event, FrameKept)
+    assert event.body() == {**row["body"], "reasons": tuple(row["body"]["reasons"])}
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
+def test_codes_and_meanings_of_alerts_are_bounded(rule: object) -> None:
+    assert len(rule.code) <= 24  # type: ignore[attr-defined]
+    assert len(rule.meaning) <= 80  # type: ignore[attr-defined]
+
+
+def test_a_camera_that_was_only_heard_of_has_a_status() -> None:
+    clock, board = JumpClock(), Board()
+    board.post(camera_key("new"), CameraFacts("new"), clock.now_us())
+    (camera,) = NodeStatus.model_validate_json(SharedStatus(board, clock, Document).current().body).cameras
+    assert (camera.state, camera.last_good_age_s, camera.quality) == ("idle", None, None)
