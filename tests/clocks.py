@@ -23,9 +23,8 @@ class JumpClock:
     time stops at that instant, the act runs, and a wait whose event it sets ends there.
     """
 
-    def __init__(self, now_us: int = START_US, *, synced: bool = True, boot_id: str = "boot-1") -> None:
+    def __init__(self, now_us: int = START_US, *, synced: bool = True) -> None:
         self.is_synced = synced
-        self.boot = boot_id
         self.waits = 0
         self._passed_us = 0
         self._offset_us = now_us
@@ -45,9 +44,6 @@ class JumpClock:
             return wake.wait(min(max(0.0, seconds), _REAL_WAIT_S))
         # rounded up: a wait for an instant must not end just before it
         return self._pass(math.ceil(max(0.0, seconds) * US), wake)
-
-    def boot_id(self) -> str:
-        return self.boot
 
     def synced(self) -> bool:
         return self.is_synced

@@ -10,9 +10,10 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from node.clock import boot_id
+
 _PROC = Path("/proc")
 _START_FIELD = 19  # of /proc/PID/stat after the command's name: field 22, start time in ticks since boot
-_BOOT_ID = _PROC / "sys/kernel/random/boot_id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ def identify(pid: int) -> Process | None:
         return None
     if after_name[0] == "Z":
         return None
-    return Process(pid, int(after_name[_START_FIELD]), _BOOT_ID.read_text().strip())
+    return Process(pid, int(after_name[_START_FIELD]), boot_id())
 
 
 def write(path: Path, process: Process) -> None:
