@@ -73,7 +73,7 @@ def run(start: Start) -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with running(start, SystemClock(), stop):
+    with running(start, _clock(start), stop):
         stop.wait()
     return 0
 
@@ -97,7 +97,7 @@ def capture_once(start: Start, camera: str, profile: str) -> Frame:
     Path(start.settings.paths.run).mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         stack.enter_context(files.hold(Path(start.settings.paths.data)))
-        service = Service(start, SystemClock(), stop, stack)
+        service = Service(start, _clock(start), stop, stack)
         return service.shoot_alone(camera, profile)
 
 
@@ -342,6 +342,10 @@ def camera_config(settings: NodeFile, name: str) -> Callable[[Segment], CameraCo
         )
 
     return config_of
+
+
+def _clock(start: Start) -> Clock:
+    return SystemClock(trusted=start.settings.clock.trusted)
 
 
 def _answered(loop: CaptureLoop, act: Callable[[], Answer]) -> Answer:

@@ -32,7 +32,7 @@ from node.domain.errors import (
     InternalError,
 )
 from node.domain.events import GapsRecorded, LoopFailed
-from node.domain.facts import LoopFacts, loop_key
+from node.domain.facts import LoopFacts, QualityFacts, loop_key, quality_key
 from node.domain.frame import Frame, Gap, GapReason, SlotKey, StageTimes
 from node.domain.quality import Integrity
 from node.domain.schedule import Due
@@ -110,7 +110,7 @@ class CaptureLoop:
         self._settled_us = self._clock.now_us()
         self._offset_us = self._clock_offset()
         self._stepped_to_us = 0
-        self._busy_until_us = 0
+        self._busy_until_us = self._tended_until_us = 0
         self._version = -1
         self._open_shoots: dict[str, int] = {}
         self._backlog: Iterator[Asked] | None = None
@@ -263,6 +263,7 @@ class CaptureLoop:
         if at_s is not None and at_s <= self._clock.monotonic():
             self._pulse(RECOVERY_PULSE_S)
             self._supervisor.tend()
+            self._tended_until_us = self._clock.now_us()
         self._record_steps()
 
     def _record_steps(self) -> None:
@@ -286,7 +287,7 @@ class CaptureLoop:
         now_us, now_s = self._clock.now_us(), self._clock.monotonic()
         due = self._live.next_due(self.camera, self._settled_us)
         moments = [due.slot.due_us] if due else []
-        moments += self._open_shoots.values()
+        moments += self._open_shoots.values() if self._may_close_shoots() else ()
         waits = [(at_us - now_us) / US for at_us in moments]
         attempt_s = self._supervisor.next_attempt_s()
         waits += [] if attempt_s is None else [attempt_s - now_s]
@@ -304,7 +305,7 @@ class CaptureLoop:
         step_us, self._offset_us = offset_us - self._offset_us, offset_us
         if step_us <= -CLOCK_STEP_S * US:
             self._settled_us = min(self._settled_us, self._clock.now_us())
-            self._busy_until_us = 0
+            self._busy_until_us = self._tended_until_us = 0
         elif step_us >= CLOCK_STEP_S * US:
             self._stepped_to_us = self._clock.now_us()
 
@@ -354,6 +355,8 @@ class CaptureLoop:
     def _keep(self, taken: Taken) -> Frame:
         frame = self._keeper.keep(taken)
         self._judge.learn(taken.assessed)
+        remembered = QualityFacts(self.camera, self._judge.bands())
+        self._board.post(quality_key(self.camera), remembered, self._clock.now_us())
         return frame
 
     def _report(self, segment: Segment, *, good: bool) -> None:
@@ -403,6 +406,8 @@ class CaptureLoop:
     def _late_reason(self, due: Due) -> GapReason:
         if due.slot.due_us <= self._stepped_to_us:
             return GapReason.CLOCK_STEP
+        if due.slot.due_us <= self._tended_until_us:
+            return GapReason.CAMERA_OFFLINE
         if due.slot.due_us > self._busy_until_us:
             return GapReason.LATE
         return GapReason.BUSY if self._supervisor.state.word == "ok" else GapReason.CAMERA_OFFLINE
@@ -478,11 +483,15 @@ class CaptureLoop:
 
     def _close_shoots(self) -> None:
         """A shoot ends once, when its window is over and its slots are settled."""
-        if self._keeper.waiting or not self._keeper.caught_up:
+        if not self._may_close_shoots():
             return
         for shoot in [shoot for shoot, end_us in self._open_shoots.items() if end_us <= self._settled_us]:
             self._journal.close_shoot(shoot)
             del self._open_shoots[shoot]
+
+    def _may_close_shoots(self) -> bool:
+        """Only when all their slots are in the ledger."""
+        return self._keeper.caught_up and not self._keeper.waiting
 
     def _save_baseline(self) -> None:
         try:

@@ -1,0 +1,85 @@
+"""An independent count of a ledger: due instants by brute force, frames by the files on disk, gaps by plain SQL."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from node.imaging.exif import read_sidecar
+
+US = 1_000_000
+
+
+@dataclass(frozen=True)
+class Rule:
+    """From `from_us` on (not included) a slot is due at each multiple of `every_s` at which `wanted` says so."""
+
+    from_us: int
+    every_s: int
+    wanted: Callable[[int], bool] = lambda _: True
+
+
+def scan(rules: list[Rule], after_us: int, until_us: int) -> set[int]:
+    """Due instants with after < due <= until: every second that any rule's grid touches is looked at."""
+    found: set[int] = set()
+    ends = [*(rule.from_us for rule in rules[1:]), until_us]
+    for rule, end_us in zip(rules, ends, strict=True):
+        step = rule.every_s * US
+        at = max(after_us, rule.from_us) // step * step
+        while at <= min(end_us, until_us):
+            if at > max(after_us, rule.from_us) and rule.wanted(at):
+                found.add(at)
+            at += step
+    return found
+
+
+def files(folder: Path) -> Iterator[tuple[dict[str, object], str]]:
+    """Sidecar and SHA-256 of every kept file."""
+    for path in sorted((folder / "frames").rglob("*.jpg")):
+        data = path.read_bytes()
+        sidecar = read_sidecar(data)
+        assert sidecar is not None, f"{path} has no sidecar"
+        yield sidecar, hashlib.sha256(data).hexdigest()
+
+
+def complaints(folder: Path, due: set[int]) -> list[str]:
+    """What is wrong with a ledger; empty = every due slot is a frame on disk, or a gap, never both, and nothing else."""
+    with sqlite3.connect(f"file:{folder}/heliograph.db?mode=ro", uri=True) as database:
+        slots = database.execute("SELECT due_us, frame_id, reason FROM slots").fetchall()
+        rows = dict(database.execute("SELECT id, sha256 FROM frames WHERE quarantined = 0"))
+    database.close()
+    on_disk = {str(sidecar["id"]): (sidecar["due_us"], sha) for sidecar, sha in files(folder)}
+    frames = Counter(due_us for due_us, frame, _ in slots if frame)
+    gaps = Counter(due_us for due_us, frame, _ in slots if not frame)
+    said = []
+    said += [f"slot {at} has neither frame nor gap" for at in sorted(due - frames.keys() - gaps.keys())]
+    said += [f"slot {at} was never due" for at in sorted((frames.keys() | gaps.keys()) - due)]
+    said += [f"slot {at} twice" for at, count in (frames + gaps).items() if count > 1]
+    said += [f"frame {frame} of slot {at} is not on disk" for at, frame, _ in slots if frame and frame not in on_disk]
+    said += [
+        f"frame {frame} is not as its row says" for frame, sha in rows.items() if on_disk.get(frame, ("", ""))[1] != sha
+    ]
+    said += [f"file of {frame} has no row" for frame in on_disk if frame not in rows]
+    return said
+
+
+def reasons(folder: Path) -> Counter[str]:
+    """Gaps by reason."""
+    with sqlite3.connect(f"file:{folder}/heliograph.db?mode=ro", uri=True) as database:
+        found = Counter({reason: n for reason, n in database.execute(
+            "SELECT reason, COUNT(*) FROM slots WHERE reason IS NOT NULL GROUP BY reason")})  # fmt: skip
+    database.close()
+    return found
+
+
+def events(folder: Path, kind: str) -> list[dict[str, object]]:
+    """Bodies of all events of a kind."""
+    with sqlite3.connect(f"file:{folder}/heliograph.db?mode=ro", uri=True) as database:
+        rows = database.execute("SELECT body FROM events WHERE kind = ? ORDER BY id", (kind,)).fetchall()
+    database.close()
+    return [json.loads(body) for (body,) in rows]
