@@ -93,6 +93,7 @@ FOLDED = (
     Folded("clock_steps", "Steps of the wall clock.", ()),
     Folded("loop_failures", "Unexpected failures inside a loop.", ("loop",)),
     Folded("access_refused", "Requests refused, by code.", ("code",)),
+    Folded("small_pictures", "Small pictures asked for, by where they came from.", ("source",)),
 )
 
 # rows that exist from the start, so that a zero is a measured zero: label -> its whole closed set
@@ -100,6 +101,7 @@ _CLOSED: Mapping[str, tuple[str, ...]] = {
     "verdict": tuple(Verdict),
     "reason": tuple(GapReason),
     "change": ("activated", "confirmed", "rolled_back"),
+    "source": ("cache", "made"),
 }
 
 
@@ -269,6 +271,10 @@ class Metrics:
                 _child(self._counters[move.metric], move.labels).inc(move.amount)
             else:
                 self.observe(move.metric, move.amount, *move.labels)
+
+    def count(self, name: str, *labels: str) -> None:
+        """One more of something that is no event.  Raises KeyError for a name that is not in FOLDED."""
+        _child(self._counters[name], labels).inc()
 
     def observe(self, name: str, seconds: float, *labels: str) -> None:
         """Note one duration under a name of TIMINGS.  Raises KeyError for any other name."""

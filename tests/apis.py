@@ -217,7 +217,7 @@ def post_facts(board: Board, clock: JumpClock, cameras: tuple[str, ...] = ("main
             last_gap_reason="timeout", quality=93, quality_24h=(91.0, None, 100.0), settled_to_us=now_us,
         )  # fmt: skip
         board.post(camera_key(name), facts, now_us)
-        board.post(quality_key(name), QualityFacts(name, (BandFacts("day", 50, cold=False),)), now_us)
+        board.post(quality_key(name), QualityFacts(name, (BandFacts("auto/day/64x48", 50),)), now_us)
 
 
 @contextmanager

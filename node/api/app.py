@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from anyio.to_thread import current_default_thread_limiter
 from fastapi import Depends, FastAPI
@@ -50,7 +51,7 @@ def build(parts: ApiParts) -> Edge:
     app.state.parts = parts
     app.state.refusals = Refusals()
     app.state.streams = Streams(parts)
-    app.state.pictures = SmallPictures(parts.clock.monotonic)
+    app.state.pictures = SmallPictures(parts.clock.monotonic, partial(parts.metrics.count, "small_pictures"))
     app.state.status = SharedStatus(parts.board, parts.clock, parts.document)
     return Edge(app, parts)
 

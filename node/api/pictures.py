@@ -21,35 +21,45 @@ class _Kept:
 class SmallPictures:
     """Least recently asked for goes first.  One picture is made at a time: they never take more than one core."""
 
-    def __init__(self, monotonic: Callable[[], float], limit_bytes: int = LIMIT_BYTES, kept_s: float = KEPT_S) -> None:
-        self._monotonic, self._limit_bytes, self._kept_s = monotonic, limit_bytes, kept_s
+    def __init__(
+        self,
+        monotonic: Callable[[], float],
+        count: Callable[[str], object],
+        limit_bytes: int = LIMIT_BYTES,
+        kept_s: float = KEPT_S,
+    ) -> None:
+        """`count` is told `cache` or `made` for each picture given."""
+        self._monotonic, self._count = monotonic, count
+        self._limit_bytes, self._kept_s = limit_bytes, kept_s
         self._kept: OrderedDict[Key, _Kept] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
         self._making = threading.Lock()
-        self.hits = 0
-        self.misses = 0
 
     def get(self, key: Key, make: Callable[[], bytes]) -> bytes:
         """The picture of that frame and width; what `make` raises is raised, nothing is kept then."""
         found = self._find(key)
-        if found is not None:
-            return found
-        with self._making:
-            found = self._find(key)  # somebody may have made it while this one waited
-            if found is None:
-                found = make()
-                self._keep(key, found)
+        if found is None:
+            with self._making:
+                # somebody may have made it while this one waited
+                found = self._find(key)
+                if found is None:
+                    return self._made(key, make)
+        self._count("cache")
         return found
+
+    def _made(self, key: Key, make: Callable[[], bytes]) -> bytes:
+        data = make()
+        self._keep(key, data)
+        self._count("made")
+        return data
 
     def _find(self, key: Key) -> bytes | None:
         with self._lock:
             kept = self._kept.get(key)
             if kept is None or self._monotonic() - kept.at_s > self._kept_s:
-                self.misses += 1
                 return None
             self._kept.move_to_end(key)
-            self.hits += 1
             return kept.data
 
     def _keep(self, key: Key, data: bytes) -> None:

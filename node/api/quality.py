@@ -38,13 +38,13 @@ def one(parts: Parts, camera: CameraName, query: Annotated[QualityQuery, InQuery
 
 
 def _record(parts: ApiParts, camera: str, recent: int) -> QualityRecord:
-    fact = parts.board.read(quality_key(camera))
+    settings, fact = parts.document().quality, parts.board.read(quality_key(camera))
     frames = FrameReader(parts.database).page(FrameFilter(camera=camera), limit=recent)
     return QualityRecord(
         camera=camera,
-        enabled=parts.document().quality.enabled,
+        enabled=settings.enabled,
         baseline=tuple(
-            BandRecord(band=band.band, frames=band.frames, cold=band.cold)
+            BandRecord(band=band.band, frames=band.frames, cold=band.frames < settings.limits.cold_below)
             for band in (fact.value.bands if fact else ())
         ),
         recent=tuple(judged(frame) for frame in frames),

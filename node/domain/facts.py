@@ -142,11 +142,10 @@ class CameraFacts:
 
 @dataclass(frozen=True, slots=True)
 class BandFacts:
-    """What the judge remembers of one kind of light: good frames, and whether they are too few to judge by."""
+    """How many good frames the judge remembers of one kind of picture: profile, light, size."""
 
     band: str
     frames: int
-    cold: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,10 @@ class Baseline:
         band = self._bands.get(key)
         return 0 if band is None else len(band.rows)
 
+    def sizes(self) -> dict[str, int]:
+        """How many frames are remembered under each key."""
+        return {key: len(band.rows) for key, band in self._bands.items()}
+
     def compare(self, picture: Picture, key: str) -> Norm | None:
         """How the picture stands against what is usual; None where nothing is known yet."""
         band = self._bands.get(key)
@@ -106,9 +110,10 @@ class Baseline:
         """Take a good picture in; the band remembers about the last `remembered`."""
         band = self._bands.get(key)
         if band is None:
-            empty = np.empty((0, len(_COLUMNS)), np.float32)
-            band = self._bands[key] = _Band(empty, _stack(picture))
-        match = _match(_pattern(picture.edges), _pattern(band.maps[1]))
+            band = self._bands[key] = _Band(np.empty((0, len(_COLUMNS)), np.float32), _stack(picture))
+            match = 0.0  # the first one shows nothing of how alike frames are here
+        else:
+            match = _match(_pattern(picture.edges), _pattern(band.maps[1]))
         band.learn(picture, match, remembered)
         self._bands.move_to_end(key)
         while len(self._bands) > MAX_BANDS:

@@ -10,6 +10,7 @@ from typing import Any
 
 from node.domain.config import Quality
 from node.domain.errors import BaselineDamaged, DiskError, HeliographError, JudgeFailed
+from node.domain.facts import BandFacts
 from node.domain.quality import Evidence, Integrity, Judgement, Verdict, condemn, is_day, judge, unjudged
 from node.imaging.baseline import UNKNOWN_LIGHT, Baseline, key_of, light_of, restore
 from node.imaging.decode import Checked, Pixels, check
@@ -85,6 +86,10 @@ class Judge:
         self._unsaved += 1
         if self._unsaved >= SAVE_EVERY:
             self._try_to_save()
+
+    def bands(self) -> tuple[BandFacts, ...]:
+        """What is remembered of each kind of light, for the board."""
+        return tuple(BandFacts(key, frames) for key, frames in sorted(self._baseline.sizes().items()))
 
     def teach(self, picture: Picture, profile: str, sun_elevation_deg: float | None, quality: Quality) -> None:
         """Remember a picture that is known to be good, without judging it."""

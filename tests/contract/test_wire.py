@@ -92,8 +92,8 @@ def test_a_newer_nodes_status_is_read_without_what_is_not_known() -> None:
 def test_an_event_on_the_stream_is_the_example_and_the_console_reads_it() -> None:
     example = (HERE / "event.sse").read_bytes()
     body = FrameKept(
-        "01M7Q5EJ30BZPEPSQZS1QKHPAJ", "north", "auto", 1_795_000_000_000_000, 1_795_000_000_123_000, 2_000_000, "bad", 20,
-        ("black",), flagged=True, late_ms=4, took_ms=310,
+        "01M7Q5EJ30BZPEPSQZS1QKHPAJ", "north", "auto", 1_795_000_000_000_000, 1_795_000_000_123_000, 2_000_000,
+        "bad", 20, ("black",), flagged=True, late_ms=4, took_ms=310,
     ).body()  # fmt: skip
     row = EventRow(4711, 1_795_000_000_456_000, "frame", "info", json.loads(json.dumps(body)), "north", None)
     assert event_block(published(row)) == example, REFRESH

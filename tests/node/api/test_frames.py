@@ -224,5 +224,6 @@ def test_a_width_of_ones_own_is_not_taken(api: Served, frame: Frame) -> None:
 def test_a_small_picture_is_made_once(api: Served, frame: Frame) -> None:
     for _ in range(3):
         assert api.get(f"/v1/frames/{frame.id}/small").status_code == 200
-    pictures = api.server._app._app.state.pictures  # type: ignore[attr-defined]
-    assert pictures.hits == 2
+    text = api.get("/metrics").text
+    assert 'heliograph_small_pictures_total{source="cache"} 2.0' in text
+    assert 'heliograph_small_pictures_total{source="made"} 1.0' in text

@@ -18,8 +18,8 @@ class Now:
 
 
 def test_a_picture_is_made_once_and_again_when_it_is_old() -> None:
-    now, made = Now(), []
-    pictures = SmallPictures(now, kept_s=10)
+    now, made, given = Now(), [], []
+    pictures = SmallPictures(now, given.append, kept_s=10)
 
     def make() -> bytes:
         made.append(now.s)
@@ -28,12 +28,13 @@ def test_a_picture_is_made_once_and_again_when_it_is_old() -> None:
     for now.s in (0.0, 5.0, 10.0, 10.1):
         assert pictures.get(("a", 320), make) == b"jpeg"
     assert made == [0.0, 10.1]
+    assert given == ["made", "cache", "cache", "made"]
     assert pictures.get(("a", 160), make) == b"jpeg"
     assert len(made) == 3
 
 
 def test_bytes_are_bounded_and_the_least_recent_goes_first() -> None:
-    pictures = SmallPictures(Now(), limit_bytes=30)
+    pictures = SmallPictures(Now(), str, limit_bytes=30)
     for name in ("a", "b", "c"):
         pictures.get((name, 1), lambda: b"x" * 10)
     pictures.get(("a", 1), lambda: b"never")
@@ -45,7 +46,7 @@ def test_bytes_are_bounded_and_the_least_recent_goes_first() -> None:
 
 
 def test_a_failure_is_raised_and_not_kept() -> None:
-    pictures = SmallPictures(Now())
+    pictures = SmallPictures(Now(), str)
 
     def fails() -> bytes:
         raise PictureUnreadable("truncated")
@@ -57,7 +58,7 @@ def test_a_failure_is_raised_and_not_kept() -> None:
 
 
 def test_many_who_ask_at_once_cost_one_picture() -> None:
-    pictures, made, gate = SmallPictures(Now()), [], threading.Event()
+    pictures, made, gate = SmallPictures(Now(), str), [], threading.Event()
 
     def make() -> bytes:
         gate.wait(5)

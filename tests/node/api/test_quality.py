@@ -13,7 +13,7 @@ def test_each_camera_says_what_it_is_judged_by_and_how_it_went(api: Served) -> N
         "main", True, {"bad": 2, "good": 1}, {"black": 2, "stuck": 1},
     )  # fmt: skip
     assert [judged.score for judged in main.recent] == [30, 20, 95]
-    assert [(band.band, band.frames, band.cold) for band in main.baseline] == [("day", 50, False)]
+    assert [(band.band, band.frames, band.cold) for band in main.baseline] == [("auto/day/64x48", 50, False)]
     assert (side.camera, side.recent) == ("side", ())
 
 
