@@ -156,4 +156,8 @@ def _sum(view: NodeView) -> str:
     due, captured, gaps = counts_today(view.status)
     sign = "=" if due == captured + gaps else "≠"
     last_known = f" (last known: {view.error})" if view.error is not None else ""
-    return f"{due} due {sign} {captured} frames + {gaps} gaps{last_known}"
+    return f"{due} due {sign} {_several(captured, 'frame')} + {_several(gaps, 'gap')}{last_known}"
+
+
+def _several(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

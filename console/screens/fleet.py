@@ -21,7 +21,7 @@ from console.widgets.grid import NodeGrid
 from console.widgets.lines import Line, Lines
 from console.widgets.prompt import COMMAND, FILTER, Prompt
 
-PAINT_S = 0.25
+PAINT_S, AGES_S = 0.25, 1.0
 HOLD_S = 2.0
 """While the operator moves, the order stays for so long."""
 NEWS_LINES = 6
@@ -44,7 +44,7 @@ class FleetScreen(Screen[None]):
         self._news: deque[str] = deque(maxlen=NEWS_LINES)
         self._filter = self._error = ""
         self._test: Test = parse("")
-        self._moved_s = -HOLD_S
+        self._moved_s = self._painted_s = -HOLD_S
 
     def compose(self) -> ComposeResult:
         yield Lines(id="head")
@@ -76,7 +76,7 @@ class FleetScreen(Screen[None]):
         }
 
     def on_mount(self) -> None:
-        self.set_interval(PAINT_S, self.paint)
+        self.set_interval(PAINT_S, self._tick)
         self.call_after_refresh(self.paint)
 
     def on_resize(self, event: events.Resize) -> None:
@@ -91,8 +91,14 @@ class FleetScreen(Screen[None]):
             event.stop()
             self.actions()[action]()
 
+    def _tick(self) -> None:
+        """Something was learnt, or ages have grown by a second."""
+        if self._model.take_dirty() or self._model.clock.monotonic() - self._painted_s >= AGES_S:
+            self.paint()
+
     def paint(self) -> None:
         """What the model says now, in place."""
+        self._painted_s = self._model.clock.monotonic()
         names = apply(self._model, worst_first(self._model), self._test)
         held = self._held(names)
         self.grid.show(self.grid.names if held else names)

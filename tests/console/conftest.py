@@ -76,7 +76,7 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: Server
 
-    def log_message(self, *args: object) -> None:
+    def log_message(self, *_: object) -> None:
         pass
 
     def do_GET(self) -> None:

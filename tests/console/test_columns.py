@@ -121,12 +121,12 @@ def test_a_spark_shows_the_last_day_higher_is_better() -> None:
     assert len(spark("9" * 100)) == 24
 
 
-@pytest.mark.parametrize("width", range(1, 260))
-def test_a_layout_never_is_wider_than_the_screen(width: int) -> None:
-    chosen = layout(width, 12)
-    used = sum(size for _, size in chosen) + len(chosen) - 1
-    assert used <= max(width, 15)
-    assert [column.key for column, _ in chosen][:2] == ["state", "node"]
+def test_a_layout_never_is_wider_than_the_screen() -> None:
+    for width in range(1, 260):
+        chosen = layout(width, 12)
+        used = sum(size for _, size in chosen) + len(chosen) - 1
+        assert used <= max(width, 15), width
+        assert [column.key for column, _ in chosen][:2] == ["state", "node"]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 class Handler(BaseHTTPRequestHandler):
-    def log_message(self, *args: object) -> None:
+    def log_message(self, *_: object) -> None:
         pass
 
     def do_GET(self) -> None:

@@ -344,7 +344,7 @@ def test_only_cells_that_differ_are_painted_again(
         painted: list[Region] = []
         grid = seen.screen.grid
         await seen.settle()
-        monkeypatch.setattr(grid, "refresh", lambda *regions, **how: painted.extend(regions))
+        monkeypatch.setattr(grid, "refresh", lambda *regions, **_: painted.extend(regions))
         seen.screen.paint()
         assert painted == []
         hand.now_s += 1
@@ -354,6 +354,27 @@ def test_only_cells_that_differ_are_painted_again(
         assert 0 < len(painted) <= 8
         assert all(region.height == 1 and region.width <= 6 for region in painted)
         assert len(columns) == 2
+
+    look(story)
+
+
+def test_the_timer_paints_when_something_was_learnt_or_a_second_has_passed(
+    look: Callable[..., None], hand: Any, make_status: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story(seen: Any) -> None:
+        painted: list[float] = []
+        paint = seen.screen.paint
+        monkeypatch.setattr(seen.screen, "paint", lambda: painted.append(hand.now_s) or paint())
+        seen.screen._tick()
+        painted.clear()
+        seen.screen._tick()
+        assert painted == []
+        seen.model.heard("kyoto", make_status("kyoto"))
+        seen.screen._tick()
+        assert len(painted) == 1
+        hand.now_s += 1
+        seen.screen._tick()
+        assert len(painted) == 2
 
     look(story)
 
