@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -17,6 +18,7 @@ WIDTH, HEIGHT = 960, 640
 GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
 
+@lru_cache(maxsize=32)
 def scene(seed: int, width: int = WIDTH, height: int = HEIGHT) -> Scene:
     """A sky, hills with texture, a town of houses with windows, a meadow."""
     dice = np.random.default_rng(seed)
@@ -32,7 +34,9 @@ def scene(seed: int, width: int = WIDTH, height: int = HEIGHT) -> Scene:
     picture = np.where(meadow[..., None], _colour(96, 112, 66) + grass * 24, picture)
     for _ in range(26):
         _house(picture, dice)
-    return picture.clip(0, 255)
+    picture = picture.clip(0, 255)
+    picture.flags.writeable = False
+    return picture
 
 
 def live(picture: Scene, dice: np.random.Generator) -> Scene:

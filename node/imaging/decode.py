@@ -22,11 +22,13 @@ SMALL_PIXELS = 75_000  # a 640 x 480 picture at half its size, a 12 MP one at an
 
 _SOI, _EOI, _SOS = b"\xff\xd8", b"\xff\xd9", 0xDA
 _MARK, _LENGTH_BYTES, _FRAME_BYTES = 0xFF, 2, 6
+_TABLE_HEAD, _END_OF_BLOCK = 17, 0
 _NEVER_IN_HEADER = {0x00, 0xD8, 0xD9}
 _STANDALONE = {0x01, *range(0xD0, 0xD8)}
 _FRAME_STARTS = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_HUFFMAN_TABLES, _ONE_PASS_HUFFMAN = 0xC4, {0xC0, 0xC1}
 _PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
-_ZEROED = bytes(64)  # no encoder writes such a run inside a scan; a lost disk block leaves one
+_ZEROED = bytes(64)  # a lost disk block leaves more
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class _Header:
     height: int
     progressive: bool
     scan_start: int
+    zeros_tell: bool  # whether a run of zeros inside the scan can only be damage
 
 
 class _HeaderTorn(Exception):
@@ -114,9 +117,19 @@ def _eighths(header: _Header, columns: int | None) -> int:
 
 def _decode(data: bytes, header: _Header, eighths: int) -> tuple[Integrity, Pixels | None]:
     try:
-        return Integrity.INTACT, _scaled(data, header, eighths)
+        pixels = _scaled(data, header, eighths)
     except (ValueError, MemoryError) as error:
         return _name_damage(data, header, str(error)), None
+    # one lost block in twenty decodes to just as many blocks of rubbish as it held, and the decoder finds no fault
+    if header.zeros_tell and _has_zeros_in_scan(data, header.scan_start):
+        return Integrity.DAMAGED, None
+    return Integrity.INTACT, pixels
+
+
+def _has_zeros_in_scan(data: bytes, scan_start: int) -> bool:
+    """Behind the end marker there may be anything."""
+    zeros = data.find(_ZEROED, scan_start)
+    return zeros >= 0 and data.find(_EOI, scan_start, zeros) < 0
 
 
 def _name_damage(data: bytes, header: _Header, said: str) -> Integrity:
@@ -135,22 +148,38 @@ def _name_damage(data: bytes, header: _Header, said: str) -> Integrity:
 
 def _read_header(data: bytes) -> _Header:
     """Walks the segments up to the first scan (ITU-T T.81, B.1 and B.2)."""
-    position, size, progressive = 2, (0, 0), False
-    seen_frame = False
+    position, frame, kind, zeros_tell = 2, b"", 0, False
     while True:
         marker, position = _next_marker(data, position)
         if marker in _STANDALONE:
             continue
-        body, end = _segment(data, position)
+        body, position = _segment(data, position)
         if marker == _SOS:
-            if not seen_frame:
-                raise _HeaderWrong
-            return _Header(size[1], size[0], progressive, end)
+            break
+        if marker == _HUFFMAN_TABLES:
+            zeros_tell = zeros_tell or _zeros_are_detail(body)
         if marker in _FRAME_STARTS:
-            if len(body) < _FRAME_BYTES:  # precision, height, width, components
-                raise _HeaderWrong
-            size, progressive, seen_frame = struct.unpack(">HH", body[1:5]), marker in _PROGRESSIVE, True
-        position = end
+            frame, kind = body, marker
+    if len(frame) < _FRAME_BYTES:  # precision, height, width, components
+        raise _HeaderWrong
+    height, width = struct.unpack(">HH", frame[1:5])
+    return _Header(width, height, kind in _PROGRESSIVE, position, zeros_tell and kind in _ONE_PASS_HUFFMAN)
+
+
+def _zeros_are_detail(tables: bytes) -> bool:
+    """Whether zeros are the code of anything but "end of block" in one of these.
+
+    A flat picture may be made of zeros only where they end blocks in every table, as in tables made for that picture;
+    in the usual one for luminance they stand for detail.  A table is its class and number, 16 counts by length of
+    code, and the symbols; the first of them has the code of zeros (ITU-T T.81, B.2.4.2 and C.2).
+    """
+    position = 0
+    while position + _TABLE_HEAD < len(tables):
+        is_ac, first_symbol = tables[position] >> 4, tables[position + _TABLE_HEAD]
+        if is_ac and first_symbol != _END_OF_BLOCK:
+            return True
+        position += _TABLE_HEAD + sum(tables[position + 1 : position + _TABLE_HEAD])
+    return False
 
 
 def _next_marker(data: bytes, position: int) -> tuple[int, int]:

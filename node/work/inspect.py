@@ -87,7 +87,8 @@ def in_order(folder: Path) -> list[Path]:
     paths.sort(key=_by_name)
     timed, last_us = [], 0
     for place, path in enumerate(paths):
-        last_us = _captured_us(path) or last_us
+        captured_us = _captured_us(path)
+        last_us = last_us if captured_us is None else captured_us
         timed.append((last_us, place, path))
     return [path for _, _, path in sorted(timed)]
 
@@ -222,6 +223,5 @@ def _captured_us(path: Path) -> int | None:
 
 def _by_name(path: Path) -> list[tuple[int, str]]:
     """Numbers in names by their value: shot2 before shot10."""
-    return [
-        (int(part), "") if part.isascii() and part.isdigit() else (-1, part) for part in re.split(r"(\d+)", str(path))
-    ]
+    parts = re.split(r"([0-9]+)", str(path.with_suffix("")))
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in (*parts, path.suffix)]

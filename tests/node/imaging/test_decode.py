@@ -79,7 +79,22 @@ def test_a_zeroed_disk_block_inside_the_scan_is_damage(start: float, length: int
     assert check(PHOTO[:at] + bytes(length) + PHOTO[at + length :]).integrity is Integrity.DAMAGED
 
 
-@pytest.mark.parametrize("after", [b"\0", b"trailing" * 1000, PHOTO, b"\xff\xff\xff"])
+def test_a_flat_picture_may_be_made_of_zeros() -> None:
+    flat = np.full((1200, 1600, 3), 60, np.float32)
+    for photo in (scenes.jpeg(flat), scenes.jpeg(flat, optimize=True), scenes.jpeg(flat, progressive=True)):
+        assert check(photo).integrity is Integrity.INTACT
+    assert bytes(64) in scenes.jpeg(flat, optimize=True)
+
+
+def test_a_zeroed_block_is_damage_also_where_the_decoder_finds_no_fault() -> None:
+    missed = 0
+    for at in range(scan_start(PHOTO), len(PHOTO) - 600, len(PHOTO) // 150):
+        spoilt = PHOTO[:at] + bytes(512) + PHOTO[at + 512 :]
+        missed += check(spoilt).integrity is Integrity.INTACT
+    assert missed == 0
+
+
+@pytest.mark.parametrize("after", [b"\0", b"trailing" * 1000, PHOTO, b"\xff\xff\xff", bytes(4096) + b"\xff\xd9"])
 def test_bytes_behind_the_end_marker_are_no_damage(after: bytes) -> None:
     assert check(PHOTO + after).integrity is Integrity.INTACT
 
