@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import io
 import json
 import math
 import os
@@ -48,6 +49,8 @@ class Command:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command's exit status."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a node's words may not fit the terminal's alphabet
     try:
         given = _parser().parse_args(arguments)
         return int(given.act(given))

@@ -154,7 +154,7 @@ def _sum(view: NodeView) -> str:
     if view.status is None:
         return f"never heard: {view.error}"
     due, captured, gaps = counts_today(view.status)
-    sign = "=" if due == captured + gaps else "≠"
+    sign = "=" if due == captured + gaps else "is not"
     last_known = f" (last known: {view.error})" if view.error is not None else ""
     return f"{due} due {sign} {_several(captured, 'frame')} + {_several(gaps, 'gap')}{last_known}"
 

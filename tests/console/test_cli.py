@@ -57,6 +57,17 @@ def test_status_in_plain_text_is_for_people(
     assert second.startswith("● ok       cusco")
 
 
+def test_a_terminal_of_few_letters_gets_a_table_too(
+    start_node: Callable[..., Any], inventory: Callable[..., str]
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "console.cli", "status", "-i", inventory(start_node("kyoto", site="Höfn"))],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"}, capture_output=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"+ ok   kyoto  H?fn" in done.stdout
+
+
 def test_a_wrong_inventory_is_named_with_every_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "inventory.json"
     path.write_text('{"all": {"hosts": {"Kyoto": {}, "cusco": {"heliograph_port": 0}}}}')

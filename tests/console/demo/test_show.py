@@ -6,15 +6,19 @@ import asyncio
 import os
 import re
 import signal
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from console.app import FleetApp
 from console.demo.grounds import PREFIX
 from console.demo.places import Wish
-from console.demo.show import Options, play
+from console.demo.show import Options, _sum, play
+from console.fleet.inventory import Host
 from console.fleet.poller import Fleet
+from console.fleet.view import NodeView
 from node.wire.errors import NodeNeverReady
 
 NODES = Wish(nodes=2)
@@ -127,3 +131,12 @@ def test_a_poller_that_breaks_is_not_passed_over(modes: dict[str, str], monkeypa
     monkeypatch.setattr(Fleet, "run", broken)
     with pytest.raises(ExceptionGroup):
         run(Options(NODES))
+
+
+def test_a_sum_that_does_not_come_out_is_said_not_to(
+    make_status: Callable[..., Any], make_camera: Callable[..., Any]
+) -> None:
+    host = Host("kyoto", "127.0.0.1", 1, "http")
+    status = make_status("kyoto", cameras=[make_camera(due=3, captured=1, gaps=1)])
+    assert _sum(NodeView(host, 0.0).heard(status, 0.0)) == "3 due is not 1 frame + 1 gap"
+    assert _sum(NodeView(host, 0.0).failed(NodeNeverReady("x"))).startswith("never heard: FLT-005")
