@@ -127,6 +127,11 @@ class Journal:
         self._write(finish)
         return new
 
+    def begin_ledgers(self, cameras: Sequence[str]) -> None:
+        """At start, before any loop: from here on a slot of theirs that nobody settles is found at the next start."""
+        now_us = self._clock.now_us()
+        self._write(lambda session: ledger.begin(session, cameras, now_us))
+
     def settle(self, camera: str, to_us: int) -> None:
         """Every slot of the camera due until then has its frame or its gap."""
         self._write(lambda session: ledger.settle(session, camera, to_us))

@@ -98,6 +98,7 @@ _OPEN_SHOOT = (
     " DO UPDATE SET start_us = excluded.start_us, end_us = excluded.end_us"
     " WHERE start_us <> excluded.start_us OR end_us <> excluded.end_us"
 )
+_BEGIN = "INSERT INTO ledger (camera, settled_to_us) VALUES (?, ?) ON CONFLICT DO NOTHING"
 _LEDGER = (
     "INSERT INTO ledger (camera, settled_to_us) VALUES (?1, ?2) ON CONFLICT (camera)"
     " DO UPDATE SET settled_to_us = ?2 WHERE settled_to_us < ?2"
@@ -149,6 +150,14 @@ def _count_shoot(session: Session, shoot: str, due_us: int, counts: tuple[int, i
 def settle(session: Session, camera: str, to_us: int) -> None:
     """Every slot due until then is settled.  Never goes back."""
     session.execute(_LEDGER, (camera, to_us))
+
+
+def begin(session: Session, cameras: Sequence[str], now_us: int) -> None:
+    """Cameras without a ledger begin theirs: with the first document where none has one yet, now where they are new."""
+    first = session.one("SELECT MIN(from_us) FROM activations WHERE NOT EXISTS (SELECT 1 FROM ledger)")
+    since_us = now_us if first is None or first[0] is None else first[0]
+    for camera in cameras:
+        session.execute(_BEGIN, (camera, since_us))
 
 
 def open_shoot(session: Session, shoot: str, start_us: int, end_us: int) -> bool:

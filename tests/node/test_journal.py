@@ -254,3 +254,13 @@ def everything(store: Store) -> dict[str, list[tuple[object, ...]]]:
     """All rows of all tables."""
     names = [name for (name,) in store.rows("SELECT name FROM sqlite_master WHERE type = 'table'")]
     return {str(name): store.rows(f"SELECT * FROM {name}") for name in names}
+
+
+def test_a_first_ledger_begins_with_the_first_document_and_a_later_camera_s_now(store: Store) -> None:
+    began_us = store.clock.now_us()
+    store.journal.begin_book()
+    store.clock.advance(5)
+    store.journal.begin_ledgers(("main", "side"))
+    store.clock.advance(5)
+    store.journal.begin_ledgers(("main", "side", "new"))
+    assert store.ledger.settled_to() == {"main": began_us, "side": began_us, "new": store.clock.now_us()}

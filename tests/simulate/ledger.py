@@ -38,22 +38,25 @@ def scan(rules: list[Rule], after_us: int, until_us: int) -> set[int]:
     return found
 
 
-def files(folder: Path) -> Iterator[tuple[dict[str, object], str]]:
-    """Sidecar and SHA-256 of every kept file."""
-    for path in sorted((folder / "frames").rglob("*.jpg")):
+def files(folder: Path, camera: str = "main") -> Iterator[tuple[dict[str, object], str]]:
+    """Sidecar and SHA-256 of every kept file of a camera."""
+    for path in sorted((folder / "frames" / camera).rglob("*.jpg")):
         data = path.read_bytes()
         sidecar = read_sidecar(data)
         assert sidecar is not None, f"{path} has no sidecar"
         yield sidecar, hashlib.sha256(data).hexdigest()
 
 
-def complaints(folder: Path, due: set[int]) -> list[str]:
-    """What is wrong with a ledger; empty = every due slot is a frame on disk, or a gap, never both, and nothing else."""
+def complaints(folder: Path, due: set[int], camera: str = "main") -> list[str]:
+    """What is wrong with a camera's ledger; empty = each due slot is a frame on disk or a gap, and no more is there."""
     with sqlite3.connect(f"file:{folder}/heliograph.db?mode=ro", uri=True) as database:
-        slots = database.execute("SELECT due_us, frame_id, reason FROM slots").fetchall()
-        rows = dict(database.execute("SELECT id, sha256 FROM frames WHERE quarantined = 0"))
+        slots = database.execute("SELECT due_us, frame_id, reason FROM slots WHERE camera = ?", (camera,)).fetchall()
+        rows = dict(
+            database.execute("SELECT id, sha256 FROM frames WHERE quarantined = 0 AND camera = ?", (camera,)).fetchall()
+        )
     database.close()
-    on_disk = {str(sidecar["id"]): (sidecar["due_us"], sha) for sidecar, sha in files(folder)}
+    found = [(str(sidecar["id"]), sidecar["due_us"], sha) for sidecar, sha in files(folder, camera)]
+    on_disk = {frame: (due_us, sha) for frame, due_us, sha in found}
     frames = Counter(due_us for due_us, frame, _ in slots if frame)
     gaps = Counter(due_us for due_us, frame, _ in slots if not frame)
     said = []
@@ -61,6 +64,12 @@ def complaints(folder: Path, due: set[int]) -> list[str]:
     said += [f"slot {at} was never due" for at in sorted((frames.keys() | gaps.keys()) - due)]
     said += [f"slot {at} twice" for at, count in (frames + gaps).items() if count > 1]
     said += [f"frame {frame} of slot {at} is not on disk" for at, frame, _ in slots if frame and frame not in on_disk]
+    said += [
+        f"frame {frame} was due at another time than slot {at}"
+        for at, frame, _ in slots
+        if frame in on_disk and on_disk[frame][0] != at
+    ]
+    said += [f"frame {frame} lies there {n} times" for frame, n in Counter(each[0] for each in found).items() if n > 1]
     said += [
         f"frame {frame} is not as its row says" for frame, sha in rows.items() if on_disk.get(frame, ("", ""))[1] != sha
     ]
@@ -71,8 +80,8 @@ def complaints(folder: Path, due: set[int]) -> list[str]:
 def reasons(folder: Path) -> Counter[str]:
     """Gaps by reason."""
     with sqlite3.connect(f"file:{folder}/heliograph.db?mode=ro", uri=True) as database:
-        found = Counter({reason: n for reason, n in database.execute(
-            "SELECT reason, COUNT(*) FROM slots WHERE reason IS NOT NULL GROUP BY reason")})  # fmt: skip
+        rows = database.execute("SELECT reason, COUNT(*) FROM slots WHERE reason IS NOT NULL GROUP BY reason")
+        found = Counter(dict(rows.fetchall()))
     database.close()
     return found
 
