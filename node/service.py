@@ -137,6 +137,7 @@ class Service:
         self.journal.note([ServiceStarted(__version__, version.version, given.digest, self.database.clean)])
         self._stack.callback(lambda: self.journal.note([ServiceStopped("stopped by signal")]))
         self.journal.release_unanswered()
+        self.journal.begin_ledgers(tuple(self.loops))
         adopt_recent(self._data, self.journal, FrameReader(self.database))
         self._stack.callback(self._join)
         ledger = LedgerReader(self.database)
@@ -205,8 +206,12 @@ class Service:
     def _loop_of(self, name: str) -> CaptureLoop:
         settings, clock = self._start.settings, self._clock
         config_of = camera_config(settings, name)
+
+        def say(line: str) -> None:
+            LOG.warning("camera worker", extra={"camera": name, "said": line})
+
         supervisor = Supervisor(
-            config_of(self.reload.live.current), clock, lambda: ProcessLink(name, self._run_dir, clock=clock)
+            config_of(self.reload.live.current), clock, lambda: ProcessLink(name, self._run_dir, clock=clock, said=say)
         )
         equipment = Equipment(
             supervisor,

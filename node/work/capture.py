@@ -24,6 +24,7 @@ from node.domain.errors import (
     CameraBusy,
     CameraError,
     CameraFault,
+    CameraMismatch,
     CameraOffline,
     CameraTimeout,
     DiskError,
@@ -41,6 +42,7 @@ from node.store.ledger import LedgerReader
 from node.work.judge import Judge
 from node.work.keeping import Keeper, Taken
 from node.work.live import Live, Segment
+from node.work.reload import Shown
 
 Answer = TypeVar("Answer")
 Asked = tuple[Segment, Due]
@@ -69,13 +71,13 @@ REASONS: tuple[tuple[type[HeliographError], GapReason], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What every camera's loop shares.  `judged` hears of each fresh shot: camera, document version, good or not."""
+    """What every camera's loop shares.  `judged` hears of each fresh shot: camera, document version, what it showed."""
 
     clock: Clock
     journal: Journal
     board: Board
     live: Live
-    judged: Callable[[str, int, bool], None]
+    judged: Callable[[str, int, Shown], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,9 +174,9 @@ class CaptureLoop:
             taken = self._take(segment, profile, None)
         except CameraError as error:
             LOG.warning("proof shot failed", extra={"camera": self.camera, "code": error.code})
-            self._report(segment, good=False)
+            self._judged(self.camera, segment.version, shown_by(error))
         else:
-            self._report(segment, good=taken.good)
+            self._judged(self.camera, segment.version, _shown(taken))
 
     # --- the loop ---------------------------------------------------------------------------------------------
 
@@ -344,9 +346,9 @@ class CaptureLoop:
                 self._keeper.quarantine(taken, explains=True)
         except HeliographError as error:
             self._keeper.explain(segment, due, reason_of(error), error.code)
-            self._report(segment, good=False)
+            self._judged(self.camera, segment.version, shown_by(error))
         else:
-            self._report(segment, good=taken.good)
+            self._judged(self.camera, segment.version, _shown(taken))
         finally:
             self._settled_us = max(self._settled_us, due.slot.due_us - 1)
             self._busy_until_us = self._clock.now_us()
@@ -358,9 +360,6 @@ class CaptureLoop:
         remembered = QualityFacts(self.camera, self._judge.bands())
         self._board.post(quality_key(self.camera), remembered, self._clock.now_us())
         return frame
-
-    def _report(self, segment: Segment, *, good: bool) -> None:
-        self._judged(self.camera, segment.version, good)
 
     def _explain(self, missed: Sequence[Asked]) -> None:
         """Slots that were not reached in time."""
@@ -498,6 +497,15 @@ class CaptureLoop:
             self._judge.save()
         except DiskError as error:
             LOG.warning("baseline was not saved", extra={"camera": self.camera, "error": str(error)})
+
+
+def shown_by(error: HeliographError) -> Shown:
+    """What a shot that failed shows of the document."""
+    return Shown.REFUSED if isinstance(error, CameraMismatch) else Shown.BAD
+
+
+def _shown(taken: Taken) -> Shown:
+    return Shown.GOOD if taken.good else Shown.BAD
 
 
 def reason_of(error: HeliographError) -> GapReason:

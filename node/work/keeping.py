@@ -14,7 +14,7 @@ from node.camera.base import ExposurePlan, Shot
 from node.clock import Clock
 from node.crashpoint import crash_point
 from node.domain.errors import DatabaseError, DiskError
-from node.domain.events import FrameKept, FrameQuarantined, GapRecorded
+from node.domain.events import FrameQuarantined, GapRecorded
 from node.domain.frame import Exposure, Frame, Gap, GapReason, StageTimes, short_id
 from node.domain.quality import Integrity, Verdict
 from node.domain.schedule import Due
@@ -25,6 +25,7 @@ from node.journal import Journal
 from node.store.files import room_for, write_atomic
 from node.work.judge import Assessed
 from node.work.live import Segment
+from node.work.rebuild import kept
 
 TIMELAPSE = "default"
 SIDECAR_BYTES = 4096
@@ -91,7 +92,7 @@ class Keeper:
         write_atomic(self._data / frame.path, data)
         crash_point("file_written")
         due, day = taken.due, self._day(taken)
-        event = _kept(frame)
+        event = kept(frame)
         settled = self._settled_to(frame.due_us)
         slot = due.slot if due else None
         self._enter(frame.due_us, lambda: self._journal.keep(frame, slot, [event], day=day, settled_to_us=settled))
@@ -224,22 +225,3 @@ def _gap(segment: Segment, due: Due, reason: GapReason, error_code: str = "") ->
 
 def _gap_event(gap: Gap) -> GapRecorded:
     return GapRecorded(gap.slot.camera, gap.slot.profile, gap.slot.due_us, gap.reason.value, gap.error_code)
-
-
-def _kept(frame: Frame) -> FrameKept:
-    stages = frame.stages
-    late_us = stages.request_us - stages.due_us if frame.due_us is not None else 0
-    return FrameKept(
-        frame=frame.id,
-        camera=frame.camera,
-        profile=frame.profile,
-        due_us=frame.due_us,
-        captured_us=frame.captured_us,
-        size_bytes=frame.size_bytes,
-        verdict=frame.verdict,
-        score=frame.score,
-        reasons=frame.reasons,
-        flagged=frame.flagged,
-        late_ms=round(late_us / 1000),
-        took_ms=round((stages.read_us - stages.request_us) / 1000),
-    )

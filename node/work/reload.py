@@ -9,6 +9,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from itertools import islice
 from typing import Any
 
@@ -35,6 +36,14 @@ PROOFS_PER_FRAME = 3
 LOG = logging.getLogger(__name__)
 
 
+class Shown(Enum):
+    """What a fresh shot shows of the document that it was taken under."""
+
+    GOOD = auto()
+    BAD = auto()
+    REFUSED = auto()  # the camera cannot do what the document asks for: no later shot will be better
+
+
 @dataclass(slots=True)
 class Trial:
     """What a version on probation has shown so far.  `owed` = good frames still wanted, by camera.
@@ -46,21 +55,23 @@ class Trial:
     deadline_us: int
     deadline_s: float
     owed: dict[str, int]
+    failure: str = ""
     bad_in_a_row: dict[str, int] = field(default_factory=dict)
     proof_s: dict[str, float] = field(default_factory=dict)
 
-    def take(self, camera: str, *, good: bool) -> None:
+    def take(self, camera: str, shown: Shown) -> None:
         """One fresh shot of this camera, judged."""
         if camera not in self.owed:
             return
-        self.bad_in_a_row[camera] = 0 if good else self.bad_in_a_row.get(camera, 0) + 1
-        if good:
+        if shown is Shown.GOOD:
+            self.bad_in_a_row[camera] = 0
             self.owed[camera] = max(0, self.owed[camera] - 1)
-
-    @property
-    def failed(self) -> bool:
-        """Whether a camera that still owes frames shows bad ones only."""
-        return any(self.owed[camera] and count >= BAD_IN_A_ROW for camera, count in self.bad_in_a_row.items())
+            return
+        self.bad_in_a_row[camera] = self.bad_in_a_row.get(camera, 0) + 1
+        if shown is Shown.REFUSED:
+            self.failure = "camera_refused"
+        elif self.owed[camera] and self.bad_in_a_row[camera] >= BAD_IN_A_ROW:
+            self.failure = "bad_frames"
 
     @property
     def done(self) -> bool:
@@ -189,20 +200,17 @@ class Reload:
 
     # --- probation --------------------------------------------------------------------------------------------
 
-    def judged(self, camera: str, version: int, good: bool) -> None:
+    def judged(self, camera: str, version: int, shown: Shown) -> None:
         """One fresh shot, taken under that version.  Cheap where nothing is on probation."""
         if self._trial is None:
             return
         with self._lock:
             if self._trial is None or self._trial.version != version:
                 return
-            self._trial.take(camera, good=good)
-            try:
-                if good:
-                    self._journal.note_good()
-                self._decide(self._trial)
-            except DatabaseError as error:  # the next tick decides again
-                LOG.warning("probation goes on undecided", extra={"error": str(error)})
+            self._trial.take(camera, shown)
+            if shown is Shown.GOOD:
+                self._unless_busy(self._journal.note_good)
+            self._unless_busy(self._decide)
 
     def tick(self) -> None:
         """Once a second: the deadline, and proof shots where no slot comes in time."""
@@ -210,7 +218,7 @@ class Reload:
             trial = self._trial
             if trial is None:
                 return
-            self._decide(trial)
+            self._unless_busy(self._decide)
             for camera in [camera for camera in trial.owed if self._wants_proof(trial, camera)]:
                 trial.proof_s[camera] = self._clock.monotonic()
                 self._cameras.prove(camera)
@@ -283,9 +291,19 @@ class Reload:
         intervals = [each.interval_s for each in document.effective_schedules().values() if each.enabled]
         return max(self._rules.min_s, INTERVALS * max(intervals, default=0))
 
-    def _decide(self, trial: Trial) -> None:
-        if trial.failed:
-            self.roll_back_trial("bad_frames")
+    def _unless_busy(self, act: Callable[[], object]) -> None:
+        """A database that does not take the write delays a decision; the next tick comes to it again."""
+        try:
+            act()
+        except DatabaseError as error:
+            LOG.warning("probation goes on undecided", extra={"error": str(error)})
+
+    def _decide(self) -> None:
+        trial = self._trial
+        if trial is None:
+            return
+        if trial.failure:
+            self.roll_back_trial(trial.failure)
         elif trial.done:
             self._running = self._journal.confirm_config(trial.version)
             crash_point("confirmed")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,8 @@ from node.domain.errors import CameraFault, CameraTimeout, DatabaseBusy, DiskFul
 from node.domain.facts import LoopFacts, loop_key
 from node.domain.frame import GapReason, SlotKey
 from node.imaging.exif import read_sidecar
+from node.store.frames import FrameFilter
+from node.work.capture import REASONS
 from tests.clocks import JumpClock
 from tests.simulate.direct import DirectLink
 from tests.simulate.ledger import Rule, complaints, events, reasons, scan
@@ -97,7 +100,7 @@ def test_a_damaged_picture_is_recaptured_and_put_aside(plan: Plan) -> None:
     start = plan.clock.now_us()
     with rigged(with_faults(plan, {"kind": "truncated", "after_shots": 2})) as rig:
         rig.run(start + 5 * MINUTE)
-        latest = rig.frames.page(limit=10, chosen=_any())
+        latest = rig.frames.page(limit=10, chosen=FrameFilter())
     check(plan, start, rig.loop.settled_us)
     aside = [frame for frame in latest if frame.quarantined]
     assert [frame.integrity for frame in aside] == ["truncated"]
@@ -208,8 +211,9 @@ def test_a_clock_set_back_takes_extra_frames_and_nothing_twice(plan: Plan, rig: 
     check(plan, start, rig.loop.settled_us)
 
 
-def test_a_full_disk_is_a_gap_and_capture_goes_on_by_itself(plan: Plan, rig: Rig,
-                                                            monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+def test_a_full_disk_is_a_gap_and_capture_goes_on_by_itself(
+    plan: Plan, rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     start = plan.clock.now_us()
     rig.run(start + 2 * MINUTE)
     with monkeypatch.context() as patch:
@@ -229,8 +233,9 @@ def test_no_room_is_seen_before_the_shot(plan: Plan) -> None:
     assert set(reasons(plan.folder)) == {"disk_full"}
 
 
-def test_a_frame_whose_entry_must_wait_is_entered_later_under_its_id(plan: Plan, rig: Rig,
-                                                                      monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+def test_a_frame_whose_entry_must_wait_is_entered_later_under_its_id(
+    plan: Plan, rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     start = plan.clock.now_us()
     rig.run(start + 2 * MINUTE)
     with monkeypatch.context() as patch:
@@ -318,8 +323,6 @@ def test_a_request_that_breaks_the_loop_is_answered(rig: Rig) -> None:
 
 
 def test_requests_are_refused_when_the_loop_ends(rig: Rig) -> None:
-    import threading
-
     stop = threading.Event()
     stop.set()
     answer = rig.loop.ask(rig.loop.restart)
@@ -369,8 +372,6 @@ def test_a_dropped_slot_would_be_found(plan: Plan, rig: Rig, monkeypatch: pytest
 
 
 def test_every_reason_of_the_table_is_a_reason_of_an_error_or_of_the_loop() -> None:
-    from node.work.capture import REASONS
-
     by_error = {reason for _, reason in REASONS}
     by_loop = {GapReason.LATE, GapReason.BUSY, GapReason.CLOCK_STEP, GapReason.PROCESS_DOWN, GapReason.DAMAGED,
                GapReason.CAMERA_OFFLINE}  # fmt: skip
@@ -395,9 +396,3 @@ def _raise(error: Exception) -> Any:
         raise error
 
     return act
-
-
-def _any() -> Any:
-    from node.store.frames import FrameFilter
-
-    return FrameFilter()

@@ -1,0 +1,289 @@
+"""A changed document proves itself, or undoes itself: also across the end of the process."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from node.camera.base import CameraConfig, Capabilities
+from node.clock import US
+from node.domain.errors import (
+    CameraMismatch,
+    DatabaseBusy,
+    DocumentInvalid,
+    NothingToRollBack,
+    UnknownVersion,
+    VersionMoved,
+)
+from node.domain.nodefile import Probation
+from node.store.log import Actor
+from tests.clocks import JumpClock
+from tests.simulate.direct import DirectLink
+from tests.simulate.ledger import Rule, complaints, events, scan
+from tests.simulate.rig import CAMERA, Plan, Rig, rigged
+
+MINUTE = 60 * US
+NOON = 1_795_089_600 * US + 3600 * US  # 2026-11-19T13:00Z: broad day in Berlin
+EVERY_MINUTE = {"schedules": {"all": {"interval_s": 60}}}
+SITE = {"latitude": 52.5, "longitude": 13.4, "timezone": "Europe/Berlin"}
+BRIGHTER = {**EVERY_MINUTE, "site": SITE, "profiles": {"b": {"mode": "auto", "ev_stops": 0.3}}}
+BLACK = {"site": SITE, "profiles": {"dark": {"mode": "manual", "exposure_s": 1e-6, "gain": 1}},
+         "schedules": {"all": {"interval_s": 60, "profiles": ["dark"]}}}  # fmt: skip
+ME = Actor("me", "admin")
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Plan:
+    return Plan(
+        tmp_path, JumpClock(NOON), {**EVERY_MINUTE, "site": SITE}, probation=Probation(good_frames=3, min_s=180)
+    )
+
+
+@pytest.fixture
+def rig(plan: Plan) -> Iterator[Rig]:
+    with rigged(plan) as made:
+        made.run(NOON + 3 * MINUTE)
+        yield made
+
+
+def run(rig: Rig, seconds: float) -> None:
+    rig.run(rig.clock.now_us() + round(seconds * US), rig.reload.tick)
+
+
+def version(rig: Rig) -> int:
+    return rig.reload.facts().version
+
+
+def test_a_good_document_is_confirmed_by_its_good_frames(rig: Rig) -> None:
+    outcome = rig.reload.put(BRIGHTER, version(rig), ME)
+    assert outcome.changed
+    assert rig.reload.facts().probation_until_us is not None
+    run(rig, 240)
+    assert rig.reload.facts().probation_until_us is None
+    assert rig.reload.facts().version == outcome.running.version.version
+    confirmed = events(rig.folder, "config_confirmed")
+    assert [event["good_frames"] for event in confirmed] == [3]
+
+
+def test_a_document_that_blackens_pictures_rolls_back_by_itself(rig: Rig) -> None:
+    before = version(rig)
+    rig.reload.put(BLACK, before, ME)
+    run(rig, 300)
+    back = events(rig.folder, "config_rolled_back")
+    assert [(event["to_version"], event["reason"]) for event in back] == [(before, "bad_frames")]
+    assert version(rig) == before
+    assert rig.reload.live.current.document.profiles == {}
+    run(rig, 120)
+    newest = rig.frames.latest(CAMERA)
+    assert newest is not None
+    assert newest.verdict == "good"
+
+
+def test_a_document_whose_confirmation_never_comes_rolls_back_at_its_deadline(plan: Plan) -> None:
+    with rigged(replace(plan, camera={"faults": [{"kind": "stall", "after_shots": 4, "shots": 1000}]})) as rig:
+        rig.run(NOON + 3 * MINUTE)
+        before = version(rig)
+        rig.reload.put({**BRIGHTER, "schedules": {"all": {"interval_s": 3600}}}, before, ME)
+        rig.reload.tick()
+        run(rig, 5 * 3600)
+        assert version(rig) == before
+        assert events(rig.folder, "config_rolled_back")
+
+
+def test_the_deadline_of_a_probation_survives_kill_9(plan: Plan) -> None:
+    with rigged(plan) as rig:
+        rig.run(NOON + 3 * MINUTE)
+        before = version(rig)
+        rig.reload.put({**BRIGHTER, "cameras": {CAMERA: {"enabled": True}}}, before, ME)
+    plan.clock.advance(600)  # the process was dead for longer than the probation
+    dead = {"faults": [{"kind": "absent", "shots": 1000}]}
+    with rigged(replace(plan, camera=dead)) as rig:
+        assert version(rig) == before + 1
+        rig.reload.tick()
+        assert version(rig) == before
+        assert [event["reason"] for event in events(rig.folder, "config_rolled_back")] == ["no_confirmation"]
+
+
+def test_a_document_that_brings_the_service_down_again_and_again_is_rolled_back_at_start(plan: Plan) -> None:
+    with rigged(plan) as rig:
+        before = version(rig)
+        rig.reload.put(BRIGHTER, before, ME)
+    for _ in range(3):
+        with rigged(plan) as rig:
+            running = version(rig)
+    assert running == before
+    assert [event["reason"] for event in events(plan.folder, "config_rolled_back")] == ["crash_loop"]
+
+
+def test_proof_shots_are_taken_where_no_slot_is_due(rig: Rig) -> None:
+    night = {"site": SITE, "schedules": {"night": {"interval_s": 60, "window": {
+        "kind": "clock", "start": "02:00", "end": "03:00"}}}}  # fmt: skip
+    kept = rig.ledger.totals()[0].captured
+    rig.reload.put(night, version(rig), ME)
+    run(rig, 120)
+    assert events(rig.folder, "config_confirmed")
+    assert rig.ledger.totals()[0].captured == kept + 1  # the slot that was due when the document came
+
+
+def test_proof_shots_that_fail_roll_the_document_back(rig: Rig) -> None:
+    night = {**BLACK, "schedules": {"night": {"interval_s": 60, "profiles": ["dark"], "window": {
+        "kind": "clock", "start": "02:00", "end": "03:00"}}}}  # fmt: skip
+    before = version(rig)
+    rig.reload.put(night, before, ME)
+    run(rig, 200)
+    assert version(rig) == before
+
+
+def test_a_size_that_the_camera_refuses_is_rolled_back_at_the_first_slot(plan: Plan) -> None:
+    with rigged(replace(plan, link=lambda: _OneSize(plan.clock))) as rig:
+        rig.run(NOON + 3 * MINUTE)
+        before = version(rig)
+        rig.reload.put({**BRIGHTER, "cameras": {CAMERA: {"width": 4000, "height": 3000}}}, before, ME)
+        run(rig, 130)
+        assert version(rig) == before
+        assert [event["reason"] for event in events(rig.folder, "config_rolled_back")] == ["camera_refused"]
+        run(rig, 120)
+        newest = rig.frames.latest(CAMERA)
+        assert newest is not None
+        assert rig.clock.now_us() - newest.captured_us <= 2 * MINUTE
+
+
+def test_an_invalid_document_names_every_field_and_changes_nothing(rig: Rig) -> None:
+    before = version(rig)
+    with pytest.raises(DocumentInvalid) as caught:
+        rig.reload.put({"schedules": {"a": {"interval_s": 0}, "b": {"profiles": ["none"]}}, "sight": 1}, before, ME)
+    assert {fault.path for fault in caught.value.fields} == {
+        "schedules.a.interval_s",
+        "schedules.b.profiles.0",
+        "sight",
+    }
+    with pytest.raises(DocumentInvalid):
+        rig.reload.put({"cameras": {"attic": {}}}, before, ME)
+    assert version(rig) == before
+
+
+def test_a_version_that_moved_is_refused(rig: Rig) -> None:
+    with pytest.raises(VersionMoved):
+        rig.reload.put(BRIGHTER, version(rig) + 7, ME)
+
+
+def test_the_same_document_again_changes_nothing(rig: Rig) -> None:
+    outcome = rig.reload.put({**EVERY_MINUTE, "site": SITE}, version(rig), ME)
+    assert not outcome.changed
+    assert rig.reload.facts().probation_until_us is None
+
+
+def test_an_operator_rolls_back_what_is_on_probation(rig: Rig) -> None:
+    before = version(rig)
+    rig.reload.put(BRIGHTER, before, ME)
+    outcome = rig.reload.roll_back(None, ME)
+    assert outcome.running.version.version == before
+    assert [event["reason"] for event in events(rig.folder, "config_rolled_back")] == ["operator"]
+
+
+def test_an_operator_goes_back_to_an_earlier_version_which_proves_itself_too(rig: Rig) -> None:
+    before = version(rig)
+    rig.reload.put(BRIGHTER, before, ME)
+    run(rig, 240)
+    rig.reload.roll_back(before, ME)
+    assert version(rig) == before
+    assert rig.reload.facts().probation_until_us is not None
+    run(rig, 240)
+    assert rig.reload.facts().probation_until_us is None
+
+
+def test_there_may_be_nothing_to_go_back_to(tmp_path: Path) -> None:
+    with rigged(Plan(tmp_path, JumpClock(NOON))) as rig:
+        with pytest.raises(NothingToRollBack):
+            rig.reload.roll_back(None, ME)
+        with pytest.raises(UnknownVersion):
+            rig.reload.roll_back(99, ME)
+
+
+def test_a_swap_decides_from_its_instant_on_and_no_slot_is_missed(plan: Plan, rig: Rig) -> None:
+    faster = {**BRIGHTER, "schedules": {"all": {"interval_s": 30}}}
+    rig.reload.put(faster, version(rig), ME)
+    at = rig.reload.live.current.from_us
+    run(rig, 600)
+    due = scan([Rule(NOON, 60), Rule(at, 30)], NOON, rig.loop.settled_us)
+    assert complaints(plan.folder, due) == []
+
+
+def test_slots_of_a_down_time_are_those_of_the_document_that_was_in_force(plan: Plan) -> None:
+    with rigged(plan) as rig:
+        rig.run(NOON + 5 * MINUTE)
+        rig.reload.put({**BRIGHTER, "schedules": {"all": {"interval_s": 120}}}, version(rig), ME)
+        at = rig.reload.live.current.from_us
+        run(rig, 900)
+    plan.clock.advance(7200)
+    with rigged(plan) as rig:
+        run(rig, 600)
+    due = scan([Rule(NOON, 60), Rule(at, 120)], NOON, rig.loop.settled_us)
+    assert complaints(plan.folder, due) == []
+
+
+def test_a_document_that_switches_every_camera_off_owes_no_frames(rig: Rig) -> None:
+    rig.reload.put({**BRIGHTER, "cameras": {CAMERA: {"enabled": False}}}, version(rig), ME)
+    rig.reload.tick()
+    assert rig.reload.facts().probation_until_us is None
+    run(rig, 600)
+    assert rig.reload.live.current.calendar.interval_s(CAMERA, rig.clock.now_us()) is None
+
+
+def test_a_database_that_is_busy_delays_the_decision_only(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig.reload.put(BRIGHTER, version(rig), ME)
+    with monkeypatch.context() as patch:
+        patch.setattr(rig.journal, "confirm_config", _busy)
+        run(rig, 200)
+        assert rig.reload.facts().probation_until_us is not None
+    rig.reload.tick()
+    assert rig.reload.facts().probation_until_us is None
+
+
+def test_the_outlook_says_what_a_document_would_ask_for(rig: Rig) -> None:
+    before = version(rig)
+    outlook = rig.reload.outlook({**BRIGHTER, "schedules": {"all": {"interval_s": 30}}})
+    assert [(each.camera, each.per_day, each.per_day_now) for each in outlook] == [(CAMERA, 2880.0, 1440.0)]
+    assert len(outlook[0].next_due_us) == 3
+    assert rig.reload.differing(BRIGHTER) == ("profiles",)
+    assert version(rig) == before
+
+
+def test_changes_from_many_threads_leave_one_whole_version(rig: Rig) -> None:
+    before = version(rig)
+    results: list[str] = []
+
+    def put(number: int) -> None:
+        document = {**EVERY_MINUTE, "site": {**SITE, "name": f"site {number}"}}
+        try:
+            rig.reload.put(document, before, ME)
+        except (VersionMoved, DocumentInvalid) as error:
+            results.append(error.code)
+        else:
+            results.append("done")
+
+    threads = [threading.Thread(target=put, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(results) == ["CFG-005"] * 7 + ["done"]
+    assert version(rig) == before + 1
+
+
+class _OneSize(DirectLink):
+    """A camera that can do its own size only."""
+
+    def open(self, config: CameraConfig, deadline_s: float) -> Capabilities:
+        if config.width is not None:
+            raise CameraMismatch("only 160 x 120")
+        return super().open(config, deadline_s)
+
+
+def _busy(*_args: Any) -> None:
+    raise DatabaseBusy("planted")
