@@ -131,7 +131,7 @@ class Check:
     own: bool = False
 
 
-# The numbers below were tried on Debian's wallpaper photographs and scikit-learn's samples (19 real scenes) with
+# The numbers below were tried on Debian's wallpaper photographs and scikit-learn's samples (17 real scenes) with
 # simulated weather and faults; tests/node/work/test_judge.py holds the same trial on generated scenes.
 _SUDDEN = 4.0  # times the limit of black: what recent frames had at least, if dusk has not led here
 _CLEAR_BLACK, _CLEAR_BLOWN, _CLEAR_FILLED = 3.0, 0.6, 0.5  # of the limit
@@ -231,10 +231,15 @@ def _blown(evidence: Evidence) -> Finding:
 
 def _blurred(evidence: Evidence) -> Finding | None:
     """Where the sun's place is not known the history may be of nights, whose noise passes for detail."""
-    if evidence.norm is None:
+    if evidence.norm is None or not _looks_one_way(evidence.norm):
         return None
     limit = evidence.limits.blur_ratio * (_BY_ANY_LIGHT if evidence.day is None else 1.0)
     return Finding(evidence.norm.sharpness, min(1.0, _CLEAR_BLURRED * limit), limit, 0.0)
+
+
+def _looks_one_way(norm: Norm) -> bool:
+    """Whether this camera has a view of its own; a folder of mixed photographs played back has none."""
+    return norm.own_match >= _SURE_MATCH
 
 
 def _stuck(evidence: Evidence) -> Finding:
@@ -255,7 +260,7 @@ def _filled(evidence: Evidence) -> Finding | None:
 def _cast(evidence: Evidence) -> Finding | None:
     """A colour that this camera never has by day.  Towards grey is weather: fog, snow, infrared."""
     measures, norm, limit = evidence.measures, evidence.norm, evidence.limits.cast_distance
-    if norm is None or evidence.day is False or measures.mean < _DIM:
+    if norm is None or not _looks_one_way(norm) or evidence.day is False or measures.mean < _DIM:
         return None
     distance = math.hypot(
         _TINT_WEIGHT * _beyond(measures.tint, norm.tint), _WARMTH_WEIGHT * _beyond(measures.warmth, norm.warmth)
@@ -274,7 +279,7 @@ def _moved(evidence: Evidence) -> Finding | None:
     norm, limit = evidence.norm, evidence.limits.moved_share
     if norm is None or evidence.measures.contrast < _VISIBLE_CONTRAST * norm.contrast:
         return None
-    lost = norm.own_match >= _SURE_MATCH and norm.match < _LOST_MATCH * norm.own_match
+    lost = _looks_one_way(norm) and norm.match < _LOST_MATCH * norm.own_match
     return Finding(1.0 if lost else norm.shift, _CLEAR_MOVED * limit, limit, _TOTAL_MOVED * limit)
 
 

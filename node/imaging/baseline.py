@@ -88,11 +88,11 @@ class Baseline:
         if band is None:
             return None
         detail, edges, _ = band.maps
-        match = _match(_pattern(picture.edges), _pattern(edges))
+        now, usual = _pattern(picture.edges), _pattern(edges)
+        match, shift = _match(now, usual), 0.0
         own_match = float(np.quantile(band.rows[:, _MATCH], LOW_QUANTILE))
-        shift = 0.0
         if match < LIKE_OWN * own_match:
-            match, shift = _best_place(_pattern(picture.edges), _pattern(edges), match)
+            match, shift = _best_place(now, usual, match)
         return Norm(
             frames=len(band.rows),
             sharpness=_sharpness(picture, detail, edges),
@@ -199,7 +199,8 @@ def _match(one: Map, other: Map) -> float:
 def _sharpness(picture: Picture, detail: Map, edges: Map) -> float:
     """Fine against coarse contrast as a share of the usual, in the parts with most edges now and before."""
     shared = np.minimum(picture.edges / max(float(picture.edges.mean()), 1e-6), edges / max(float(edges.mean()), 1e-6))
-    chosen = shared >= np.quantile(shared, 1 - STRONGEST)
+    place = int((1 - STRONGEST) * shared.size)
+    chosen = shared >= np.partition(shared, place, axis=None)[place]
     now_edges, usual_edges = float(picture.edges[chosen].mean()), float(edges[chosen].mean())
     usual_detail = float(detail[chosen].mean())
     if now_edges < VISIBLE_EDGES or usual_edges < VISIBLE_EDGES or usual_detail <= 0:

@@ -21,7 +21,7 @@ FLAT_LEVELS = 2  # that rows of one colour may differ by, after JPEG's rounding
 FILL_FROM_ROWS = 2  # the row in which the damage began is mixed
 SAMPLE_BYTES = 4096
 MOST_MAGENTA = 0.9  # a magenta cast shows in what is grey by nature, also where most of a picture is green
-SAMPLED = 6  # each so many rows and columns: some thousand pixels settle a colour
+SAMPLED = 8  # each so many rows and columns: some thousand pixels settle a colour
 DARK = 12.0  # of 255, the mean below which colour is the sensor's noise
 
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601, as JPEG has it
@@ -87,8 +87,9 @@ def _colour(samples: Map) -> tuple[float, float]:
     # against the picture's own brightness, so that dusk does not change what is looked at
     lit = brightness >= mean / 2
     red, green, blue = samples[lit].T
-    tint = float(np.quantile(((red + blue) / 2 - green) / brightness[lit], MOST_MAGENTA))
-    return tint, float(((red - blue) / brightness[lit]).mean())
+    tints = ((red + blue) / 2 - green) / brightness[lit]
+    place = int(MOST_MAGENTA * (len(tints) - 1))
+    return float(np.partition(tints, place)[place]), float(((red - blue) / brightness[lit]).mean())
 
 
 def _filled(pixels: Pixels) -> tuple[float, float]:
@@ -121,8 +122,10 @@ def _gradient_energy(grey: Map) -> Map:
 
 
 def _laplacian_energy(grey: Map) -> Map:
-    laplacian: Map = 4 * grey[1:-1, 1:-1]
-    for neighbour in (grey[:-2, 1:-1], grey[2:, 1:-1], grey[1:-1, :-2], grey[1:-1, 2:]):
+    """Of every second row: half the work, and as many rows as a map needs."""
+    middle = grey[1:-1:2]
+    laplacian: Map = 4 * middle[:, 1:-1]
+    for neighbour in (grey[:-2:2, 1:-1], grey[2::2, 1:-1], middle[:, :-2], middle[:, 2:]):
         laplacian -= neighbour
     laplacian *= laplacian
     return laplacian

@@ -113,3 +113,14 @@ def test_a_fault_on_a_photograph_is_bad_and_named(name: str) -> None:
         assessed = judged(name, spoil)
         assert assessed.judgement.verdict is Verdict.BAD, (code, assessed)
         assert code in [reason.code for reason in assessed.judgement.reasons], (code, assessed)
+
+
+def test_mixed_photographs_played_back_are_all_good() -> None:
+    small = [scenes.jpeg(cv2.resize(photograph(name), (640, 427), interpolation=cv2.INTER_AREA)) for name in NAMES]
+    for sun in (None, 30.0):
+        judge = Judge(None, "replay")
+        for _ in range(6):
+            for photo in small:
+                assessed = judge.assess(photo, "auto", sun, QUALITY)
+                judge.learn(assessed)
+                assert assessed.judgement.verdict is Verdict.GOOD, assessed
