@@ -201,10 +201,10 @@ class Journal:
 
     # --- configuration ------------------------------------------------------------------------------------------
 
-    def begin_book(self) -> Running:
-        """What runs; at the first start that is version 1, the empty document."""
+    def begin_book(self, document: Mapping[str, Any] | None = None) -> Running:
+        """What runs; at the first start that is version 1: this document, or the empty one."""
         now_us = self._clock.now_us()
-        return self._write(lambda session: configs.begin(session, now_us))
+        return self._write(lambda session: configs.begin(session, now_us, document))
 
     def put_config(
         self, document: Mapping[str, Any], if_match: int, actor: Actor, from_us: int, proof: Proof | None

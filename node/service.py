@@ -196,12 +196,11 @@ class Service:
         compiler = Compiler(
             settings.node.id, tuple(settings.cameras), settings.simulation.sun_factor, settings.simulation.sun_from_us
         )
-        first = self.journal.begin_book()
         book = VersionBook(self.database)
-        reload = Reload(book, self.journal, compiler, settings.probation, self._clock)
-        if first.version.version == 1 and first.version.digest == digest({}) and self._start.document:
-            reload.seed(self._start.document)
-        return reload
+        if self._start.document is not None and not book.begun():
+            compiler.check(self._start.document, self._clock.now_us())
+        self.journal.begin_book(self._start.document)
+        return Reload(book, self.journal, compiler, settings.probation, self._clock)
 
     def _loop_of(self, name: str) -> CaptureLoop:
         settings, clock = self._start.settings, self._clock

@@ -113,6 +113,7 @@ def _node_file(
             ],
         },
         "cameras": _cameras(place, wish, faults),
+        "clock": {"trusted": True},
         "simulation": {"sun_factor": wish.sun_factor, "sun_from_us": now_us},
     }
 

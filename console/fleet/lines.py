@@ -14,7 +14,7 @@ SAYINGS = {
     "service_stopped": "service stopped: {reason}",
     "first_frame": "{camera}: first frame, quality {score}",
     "bad_frame": "{camera}: bad picture: {reasons}",
-    "quarantine": "{camera}: picture quarantined, {integrity}: {path}",
+    "quarantine": "{camera}: picture quarantined, {integrity}: {source} {path}",
     "gap": "{camera}: gap: {reason} {error_code}",
     "gaps": "{camera}: {count} gaps: {reason}",
     "shoot_closed": "{shoot}: {captured} of {due} captured",

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, NoReturn
 
-import yaml
 from fastapi import Depends, Request
 
 from node.api.guard import Known
-from node.domain.errors import BodyTooLarge, FieldFault, MediaTypeWrong, RequestInvalid
+from node.domain.errors import BodyTooLarge, FieldFault, MediaTypeWrong, NotYaml, RequestInvalid
+from node.settings import parse_yaml
 
 JSON, YAML = "json", "yaml"
 YAML_BYTES = 128 * 1024
@@ -91,50 +91,22 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-class _Loader(yaml.SafeLoader):
-    """Refuses aliases (a few lines of them make gigabytes) and keys given twice."""
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            message = "aliases are not taken"
-            raise yaml.YAMLError(message)
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT002 - the base's signature
-        found = super().construct_mapping(node, deep)
-        if len(found) < len(node.value):
-            message = f"a key is given twice in line {node.start_mark.line + 1} or below"
-            raise yaml.YAMLError(message)
-        return found
-
-
 def _from_yaml(data: bytes) -> object:
+    """As files are read, so that a document means the same whichever way it comes."""
     if len(data) > YAML_BYTES:
         raise BodyTooLarge(f"YAML of more than {YAML_BYTES} bytes; JSON may be longer")
     try:
-        return yaml.load(data, _Loader)  # noqa: S506 - a SafeLoader, made stricter
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        return _refuse("(body)", f"is not YAML: {' '.join(str(error).split())}")
+        return parse_yaml(data)
+    except NotYaml as error:
+        return _refuse("(body)", f"is not YAML: {error.detail}")
 
 
 _PARSERS: Mapping[str, Callable[[bytes], object]] = {JSON: _from_json, YAML: _from_yaml}
 
 
 def _check_plain(value: dict[Any, Any]) -> None:
-    """Only what JSON can say: text keys; text that UTF-8 can write; no dates, bytes, sets, infinities."""
+    """Only text that UTF-8 can write, only numbers that JSON has."""
     try:
         json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
     except (TypeError, ValueError, RecursionError) as error:
         _refuse("(body)", f"holds what JSON cannot say: {error}")
-    _check_keys(value, ())
-
-
-def _check_keys(value: object, path: tuple[str, ...]) -> None:
-    if isinstance(value, list):
-        for number, item in enumerate(value):
-            _check_keys(item, (*path, str(number)))
-    if isinstance(value, dict):
-        for key, item in value.items():
-            if not isinstance(key, str):
-                _refuse(".".join(path) or "(body)", f"key {key!r} is not text; quote it")
-            _check_keys(item, (*path, key))

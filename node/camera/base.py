@@ -77,7 +77,8 @@ class Shot:
     """One picture.  `luma` is a small 8-bit Y plane, rows × columns, row-major; empty where the backend has none.
 
     `captured_us` is the UTC of the exposure's end as the worker's clock had it.  A shot is settled when its exposure
-    began after the request and exposure × gain is within 5 % of what was asked.
+    began after the request and exposure × gain is within 5 % of what was asked.  `source` names the file where the
+    picture comes from one.
     """
 
     jpeg: bytes
@@ -96,6 +97,7 @@ class Shot:
     lux: float | None = None
     colour_temperature_k: float | None = None
     sensor_temperature_c: float | None = None
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,7 @@ class ReplayCamera:
             settled=True,
             frames_used=1,
             backend=BACKEND,
+            source=self._last or "",
         )
 
     def close(self) -> None:

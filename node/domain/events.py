@@ -74,6 +74,7 @@ class FrameQuarantined(Event):
     due_us: int | None
     integrity: str
     path: str
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)

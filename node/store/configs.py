@@ -107,10 +107,10 @@ def version_of(session: Session, version: int) -> Version:
     return _version(row)
 
 
-def begin(session: Session, at_us: int) -> Running:
-    """At the first start, version 1 is the empty document; later what runs already."""
+def begin(session: Session, at_us: int, document: Mapping[str, Any] | None = None) -> Running:
+    """At the first start, version 1 is that document, or the empty one; later what runs already."""
     if _first(Configs.select().limit(1), session) is None:
-        add(session, {}, at_us, who="node", origin="default")
+        add(session, document or {}, at_us, who="node", origin="file" if document else "default")
         activate(session, 1, at_us, None)
     return running(session)
 
@@ -262,6 +262,10 @@ class VersionBook:
     def current(self) -> Running:
         """What runs.  Raises UnknownVersion before the journal's `begin_book`."""
         return self._database.read(running)
+
+    def begun(self) -> bool:
+        """Whether there is any version yet."""
+        return self._database.read(lambda session: session.one("SELECT 1 FROM configs LIMIT 1")) is not None
 
     def get(self, version: int) -> Version:
         """Raises UnknownVersion."""

@@ -109,7 +109,7 @@ class CaptureLoop:
         self._live, self._judged = shared.live, shared.judged
         self._wake = threading.Event()
         self._requests: queue.SimpleQueue[_Request] = queue.SimpleQueue()
-        self._settled_us = self._clock.now_us()
+        self._settled_us = self._resumed_us = self._clock.now_us()
         self._offset_us = self._clock_offset()
         self._stepped_to_us = 0
         self._busy_until_us = self._tended_until_us = 0
@@ -140,6 +140,12 @@ class CaptureLoop:
     def settled_us(self) -> int:
         """Every slot due until then has been dealt with."""
         return self._settled_us
+
+    @property
+    def complete_us(self) -> int:
+        """The ledger on disk has every slot due until then; while catching up, that is where the last life left it."""
+        resumed_us = self._settled_us if self._backlog is None else self._resumed_us
+        return min([self._settled_us, resumed_us, *(due_us - 1 for due_us in self._keeper.waiting_for())])
 
     @property
     def unrecorded(self) -> int:
@@ -228,9 +234,9 @@ class CaptureLoop:
     def resume(self, ledger: LedgerReader) -> None:
         """At start: what the last life of the service left open, and the slots that came due since."""
         self._open_shoots = {each.shoot: each.end_us for each in ledger.open_shoots() if each.camera == self.camera}
-        since_us = ledger.settled_to().get(self.camera, self._settled_us)
+        self._resumed_us = ledger.settled_to().get(self.camera, self._settled_us)
         self._settled = ledger.settled
-        self._backlog = self._live.due(self.camera, since_us, self._settled_us)
+        self._backlog = self._live.due(self.camera, self._resumed_us, self._settled_us)
 
     def _adopt_version(self) -> None:
         """Between two captures: the camera's settings of the document in force."""

@@ -269,9 +269,9 @@ class FactsLoop:
         """What the node forgets by itself."""
         limits = self._from.live.current.document.retention
         self._from.journal.trim_events(now_us - round(limits.events_days * DAY_US), limits.events_rows)
-        settled = min((loop.settled_us for loop in self._from.cameras.values()), default=now_us)
-        self._from.journal.prune_configs(limits.config_versions, settled)
-        self._from.live.forget_before(settled)
+        complete_us = min((loop.complete_us for loop in self._from.cameras.values()), default=now_us)
+        self._from.journal.prune_configs(limits.config_versions, complete_us)
+        self._from.live.forget_before(complete_us)
 
     def _feed_watchdog(self) -> None:
         """Fed by progress: a loop that is past its own promise starves it."""

@@ -82,6 +82,10 @@ class Keeper:
         """Entries that the database has not taken yet."""
         return len(self._waiting)
 
+    def waiting_for(self) -> list[int]:
+        """The instants that these entries are about, UTC microseconds."""
+        return [due_us for due_us, _ in list(self._waiting)]  # a copy: other threads ask too
+
     def room(self, size_bytes: int, reserve_bytes: int) -> None:
         """Raises DiskFull where a frame of that size has no room beside the reserve."""
         room_for(self._data, size_bytes + SIDECAR_BYTES, reserve_bytes)
@@ -110,7 +114,9 @@ class Keeper:
         write_atomic(path.with_name(path.name + ".json"), sidecar)
         write_atomic(path, taken.shot.jpeg)
         crash_point("quarantine_written")
-        event = FrameQuarantined(frame.id, frame.camera, frame.profile, frame.due_us, frame.integrity, frame.path)
+        event = FrameQuarantined(
+            frame.id, frame.camera, frame.profile, frame.due_us, frame.integrity, frame.path, taken.shot.source
+        )
         gap = _gap(taken.segment, taken.due, GapReason.DAMAGED) if explains and taken.due else None
         events = [event] if gap is None else [event, _gap_event(gap)]
         day, settled = self._day(taken), self._settled_to(frame.due_us) if explains else None
@@ -151,7 +157,7 @@ class Keeper:
         """Up to just before this slot all is settled, unless the start's catching up or a waiting entry is behind."""
         if due_us is None or not self.caught_up:
             return None
-        return min([due_us, *(first for first, _ in self._waiting)]) - 1
+        return min([due_us, *self.waiting_for()]) - 1
 
     def _day(self, taken: Taken) -> str:
         at_us = taken.due.slot.due_us if taken.due else taken.shot.captured_us

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 from node.almanac import Sun
-from node.domain.config import Document, load_own
+from node.domain.config import Document, load_own, parse_document
+from node.domain.errors import DocumentInvalid
 from node.domain.schedule import Calendar, Due
 
 
@@ -40,6 +41,14 @@ class Compiler:
         document, unknown = load_own(given)
         sun, calendar = self.calendar(document)
         return Segment(from_us, version, document, calendar, sun, unknown)
+
+    def check(self, given: Mapping[str, Any], now_us: int) -> Document:
+        """The document, valid for this node.  Raises DocumentInvalid with every wrong field."""
+        document = parse_document(given)
+        faults = self.calendar(document)[1].check(now_us)
+        if faults:
+            raise DocumentInvalid(fields=faults)
+        return document
 
     def calendar(self, document: Document) -> tuple[Sun | None, Calendar]:
         """The sun over the site (None without coordinates) and the calendar of its slots."""

@@ -15,8 +15,8 @@ from typing import Any
 
 from node.clock import US, Clock
 from node.crashpoint import crash_point
-from node.domain.config import Document, differing, parse_document
-from node.domain.errors import DatabaseError, DocumentInvalid, NothingToRollBack
+from node.domain.config import Document, differing
+from node.domain.errors import DatabaseError, NothingToRollBack
 from node.domain.facts import ConfigFacts
 from node.domain.nodefile import Probation
 from node.journal import NODE, Journal
@@ -130,24 +130,11 @@ class Reload:
         else:
             self._start_trial()
 
-    def seed(self, given: Mapping[str, Any]) -> None:
-        """The document of a first start: there is nothing that it could be worse than, so it owes no proof."""
-        self.check(given)
-        with self._lock, self.live.steady():
-            now_us = self._clock.now_us()
-            self._running = self._journal.put_config(given, self._running.version.version, NODE, now_us, None)
-            self._take_over(now_us)
-
     # --- changes ----------------------------------------------------------------------------------------------
 
     def check(self, given: Mapping[str, Any]) -> Document:
         """The document, valid for this node.  Raises DocumentInvalid with every wrong field."""
-        document = parse_document(given)
-        _, calendar = self._compiler.calendar(document)
-        faults = calendar.check(self._clock.now_us())
-        if faults:
-            raise DocumentInvalid(fields=faults)
-        return document
+        return self._compiler.check(given, self._clock.now_us())
 
     def put(self, given: Mapping[str, Any], if_match: int, actor: Actor) -> Outcome:
         """A new document, on probation from now.  Raises DocumentInvalid, VersionMoved, ProbationRunning."""

@@ -54,11 +54,9 @@ class Rig:
         self.clock, self.folder, self.board = plan.clock, plan.folder, Board()
         self.database = Database(plan.folder / NAME)
         self.journal = Journal(self.database, plan.clock)
-        first = self.journal.begin_book().version.version == 1
+        self.journal.begin_book(plan.document)
         compiler = Compiler(node.node.id, (CAMERA,))
         self.reload = Reload(VersionBook(self.database), self.journal, compiler, plan.probation, plan.clock)
-        if first and plan.document:
-            self.reload.seed(plan.document)
         self.frames, self.ledger = FrameReader(self.database), LedgerReader(self.database)
         self.events = EventReader(self.database)
         adopt_recent(plan.folder, self.journal, self.frames)
