@@ -116,6 +116,7 @@ class CaptureLoop:
         self._version = -1
         self._open_shoots: dict[str, int] = {}
         self._backlog: Iterator[Asked] | None = None
+        self._batch: list[Asked] = []
         self._settled: Callable[[str, int, int], Container[SlotKey]] = lambda *_: ()
         self._failures = 0
 
@@ -396,7 +397,7 @@ class CaptureLoop:
         """A batch of the slots that were due while the service was not running, when no slot is near."""
         if self._backlog is None or self._wait_s() < CATCH_UP_ROOM_S:
             return
-        batch = list(islice(self._backlog, CATCH_UP_BATCH))
+        batch = self._batch = self._batch or list(islice(self._backlog, CATCH_UP_BATCH))
         if not batch:
             self._backlog = None
             self._keeper.caught_up = True
@@ -407,6 +408,7 @@ class CaptureLoop:
             self._open_shoots_of(segment, due)
         if new:
             self._record_gaps(new, GapReason.PROCESS_DOWN)
+        self._batch = []  # a batch that could not be recorded is tried again
 
     def _late_reason(self, due: Due) -> GapReason:
         if due.slot.due_us <= self._stepped_to_us:

@@ -7,8 +7,10 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from node.imaging.exif import read_sidecar
 
@@ -92,3 +94,28 @@ def events(folder: Path, kind: str) -> list[dict[str, object]]:
         rows = database.execute("SELECT body FROM events WHERE kind = ? ORDER BY id", (kind,)).fetchall()
     database.close()
     return [json.loads(body) for (body,) in rows]
+
+
+def all_complaints(folder: Path, cameras: tuple[str, ...] = ("main",)) -> list[str]:
+    """Of every camera, over all documents that ran: each asks for its shortest interval, day and night."""
+    with closing(sqlite3.connect(f"file:{folder}/heliograph.db?mode=ro", uri=True)) as database:
+        spans = database.execute(
+            "SELECT from_us, document FROM activations JOIN configs USING (version) ORDER BY activations.id"
+        ).fetchall()
+        last = dict(database.execute("SELECT camera, MAX(due_us) FROM slots GROUP BY camera").fetchall())
+    rules = [Rule(from_us, _interval_s(json.loads(document))) for from_us, document in spans]
+    return [
+        f"{camera}: {said}"
+        for camera in cameras
+        for said in complaints(folder, scan(rules, rules[0].from_us, last[camera]), camera)
+    ]
+
+
+def settled_to(folder: Path) -> dict[str, int]:
+    """Up to when each camera's ledger says that it is complete, UTC microseconds."""
+    with closing(sqlite3.connect(f"file:{folder}/heliograph.db?mode=ro", uri=True)) as database:
+        return dict(database.execute("SELECT camera, settled_to_us FROM ledger").fetchall())
+
+
+def _interval_s(document: dict[str, Any]) -> int:
+    return min((each["interval_s"] for each in document.get("schedules", {}).values()), default=60)

@@ -17,10 +17,11 @@ from node.domain.facts import LoopFacts, loop_key
 from node.domain.frame import GapReason, SlotKey
 from node.imaging.exif import read_sidecar
 from node.store.frames import FrameFilter
+from node.store.log import Actor
 from node.work.capture import REASONS
 from tests.clocks import JumpClock
 from tests.simulate.direct import DirectLink
-from tests.simulate.ledger import Rule, complaints, events, reasons, scan
+from tests.simulate.ledger import Rule, all_complaints, complaints, events, reasons, scan
 from tests.simulate.rig import CAMERA, Plan, Rig, rigged
 
 MINUTE = 60 * US
@@ -171,6 +172,36 @@ def test_the_time_that_the_process_was_down_is_explained_at_the_next_start(plan:
     assert reasons(plan.folder)["process_down"] == pytest.approx(180, abs=1)
     told = events(plan.folder, "gaps")
     assert sum(int(str(event["count"])) for event in told) == reasons(plan.folder)["process_down"]
+
+
+def test_documents_of_the_down_time_are_needed_until_it_is_explained(plan: Plan) -> None:
+    with rigged(plan) as rig:
+        rig.run(plan.clock.now_us() + 5 * MINUTE)
+        rig.reload.put({"schedules": {"all": {"interval_s": 120}}}, 1, Actor("admin"))
+        left_us = rig.ledger.settled_to()[CAMERA]
+    plan.clock.advance(3600)
+    with rigged(plan) as rig:
+        rig.reload.tick()
+        assert rig.reload.facts().version == 1
+        assert rig.loop.complete_us == left_us
+        rig.reload.live.forget_before(rig.loop.complete_us)
+        rig.run(plan.clock.now_us() + 5 * MINUTE)
+        assert rig.loop.complete_us == rig.loop.settled_us
+    assert all_complaints(plan.folder) == []
+
+
+def test_down_time_that_could_not_be_recorded_is_recorded_later(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = plan.clock.now_us()
+    with rigged(plan) as rig:
+        rig.run(start + 5 * MINUTE)
+    plan.clock.advance(3600)
+    with rigged(plan) as rig:
+        with monkeypatch.context() as broken:
+            broken.setattr(rig.journal, "gaps", _raise(DatabaseBusy("planted")))
+            rig.loop.guarded_turn()
+            rig.loop.guarded_turn()
+        rig.run(plan.clock.now_us() + 5 * MINUTE)
+    check(plan, start, rig.loop.settled_us)
 
 
 def test_months_of_down_time_do_not_keep_the_camera_from_its_slots(plan: Plan) -> None:
