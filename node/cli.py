@@ -112,8 +112,11 @@ def _run(given: argparse.Namespace) -> int:
 
 
 def _check_config(given: argparse.Namespace) -> int:
+    from node.camera.replay import check_folders
+
     settings = _settings(given)
     check_bind(settings.node_file.api)
+    check_folders(settings.node_file.cameras)
     _calendar(given, settings)
     print(f"node {settings.node_file.node.id}: node.yml and document are valid")
     return OK

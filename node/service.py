@@ -23,14 +23,15 @@ from node.api.server import Server
 from node.board import Board
 from node.camera.base import CameraConfig
 from node.camera.link import ProcessLink
+from node.camera.replay import check_folders
 from node.camera.supervisor import Supervisor
 from node.clock import Clock, SystemClock
 from node.domain.config import digest
-from node.domain.errors import CameraTimeout, FieldFault, RequestInvalid, UnknownCamera
+from node.domain.errors import CameraTimeout, DirectoryMissing, FieldFault, RequestInvalid, UnknownCamera
 from node.domain.events import AccessRefused, ServiceStarted, ServiceStopped, restore
 from node.domain.facts import IDENTITY, IdentityFacts
 from node.domain.frame import Frame
-from node.domain.nodefile import NodeFile
+from node.domain.nodefile import NodeFile, Paths
 from node.host import systemd
 from node.hub import Hub
 from node.journal import Journal
@@ -81,10 +82,9 @@ def run(start: Start) -> int:
 @contextmanager
 def running(start: Start, clock: Clock, stop: threading.Event) -> Iterator[Service]:
     """The service, ready; everything is stopped in reverse order at the end."""
-    data, run_dir = Path(start.settings.paths.data), Path(start.settings.paths.run)
-    run_dir.mkdir(parents=True, exist_ok=True)
+    check_folders(start.settings.cameras)
     with ExitStack() as stack:
-        stack.enter_context(files.hold(data))
+        _take_folders(start.settings.paths, stack)
         service = Service(start, clock, stop, stack)
         service.start()
         yield service
@@ -93,12 +93,21 @@ def running(start: Start, clock: Clock, stop: threading.Event) -> Iterator[Servi
 
 def capture_once(start: Start, camera: str, profile: str) -> Frame:
     """One commanded shot without the service.  Raises DirectoryHeld where it runs, CameraError, RequestInvalid."""
+    check_folders(start.settings.cameras)
     stop = threading.Event()
-    Path(start.settings.paths.run).mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        stack.enter_context(files.hold(Path(start.settings.paths.data)))
+        _take_folders(start.settings.paths, stack)
         service = Service(start, _clock(start), stop, stack)
         return service.shoot_alone(camera, profile)
+
+
+def _take_folders(paths: Paths, stack: ExitStack) -> None:
+    """The data folder, for this process alone, and the folder for scratch."""
+    stack.enter_context(files.hold(Path(paths.data)))
+    try:
+        Path(paths.run).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DirectoryMissing(f"{paths.run}: {error.strerror}") from error
 
 
 class Service:

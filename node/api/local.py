@@ -4,33 +4,43 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import ssl
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from node.domain.errors import ConfigFileMissing, ServiceUnreachable
+from node.domain.errors import REGISTRY, ConfigFileMissing, FieldFault, HeliographError, ServiceUnreachable
 from node.domain.nodefile import NodeFile
+from node.wire.problem import Problem
 
 ADDRESS_FILE = "api.json"
 WAIT_S = 60.0
+TOKEN = re.compile(r"[!-~]{1,1024}")
 
 
 def post(settings: NodeFile, path: str, body: dict[str, Any], token_file: Path) -> dict[str, Any]:
-    """The service's answer.  Raises ServiceUnreachable (also for what the service refuses), ConfigFileMissing."""
+    """The service's answer.  Raises what the service refused it with, ServiceUnreachable, ConfigFileMissing."""
     connection = _connection(settings)
     headers = {"Authorization": f"Bearer {_token(token_file)}", "Content-Type": "application/json"}
     try:
         connection.request("POST", path, json.dumps(body), headers)
         answer = connection.getresponse()
         said = json.loads(answer.read())
+        problem = Problem.model_validate(said) if answer.status >= http.client.BAD_REQUEST else None
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise ServiceUnreachable(f"{type(error).__name__}: {error}") from error
     finally:
         connection.close()
-    if answer.status >= http.client.BAD_REQUEST:
-        raise ServiceUnreachable(f"{said.get('code', answer.status)} {said.get('title', '')}: {said.get('detail', '')}")
+    if problem is not None:
+        raise _refused(problem)
     return dict(said)
+
+
+def _refused(problem: Problem) -> HeliographError:
+    """The error that this problem is, so that a command ends as it would have by itself."""
+    kind = REGISTRY.get(problem.code, ServiceUnreachable)
+    return kind(problem.detail, fields=[FieldFault(each.path, each.message, each.given) for each in problem.errors])
 
 
 def _connection(settings: NodeFile) -> http.client.HTTPConnection:
@@ -56,6 +66,9 @@ def _pinned(certificate: str) -> ssl.SSLContext:
 
 def _token(path: Path) -> str:
     try:
-        return path.read_text().strip()
+        token = path.read_text(errors="replace").strip()
     except OSError as error:
         raise ConfigFileMissing(f"{path}: {error.strerror}") from error
+    if not TOKEN.fullmatch(token):  # whatever it is, it is not repeated: it may be another secret
+        raise ConfigFileMissing(f"{path} holds no token")
+    return token

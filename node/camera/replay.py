@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_right
+from collections.abc import Mapping
 from pathlib import Path
 
 import simplejpeg
 
 from node.camera.base import CameraConfig, CameraHealth, CameraInfo, Capabilities, ExposurePlan, Shot, ShotSpec
 from node.clock import Clock
-from node.domain.errors import CameraFault, DirectoryMissing, ReplayEmpty
+from node.domain import nodefile
+from node.domain.errors import CameraFault, DirectoryMissing, FieldFault, ReplayEmpty
 from node.domain.frame import Exposure
 
 BACKEND = "replay"
@@ -99,6 +101,26 @@ class ReplayCamera:
         self._seen_ns = changed_ns
         if not self._names:
             raise ReplayEmpty(str(folder))
+
+
+def check_folders(cameras: Mapping[str, nodefile.CameraBackend]) -> None:
+    """At start, of every replay camera of node.yml.  Raises DirectoryMissing or ReplayEmpty, naming each field."""
+    missing: list[FieldFault] = []
+    empty: list[FieldFault] = []
+    for name, camera in cameras.items():
+        if not isinstance(camera, nodefile.ReplayCamera):
+            continue
+        field = f"cameras.{name}.folder"
+        try:
+            names = _pictures(Path(camera.folder))
+        except DirectoryMissing as error:
+            missing.append(FieldFault(field, error.detail))
+        else:
+            empty += [] if names else [FieldFault(field, f"{camera.folder}: no files")]
+    if missing:
+        raise DirectoryMissing(fields=[*missing, *empty])
+    if empty:
+        raise ReplayEmpty(fields=empty)
 
 
 def _changed_ns(folder: Path) -> int:

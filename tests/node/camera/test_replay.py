@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from node.camera.base import CameraConfig, ExposurePlan, ShotSpec
-from node.camera.replay import ReplayCamera
+from node.camera.replay import ReplayCamera, check_folders
 from node.domain.errors import CameraFault, DirectoryMissing, ReplayEmpty
+from node.domain.nodefile import NodeFile
 from tests.clocks import JumpClock
 
 
@@ -139,3 +140,20 @@ def test_nothing_can_be_set(folder: Path) -> None:
 def test_a_camera_that_was_not_opened_takes_no_shot() -> None:
     with pytest.raises(CameraFault):
         take(ReplayCamera(JumpClock()))
+
+
+def test_at_start_every_folder_without_pictures_is_named_by_its_field(letters: Path) -> None:
+    (letters / "empty").mkdir()
+    folders = {"good": letters, "none": letters / "none", "empty": letters / "empty"}
+
+    def checked(*names: str) -> None:
+        cameras = {name: {"backend": "replay", "folder": str(folders[name])} for name in names}
+        check_folders(NodeFile.model_validate({"cameras": {"sky": {"backend": "synthetic"}, **cameras}}).cameras)
+
+    checked("good")
+    with pytest.raises(ReplayEmpty) as empty:
+        checked("good", "empty")
+    assert [fault.path for fault in empty.value.fields] == ["cameras.empty.folder"]
+    with pytest.raises(DirectoryMissing) as missing:
+        checked("good", "empty", "none")
+    assert {fault.path for fault in missing.value.fields} == {"cameras.none.folder", "cameras.empty.folder"}
