@@ -84,8 +84,12 @@ class FleetScreen(Screen[None]):
         self.call_after_refresh(self.paint)
 
     def on_key(self, event: events.Key) -> None:
-        if self.query_one(Prompt).display:
-            return  # the prompt's own
+        prompt = self.query_one(Prompt)
+        if prompt.display:
+            if event.is_printable and event.character:
+                event.stop()
+                prompt.overtaken(event.character)
+            return  # other keys are the prompt's bindings
         action = self._keys.feed(event.character if event.is_printable and event.character else event.key)
         if action is not None:
             event.stop()

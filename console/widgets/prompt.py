@@ -51,7 +51,12 @@ class Prompt(Horizontal):
         typed.placeholder = EXAMPLES[sign]
         typed.value = text
         self.display = True
-        typed.focus()
+        # at once: Widget.focus() waits for a turn of the loop, and a fast typist's next keys would go elsewhere
+        self.screen.set_focus(typed)
+
+    def overtaken(self, character: str) -> None:
+        """A key that was on its way to another widget when this one opened: fast typing comes in one piece."""
+        self.query_one(Input).insert_text_at_cursor(character)
 
     def action_give_up(self) -> None:
         self._close(self._before, entered=False)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from textual import events
 from textual.geometry import Region
 
 from console.screens.fleet import FleetScreen
@@ -153,6 +154,17 @@ def test_a_filter_acts_while_it_is_typed_and_enter_keeps_it(look: Callable[..., 
         assert seen.names() == ["nairobi"]
         assert "/ state:!ok q<60" in seen.lines()[1]
         assert "1/4" in seen.lines()[1]
+
+    look(story)
+
+
+def test_keys_that_come_in_one_piece_are_all_taken(look: Callable[..., None]) -> None:
+    async def story(seen: Any) -> None:
+        for character in "/state:!ok":
+            seen.app.post_message(events.Key(character, character))
+        await seen.settle()
+        await seen.press("enter")
+        assert seen.names() == ["nairobi", "cusco", "kyoto"]
 
     look(story)
 
