@@ -9,7 +9,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import TimeoutError as NoAnswer
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -55,7 +55,7 @@ Answer = TypeVar("Answer")
 
 BASELINE = "baseline"
 ACTION_S = 25.0
-JOIN_S = 4.0
+ROUND_S, JOIN_S = 1.5, 1.0
 LOG = logging.getLogger(__name__)
 
 
@@ -148,16 +148,16 @@ class Service:
         self.journal.release_unanswered()
         self.journal.begin_ledgers(tuple(self.loops))
         adopt_recent(self._data, self.journal, FrameReader(self.database))
-        self._stack.callback(self._join)
+        self._stack.callback(self._end_rounds)
         ledger = LedgerReader(self.database)
         for name, loop in self.loops.items():
             loop.resume(ledger)
-            self._thread(f"capture-{name}", loop.run)
+            self._thread(_thread_name(name), loop.run)
         self.reload.begin(Cameras(self._working, self._wake, self._prove))
         self._thread("facts", self.facts.run)
-        self._stack.callback(self._stop.set)
         self.server.start()
         self._stack.callback(self.server.stop)
+        self._stack.callback(self._end_rounds)  # before the door is shut: whoever waits for a shot is answered
         self._say_ready()
 
     def _thread(self, name: str, act: Callable[[threading.Event], None]) -> None:
@@ -165,15 +165,25 @@ class Service:
         self._threads.append(thread)
         thread.start()
 
-    def _join(self) -> None:
-        """Loops end their round; a worker that is in the middle of a long exposure does not keep the service."""
+    def _end_rounds(self) -> None:
+        """Loops end their round; a worker that hangs, or exposes for long, does not keep them."""
+        self._stop.set()
         self._wake()
-        for thread in self._threads:
-            thread.join(JOIN_S)
-        for loop in self.loops.values():
+        self._join(ROUND_S)
+        for name, loop in self.loops.items():
             pid = loop.camera_state.worker_pid
-            if pid is not None and any(thread.is_alive() for thread in self._threads):
-                os.kill(pid, signal.SIGKILL)
+            if pid is not None and any(thread.name == _thread_name(name) for thread in self._running()):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        self._join(JOIN_S)
+
+    def _running(self) -> list[threading.Thread]:
+        return [thread for thread in self._threads if thread.is_alive()]
+
+    def _join(self, within_s: float) -> None:
+        until_s = self._clock.monotonic() + within_s
+        for thread in self._threads:
+            thread.join(max(0.0, until_s - self._clock.monotonic()))
 
     def _say_ready(self) -> None:
         said = {"port": self.server.port, "url": self.server.url, "pid": os.getpid()}
@@ -331,9 +341,9 @@ class Service:
         for loop in self.loops.values():
             loop.wake()
 
-    def _prove(self, camera: str) -> None:
+    def _prove(self, camera: str, profile: str) -> None:
         loop = self.loops[camera]
-        loop.ask(loop.prove)
+        loop.ask(lambda: loop.prove(profile))
 
 
 def camera_config(settings: NodeFile, name: str) -> Callable[[Segment], CameraConfig]:
@@ -355,6 +365,10 @@ def camera_config(settings: NodeFile, name: str) -> Callable[[Segment], CameraCo
         )
 
     return config_of
+
+
+def _thread_name(camera: str) -> str:
+    return f"capture-{camera}"
 
 
 def _clock(start: Start) -> Clock:

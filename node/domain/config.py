@@ -271,6 +271,15 @@ class Document(Section):
         """The settings of that camera, defaults where the document is silent."""
         return self.cameras.get(name) or CameraSettings()
 
+    def profiles_of(self, camera: str) -> tuple[str, ...]:
+        """The profiles that this camera's schedules ask for."""
+        asking = (
+            each
+            for each in self.effective_schedules().values()
+            if each.enabled and (not each.cameras or camera in each.cameras)
+        )
+        return tuple(dict.fromkeys(profile for each in asking for profile in each.profiles))
+
     def effective_schedules(self) -> Mapping[str, Schedule]:
         """The schedules, or the default one where none is written."""
         return self.schedules or {"default": Schedule()}

@@ -8,10 +8,10 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import Any, TypeVar
 
 from node.board import Board
@@ -32,24 +32,21 @@ from node.domain.errors import (
     HeliographError,
     InternalError,
 )
-from node.domain.events import GapsRecorded, LoopFailed
+from node.domain.events import LoopFailed
 from node.domain.facts import LoopFacts, QualityFacts, loop_key, quality_key
-from node.domain.frame import Frame, Gap, GapReason, SlotKey, StageTimes
+from node.domain.frame import Frame, GapReason, StageTimes
 from node.domain.quality import Integrity
 from node.domain.schedule import Due
 from node.journal import Journal
 from node.store.ledger import LedgerReader
+from node.work.agenda import Agenda, Asked
 from node.work.judge import Judge
 from node.work.keeping import Keeper, Taken
 from node.work.live import Live, Segment
 from node.work.reload import Shown
 
 Answer = TypeVar("Answer")
-Asked = tuple[Segment, Due]
 
-CLOCK_STEP_S = 2.0
-MOST_AT_ONCE = 500
-FEW = 3
 BREAKER_FAILURES = 5
 BREAKER_PAUSE_S, PAUSE_S = 60.0, 1.0
 RECOVERY_PULSE_S = 60.0
@@ -71,13 +68,13 @@ REASONS: tuple[tuple[type[HeliographError], GapReason], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What every camera's loop shares.  `judged` hears of each fresh shot: camera, document version, what it showed."""
+    """What every camera's loop shares.  `judged` hears of each fresh shot: camera, profile, version, what it showed."""
 
     clock: Clock
     journal: Journal
     board: Board
     live: Live
-    judged: Callable[[str, int, Shown], None]
+    judged: Callable[[str, str, int, Shown], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,16 +106,10 @@ class CaptureLoop:
         self._live, self._judged = shared.live, shared.judged
         self._wake = threading.Event()
         self._requests: queue.SimpleQueue[_Request] = queue.SimpleQueue()
-        self._settled_us = self._resumed_us = self._clock.now_us()
-        self._offset_us = self._clock_offset()
-        self._stepped_to_us = 0
-        self._busy_until_us = self._tended_until_us = 0
+        self._agenda = Agenda(camera, self._clock, self._journal, self._live, self._keeper)
         self._version = -1
-        self._open_shoots: dict[str, int] = {}
-        self._backlog: Iterator[Asked] | None = None
-        self._batch: list[Asked] = []
-        self._settled: Callable[[str, int, int], Container[SlotKey]] = lambda *_: ()
         self._failures = 0
+        self._stop, self._ended = threading.Event(), False
 
     # --- from other threads -----------------------------------------------------------------------------------
 
@@ -127,6 +118,8 @@ class CaptureLoop:
         answer: Future[Answer] = Future()
         self._requests.put(_Request(act, answer))
         self.wake()
+        if self._ended:
+            self._refuse_requests()
         return answer
 
     def wake(self) -> None:
@@ -140,13 +133,12 @@ class CaptureLoop:
     @property
     def settled_us(self) -> int:
         """Every slot due until then has been dealt with."""
-        return self._settled_us
+        return self._agenda.settled_us
 
     @property
     def complete_us(self) -> int:
-        """The ledger on disk has every slot due until then; while catching up, that is where the last life left it."""
-        resumed_us = self._settled_us if self._backlog is None else self._resumed_us
-        return min([self._settled_us, resumed_us, *(due_us - 1 for due_us in self._keeper.waiting_for())])
+        """The ledger on disk has every slot due until then."""
+        return self._agenda.complete_us
 
     @property
     def unrecorded(self) -> int:
@@ -173,26 +165,26 @@ class CaptureLoop:
         self._supervisor.restart()
         self._record_steps()
 
-    def prove(self) -> None:
+    def prove(self, profile: str) -> None:
         """A proof shot: judged for the document on probation, not kept."""
         segment = self._live.current
-        profile = next(iter(schedule.profiles[0] for schedule in segment.document.effective_schedules().values()))
         try:
-            taken = self._take(segment, profile, None)
+            shown = _shown(self._take(segment, profile, None))
         except CameraError as error:
             LOG.warning("proof shot failed", extra={"camera": self.camera, "code": error.code})
-            self._judged(self.camera, segment.version, shown_by(error))
-        else:
-            self._judged(self.camera, segment.version, _shown(taken))
+            shown = shown_by(error)
+        self._judged(self.camera, profile, segment.version, shown)
 
     # --- the loop ---------------------------------------------------------------------------------------------
 
     def run(self, stop: threading.Event) -> None:
         """Turn until stopped; then release the camera."""
+        self._stop = stop
         try:
             while not stop.is_set():
                 self.guarded_turn()
         finally:
+            self._ended = True
             self._refuse_requests()
             self.close()
 
@@ -211,33 +203,35 @@ class CaptureLoop:
             self._tell(LoopFailed(self.name, f"{type(error).__name__}: {error}", self._failures))
             pause_s = BREAKER_PAUSE_S if self._failures >= BREAKER_FAILURES else PAUSE_S
             self._pulse(pause_s)
-            self._clock.wait(self._wake, pause_s)
+            self._rest(pause_s)
         else:
             self._failures = 0
 
     def turn(self) -> None:
         """Everything that is due by now, then wait for what comes next."""
         self._wake.clear()
-        self._notice_clock()
+        self._agenda.notice_clock()
         self._adopt_version()
         self._serve_requests()
         self._settle_due()
-        self._catch_up()
-        self._close_shoots()
+        self._agenda.close_shoots()
         self._tend()
         self._keeper.retry()
         wait_s = self._wait_s()
-        if self._backlog is not None and wait_s >= CATCH_UP_ROOM_S:
+        if self._agenda.behind and wait_s >= CATCH_UP_ROOM_S:
+            self._agenda.catch_up(CATCH_UP_BATCH)
             wait_s = 0.0
         self._pulse(wait_s)
-        self._clock.wait(self._wake, wait_s)
+        self._rest(wait_s)
+
+    def _rest(self, seconds: float) -> None:
+        if not self._stop.is_set():  # the wake that came with it may have been cleared by this turn
+            self._clock.wait(self._wake, seconds)
 
     def resume(self, ledger: LedgerReader) -> None:
-        """At start: what the last life of the service left open, and the slots that came due since."""
-        self._open_shoots = {each.shoot: each.end_us for each in ledger.open_shoots() if each.camera == self.camera}
-        self._resumed_us = ledger.settled_to().get(self.camera, self._settled_us)
-        self._settled = ledger.settled
-        self._backlog = self._live.due(self.camera, self._resumed_us, self._settled_us)
+        """At start: go on where the last life of the service ended."""
+        self._agenda.resume(ledger)
+        self._post_quality()
 
     def _adopt_version(self) -> None:
         """Between two captures: the camera's settings of the document in force."""
@@ -262,17 +256,17 @@ class CaptureLoop:
                 self._record_steps()
 
     def _refuse_requests(self) -> None:
-        while not self._requests.empty():
-            request = self._requests.get()
-            if request.answer.set_running_or_notify_cancel():
-                request.answer.set_exception(CameraOffline("the service is stopping"))
+        with suppress(queue.Empty):
+            while request := self._requests.get_nowait():
+                if request.answer.set_running_or_notify_cancel():
+                    request.answer.set_exception(CameraOffline("the service is stopping"))
 
     def _tend(self) -> None:
         at_s = self._supervisor.next_attempt_s()
-        if at_s is not None and at_s <= self._clock.monotonic():
+        if at_s is not None and at_s <= self._clock.monotonic() and not self._stop.is_set():
             self._pulse(RECOVERY_PULSE_S)
             self._supervisor.tend()
-            self._tended_until_us = self._clock.now_us()
+            self._agenda.tended()
         self._record_steps()
 
     def _record_steps(self) -> None:
@@ -294,10 +288,8 @@ class CaptureLoop:
     def _wait_s(self) -> float:
         """Seconds until the next slot, the end of a shoot, or the next try of a recovery."""
         now_us, now_s = self._clock.now_us(), self._clock.monotonic()
-        due = self._live.next_due(self.camera, self._settled_us)
-        moments = [due.slot.due_us] if due else []
-        moments += self._open_shoots.values() if self._may_close_shoots() else ()
-        waits = [(at_us - now_us) / US for at_us in moments]
+        moments = (self._agenda.next_us(), self._agenda.closing_us())
+        waits = [(at_us - now_us) / US for at_us in moments if at_us is not None]
         attempt_s = self._supervisor.next_attempt_s()
         waits += [] if attempt_s is None else [attempt_s - now_s]
         waits += [PAUSE_S] if self._keeper.waiting else []
@@ -305,139 +297,82 @@ class CaptureLoop:
 
     # --- slots ------------------------------------------------------------------------------------------------
 
-    def _clock_offset(self) -> int:
-        return self._clock.now_us() - round(self._clock.monotonic() * US)
-
-    def _notice_clock(self) -> None:
-        """A wall clock set back makes slots due again, whose frames are extra ones; one set forward leaps over some."""
-        offset_us = self._clock_offset()
-        step_us, self._offset_us = offset_us - self._offset_us, offset_us
-        if step_us <= -CLOCK_STEP_S * US:
-            self._settled_us = min(self._settled_us, self._clock.now_us())
-            self._busy_until_us = self._tended_until_us = 0
-        elif step_us >= CLOCK_STEP_S * US:
-            self._stepped_to_us = self._clock.now_us()
-
     def _settle_due(self) -> None:
         """In the order of their instants: those that may still start are met, the others are explained together."""
-        slots, until_us = self._due_by_now()
+        slots, until_us = self._agenda.due_by_now()
         missed: list[Asked] = []
         for segment, due in slots:
-            self._open_shoots_of(segment, due)
-            if self._clock.now_us() - due.slot.due_us > due.grace_us:
+            self._agenda.open_shoots_of(segment, due)
+            if not self._agenda.in_time(due):
                 missed.append((segment, due))
                 continue
             self._explain(missed)
             missed = []
             self._meet(segment, due)
         self._explain(missed)
-        self._settled_us = max(self._settled_us, until_us)
+        self._agenda.settle(until_us)
 
-    def _due_by_now(self) -> tuple[list[Asked], int]:
-        """Slots due and not dealt with, whole instants, a few hundred at most; and up to when these are all."""
-        with self._live.steady():
-            until_us = self._clock.now_us()
-            slots = list(islice(self._live.due(self.camera, self._settled_us, until_us), MOST_AT_ONCE))
-        if len(slots) < MOST_AT_ONCE:
-            return slots, until_us
-        last_us = slots[-1][1].slot.due_us
-        return [each for each in slots if each[1].slot.due_us < last_us], last_us - 1
+    def _explain(self, missed: Sequence[Asked]) -> None:
+        self._agenda.explain(missed, camera_ok=self._supervisor.state.word == "ok")
 
     def _meet(self, segment: Segment, due: Due) -> None:
         """One slot in time: a kept frame, or a gap that says why not."""
+        shown = Shown.BAD
         try:
-            taken = self._take_once_or_twice(segment, due)
-            if taken.intact:
-                self._keep(taken)
-            else:
-                self._keeper.quarantine(taken, explains=True)
+            shown = self._capture(segment, due)
         except HeliographError as error:
             self._keeper.explain(segment, due, reason_of(error), error.code)
-            self._judged(self.camera, segment.version, shown_by(error))
-        else:
-            self._judged(self.camera, segment.version, _shown(taken))
+            shown = shown_by(error)
         finally:
-            self._settled_us = max(self._settled_us, due.slot.due_us - 1)
-            self._busy_until_us = self._clock.now_us()
+            self._agenda.met(due)
             self._record_steps()
+        self._judged(self.camera, due.slot.profile, segment.version, shown)
+
+    def _capture(self, segment: Segment, due: Due) -> Shown:
+        """The frame's journey.  Raises CameraError, DiskError: then there is neither frame nor gap yet."""
+        self._keeper.room(TYPICAL_BYTES, segment.document.alerts.disk_reserve_bytes)
+        taken, other = self._take_once_or_twice(segment, due)
+        if taken.intact:
+            self._keep(taken)
+        else:
+            self._keeper.quarantine(taken, explains=True)
+        if other is not None:
+            self._put_aside(other)
+        return _shown(taken)
 
     def _keep(self, taken: Taken) -> Frame:
         frame = self._keeper.keep(taken)
         self._judge.learn(taken.assessed)
-        remembered = QualityFacts(self.camera, self._judge.bands())
-        self._board.post(quality_key(self.camera), remembered, self._clock.now_us())
+        self._post_quality()
         return frame
 
-    def _explain(self, missed: Sequence[Asked]) -> None:
-        """Slots that were not reached in time."""
-        if len(missed) <= FEW:
-            for segment, due in missed:
-                self._keeper.explain(segment, due, self._late_reason(due))
-            return
-        by_reason: dict[GapReason, list[Asked]] = {}
-        for segment, due in missed:
-            by_reason.setdefault(self._late_reason(due), []).append((segment, due))
-        for reason, slots in by_reason.items():
-            self._record_gaps(slots, reason)
+    def _put_aside(self, taken: Taken) -> None:
+        """The worse of two shots: the slot has its outcome already, whatever becomes of this one."""
+        try:
+            self._keeper.quarantine(taken, explains=False)
+        except DiskError as error:
+            LOG.warning("picture was not put aside", extra={"camera": self.camera, "error": str(error)})
 
-    def _record_gaps(self, slots: Sequence[Asked], reason: GapReason) -> None:
-        """Many gaps of one cause, told as one event."""
-        gaps = [Gap(due.slot, due.schedules, due.shoots, reason, "", segment.version) for segment, due in slots]
-        first, last = gaps[0].slot, gaps[-1].slot
-        event = GapsRecorded(self.camera, reason.value, len(gaps), first.due_us, last.due_us)
-        calendar = slots[-1][0].calendar
-        self._journal.gaps(
-            gaps,
-            [event],
-            day_of=lambda at_us: calendar.date_of(at_us).isoformat(),
-            settled_to_us=last.due_us - 1 if self._keeper.caught_up else 0,
-        )
-
-    def _catch_up(self) -> None:
-        """A batch of the slots that were due while the service was not running, when no slot is near."""
-        if self._backlog is None or self._wait_s() < CATCH_UP_ROOM_S:
-            return
-        batch = self._batch = self._batch or list(islice(self._backlog, CATCH_UP_BATCH))
-        if not batch:
-            self._backlog = None
-            self._keeper.caught_up = True
-            return
-        known = self._settled(self.camera, batch[0][1].slot.due_us - 1, batch[-1][1].slot.due_us)
-        new = [each for each in batch if each[1].slot not in known]
-        for segment, due in new:
-            self._open_shoots_of(segment, due)
-        if new:
-            self._record_gaps(new, GapReason.PROCESS_DOWN)
-        self._batch = []  # a batch that could not be recorded is tried again
-
-    def _late_reason(self, due: Due) -> GapReason:
-        if due.slot.due_us <= self._stepped_to_us:
-            return GapReason.CLOCK_STEP
-        if due.slot.due_us <= self._tended_until_us:
-            return GapReason.CAMERA_OFFLINE
-        if due.slot.due_us > self._busy_until_us:
-            return GapReason.LATE
-        return GapReason.BUSY if self._supervisor.state.word == "ok" else GapReason.CAMERA_OFFLINE
+    def _post_quality(self) -> None:
+        remembered = QualityFacts(self.camera, self._judge.bands())
+        self._board.post(quality_key(self.camera), remembered, self._clock.now_us())
 
     # --- shots ------------------------------------------------------------------------------------------------
 
-    def _take_once_or_twice(self, segment: Segment, due: Due) -> Taken:
-        """The better of the shot and its one recapture; the other one is put aside, never thrown away."""
-        reserve = segment.document.alerts.disk_reserve_bytes
-        self._keeper.room(TYPICAL_BYTES, reserve)
+    def _take_once_or_twice(self, segment: Segment, due: Due) -> tuple[Taken, Taken | None]:
+        """The better of the shot and its one recapture, and the other one, which is put aside, never thrown away."""
         first = self._take(segment, due.slot.profile, due)
         self._note_picture(first)
         if first.good or not self._may_recapture(segment, due, first):
-            return first
+            return first, None
         try:
             second = replace(self._take(segment, due.slot.profile, due), recaptured=True)
         except CameraError as error:
             LOG.warning("recapture failed", extra={"camera": self.camera, "code": error.code})
-            return first
+            return first, None
         better, other = (second, first) if second.rank >= first.rank else (first, second)
         self._note_picture(better)
-        self._keeper.quarantine(other, explains=False)
-        return better
+        return better, other
 
     def _may_recapture(self, segment: Segment, due: Due, first: Taken) -> bool:
         """Only where it ends before the next slot, and not of a file that will be the same again."""
@@ -477,28 +412,6 @@ class CaptureLoop:
             self._supervisor.note_good_picture()
         elif taken.assessed.integrity is not Integrity.WRONG_TYPE:
             self._supervisor.note_bad_picture()
-
-    # --- shoots -----------------------------------------------------------------------------------------------
-
-    def _open_shoots_of(self, segment: Segment, due: Due) -> None:
-        if all(shoot in self._open_shoots for shoot in due.shoots):
-            return
-        for each in segment.calendar.occurrences(self.camera, due.slot.due_us, due.slot.due_us + 1):
-            if each.shoot in due.shoots and each.shoot not in self._open_shoots:
-                self._journal.open_shoot(each.shoot, each.start_us, each.end_us)
-                self._open_shoots[each.shoot] = each.end_us
-
-    def _close_shoots(self) -> None:
-        """A shoot ends once, when its window is over and its slots are settled."""
-        if not self._may_close_shoots():
-            return
-        for shoot in [shoot for shoot, end_us in self._open_shoots.items() if end_us <= self._settled_us]:
-            self._journal.close_shoot(shoot)
-            del self._open_shoots[shoot]
-
-    def _may_close_shoots(self) -> bool:
-        """Only when all their slots are in the ledger."""
-        return self._keeper.caught_up and not self._keeper.waiting
 
     def _save_baseline(self) -> None:
         try:

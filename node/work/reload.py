@@ -36,6 +36,10 @@ PROOFS_PER_FRAME = 3
 LOG = logging.getLogger(__name__)
 
 
+Way = tuple[str, str]
+"""A camera and one of the profiles that it takes: each proves itself, or half of a shoot could be black."""
+
+
 class Shown(Enum):
     """What a fresh shot shows of the document that it was taken under."""
 
@@ -46,7 +50,7 @@ class Shown(Enum):
 
 @dataclass(slots=True)
 class Trial:
-    """What a version on probation has shown so far.  `owed` = good frames still wanted, by camera.
+    """What a version on probation has shown so far.  `owed` = good frames still wanted, by camera and profile.
 
     `deadline_s` is monotonic: a step of the wall clock neither ends nor prolongs it.
     """
@@ -54,23 +58,23 @@ class Trial:
     version: int
     deadline_us: int
     deadline_s: float
-    owed: dict[str, int]
+    owed: dict[Way, int]
     failure: str = ""
-    bad_in_a_row: dict[str, int] = field(default_factory=dict)
-    proof_s: dict[str, float] = field(default_factory=dict)
+    bad_in_a_row: dict[Way, int] = field(default_factory=dict)
+    proof_s: dict[Way, float] = field(default_factory=dict)
 
-    def take(self, camera: str, shown: Shown) -> None:
-        """One fresh shot of this camera, judged."""
-        if camera not in self.owed:
+    def take(self, way: Way, shown: Shown) -> None:
+        """One fresh shot taken that way, judged."""
+        if way not in self.owed:
             return
         if shown is Shown.GOOD:
-            self.bad_in_a_row[camera] = 0
-            self.owed[camera] = max(0, self.owed[camera] - 1)
+            self.bad_in_a_row[way] = 0
+            self.owed[way] = max(0, self.owed[way] - 1)
             return
-        self.bad_in_a_row[camera] = self.bad_in_a_row.get(camera, 0) + 1
+        self.bad_in_a_row[way] = self.bad_in_a_row.get(way, 0) + 1
         if shown is Shown.REFUSED:
             self.failure = "camera_refused"
-        elif self.owed[camera] and self.bad_in_a_row[camera] >= BAD_IN_A_ROW:
+        elif self.owed[way] and self.bad_in_a_row[way] >= BAD_IN_A_ROW:
             self.failure = "bad_frames"
 
     @property
@@ -84,7 +88,7 @@ class Cameras:
 
     working: Callable[[], tuple[str, ...]]
     wake: Callable[[], None]
-    prove: Callable[[str], None]
+    prove: Callable[[str, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +118,7 @@ class Reload:
         self._book, self._journal, self._compiler = book, journal, compiler
         self._rules, self._clock = rules, clock
         self._lock = threading.RLock()
-        self._cameras = Cameras(tuple, lambda: None, lambda _: None)
+        self._cameras = Cameras(tuple, lambda: None, lambda *_: None)
         self._running = book.current()
         self.live = Live(self._segments(clock.now_us()))
         self._trial: Trial | None = None
@@ -187,14 +191,14 @@ class Reload:
 
     # --- probation --------------------------------------------------------------------------------------------
 
-    def judged(self, camera: str, version: int, shown: Shown) -> None:
+    def judged(self, camera: str, profile: str, version: int, shown: Shown) -> None:
         """One fresh shot, taken under that version.  Cheap where nothing is on probation."""
         if self._trial is None:
             return
         with self._lock:
             if self._trial is None or self._trial.version != version:
                 return
-            self._trial.take(camera, shown)
+            self._trial.take((camera, profile), shown)
             if shown is Shown.GOOD:
                 self._unless_busy(self._journal.note_good)
             self._unless_busy(self._decide)
@@ -206,9 +210,9 @@ class Reload:
             if trial is None:
                 return
             self._unless_busy(self._decide)
-            for camera in [camera for camera in trial.owed if self._wants_proof(trial, camera)]:
-                trial.proof_s[camera] = self._clock.monotonic()
-                self._cameras.prove(camera)
+            for way in [way for way in trial.owed if self._wants_proof(trial, way)]:
+                trial.proof_s[way] = self._clock.monotonic()
+                self._cameras.prove(*way)
 
     def roll_back_trial(self, reason: str, actor: Actor = NODE) -> None:
         """The version on probation failed: the one before it decides about slots from now on."""
@@ -242,15 +246,15 @@ class Reload:
     def _swap(self, document: Document, enter: Callable[[int, Proof], Running]) -> Outcome:
         with self._lock, self.live.steady():
             before, now_us = self._running, self._clock.now_us()
-            cameras = self._owing(document)
-            proof = Proof(now_us + round(self._span_s(document) * US), len(cameras) * self._rules.good_frames)
+            ways = self._owing(document)
+            proof = Proof(now_us + round(self._span_s(document) * US), len(ways) * self._rules.good_frames)
             crash_point("before_activation")
             self._running = enter(now_us, proof)
             crash_point("activated")
             changed = self._running.activation.id != before.activation.id
             if changed:
                 self._take_over(now_us)
-                self._start_trial(cameras)
+                self._start_trial(ways)
         return Outcome(self._running, before.version.version, changed)
 
     def _take_over(self, from_us: int) -> None:
@@ -259,19 +263,19 @@ class Reload:
         self.live.swap(self._compiler.compile(from_us, version.version, version.document))
         self._cameras.wake()
 
-    def _start_trial(self, cameras: tuple[str, ...] = ()) -> None:
+    def _start_trial(self, ways: tuple[Way, ...] = ()) -> None:
         activation, document = self._running.activation, self.live.current.document
         now_us, span_s = self._clock.now_us(), self._span_s(document)
         deadline_us = activation.deadline_us or now_us
         left_s = min(max(0.0, (deadline_us - now_us) / US), span_s)
-        owed = dict.fromkeys(cameras or self._owing(document), self._rules.good_frames)
+        owed = dict.fromkeys(ways or self._owing(document), self._rules.good_frames)
         self._trial = Trial(activation.version, deadline_us, self._clock.monotonic() + left_s, owed)
 
-    def _owing(self, document: Document) -> tuple[str, ...]:
-        """Cameras that must show good frames: those that work now, or all where none does; not those switched off."""
+    def _owing(self, document: Document) -> tuple[Way, ...]:
+        """What must show good frames: the cameras that work now, or all where none does, with all their profiles."""
         enabled = tuple(camera for camera in self._compiler.cameras if document.camera(camera).enabled)
         working = tuple(camera for camera in self._cameras.working() if camera in enabled)
-        return working or enabled
+        return tuple((camera, profile) for camera in working or enabled for profile in document.profiles_of(camera))
 
     def _span_s(self, document: Document) -> float:
         """Seconds that a document has to prove itself."""
@@ -299,16 +303,20 @@ class Reload:
         elif self._clock.monotonic() >= trial.deadline_s:
             self.roll_back_trial("no_confirmation")
 
-    def _wants_proof(self, trial: Trial, camera: str) -> bool:
+    def _wants_proof(self, trial: Trial, way: Way) -> bool:
         """Where the slots to come are too few to confirm, and the last proof shot is a while ago."""
-        if self._trial is not trial or not trial.owed[camera]:
+        if self._trial is not trial or not trial.owed[way]:
             return False
+        camera, profile = way
         now_us, now_s = self._clock.now_us(), self._clock.monotonic()
-        left_us = round((trial.deadline_s - now_s) * US)
-        if self.live.current.calendar.count(camera, now_us, now_us + left_us) >= trial.owed[camera]:
+        until_us = now_us + round((trial.deadline_s - now_s) * US)
+        coming = (
+            due for due in self.live.current.calendar.due(camera, now_us, until_us) if due.slot.profile == profile
+        )
+        if len(list(islice(coming, trial.owed[way]))) == trial.owed[way]:
             return False
         pause_s = self._rules.min_s / (PROOFS_PER_FRAME * self._rules.good_frames)
-        return now_s - trial.proof_s.get(camera, -pause_s) >= pause_s
+        return now_s - trial.proof_s.get(way, -pause_s) >= pause_s
 
     def _segments(self, now_us: int) -> list[Segment]:
         """The documents of the time whose slots may not be settled yet, up to the one that runs."""

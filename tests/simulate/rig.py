@@ -70,7 +70,7 @@ class Rig:
         shared = Shared(plan.clock, self.journal, self.board, self.reload.live, self.reload.judged)
         self.loop = CaptureLoop(CAMERA, equipment, shared)
         self.loop.resume(self.ledger)
-        self.reload.begin(Cameras(self._working, self.loop.wake, lambda _: self._prove()))
+        self.reload.begin(Cameras(self._working, self.loop.wake, lambda _, profile: self._prove(profile)))
 
     def run(self, until_us: int, each_turn: Callable[[], object] = lambda: None) -> None:
         """Turn until that instant of the wall clock."""
@@ -89,8 +89,8 @@ class Rig:
     def _working(self) -> tuple[str, ...]:
         return (CAMERA,) if self.supervisor.state.word == "ok" else ()
 
-    def _prove(self) -> None:
-        self.loop.ask(self.loop.prove)
+    def _prove(self, profile: str) -> None:
+        self.loop.ask(lambda: self.loop.prove(profile))
 
 
 @contextmanager

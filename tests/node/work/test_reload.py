@@ -84,6 +84,15 @@ def test_a_document_that_blackens_pictures_rolls_back_by_itself(rig: Rig) -> Non
     assert newest.verdict == "good"
 
 
+def test_a_document_that_blackens_one_of_two_profiles_rolls_back_too(rig: Rig) -> None:
+    before = version(rig)
+    half = {**BLACK, "schedules": {"all": {"interval_s": 60, "profiles": ["auto", "dark"]}}}
+    rig.reload.put(half, before, ME)
+    run(rig, 300)
+    assert [event["reason"] for event in events(rig.folder, "config_rolled_back")] == ["bad_frames"]
+    assert version(rig) == before
+
+
 def test_a_document_whose_confirmation_never_comes_rolls_back_at_its_deadline(plan: Plan) -> None:
     with rigged(replace(plan, camera={"faults": [{"kind": "stall", "after_shots": 4, "shots": 1000}]})) as rig:
         rig.run(NOON + 3 * MINUTE)
