@@ -1,0 +1,246 @@
+"""The tables of the documentation, from the code that they describe: `python -m tests.docs.generate` writes them anew.
+
+A table stands between `<!-- table: name -->` and `<!-- end -->`; docs/codes.md is a table altogether.  A test compares.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields
+from itertools import groupby
+from pathlib import Path
+
+from console.cli import COMMANDS as CONSOLE_COMMANDS
+from node.cli import COMMANDS as NODE_COMMANDS
+from node.domain.errors import EXIT_CODES, REGISTRY, HeliographError
+from node.domain.events import REGISTRY as EVENTS
+from node.domain.frame import GAP_REASONS
+from node.domain.health import RULES
+from node.domain.quality import Integrity
+from node.domain.recovery import COURSES, OPENING, RECOVERY, Course, Rung, Step
+from node.metrics import FOLDED, GAUGES, LIVE, PREFIX, TIMINGS, Folded
+from node.wire.routes import ROUTES, Route
+
+DOCS = Path(__file__).parents[2] / "docs"
+CODES, NODE = DOCS / "codes.md", DOCS / "node.md"
+COMMAND = "python -m tests.docs.generate"
+MARKED = re.compile(r"(<!-- table: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+CELL = re.compile(r"([|])")
+
+AREAS = {
+    "CAM": "Camera",
+    "CFG": "Configuration",
+    "DSK": "Disk",
+    "DB": "Database",
+    "API": "API",
+    "QUA": "Quality",
+    "TIM": "Time",
+    "SEC": "Security",
+    "FLT": "Fleet (console)",
+    "CLI": "Command line",
+}
+ABOUT_CODES = """\
+Every error of the product, by area. Commands print code, title and hint and end with the exit status. The API answers
+with the HTTP status and a problem body (`application/problem+json`) that carries the same code. *Passing* means: the
+same again may work later, and the program itself tries again where it can."""
+HAPPENED = {
+    "service_started": "The service is up; `clean` is false after a kill or a power cut.",
+    "service_stopped": "The service was asked to end.",
+    "frame": "A frame was kept.",
+    "quarantine": "A picture was put aside.",
+    "gap": "A due slot has no frame.",
+    "gaps": "Many gaps of one cause at once.",
+    "shoot_opened": "A schedule's window began for one camera and profile.",
+    "shoot_closed": "It is over and all its slots are settled.",
+    "recovery": "A step of the recovery ladder.",
+    "camera_recovered": "The camera works again.",
+    "config_activated": "Another document decides from now on.",
+    "config_confirmed": "It has proved itself.",
+    "config_rolled_back": "It failed; the one before runs again.",
+    "alert_raised": "A condition has lasted.",
+    "alert_cleared": "It is gone.",
+    "clock_stepped": "The wall clock jumped by two seconds or more.",
+    "loop_failed": "An unexpected error inside a loop, which goes on.",
+    "access_refused": "Requests of one client were refused; at most one telling a minute.",
+}
+RUNGS = {
+    Rung.OPEN: "open the camera for the first time",
+    Rung.REOPEN: "close and open in the same worker, prove by a test shot",
+    Rung.RESPAWN: "kill the worker, start a new one, open, prove by a test shot",
+    Rung.OFFLINE: "as respawn, again and again; the node serves on and every slot is a gap",
+}
+INTEGRITY = {
+    Integrity.INTACT: "Decodes from start to end.",
+    Integrity.EMPTY: "No bytes.",
+    Integrity.WRONG_TYPE: "Does not begin as a JPEG does.",
+    Integrity.UNDECODABLE: "Begins as a JPEG and cannot be decoded.",
+    Integrity.TRUNCATED: "The end is missing.",
+    Integrity.DAMAGED: "Bytes inside are damaged.",
+    Integrity.TOO_SMALL: "Smaller than any picture that a camera may be asked for.",
+}
+NO_BODY = {"HEAD": "The same without the body."}
+
+Rows = Iterator[Sequence[str]]
+
+
+def commands() -> Rows:
+    yield "command", "what it does"
+    for program, table in (("heliograph-node", NODE_COMMANDS), ("heliograph", CONSOLE_COMMANDS)):
+        for name, command in table.items():
+            yield f"`{program} {name}`", _sentence(command.sentence)
+
+
+def exit_codes() -> Rows:
+    yield "status", "meaning"
+    for status, meaning in EXIT_CODES.items():
+        yield str(status), meaning
+
+
+def gaps() -> Rows:
+    yield "reason", "meaning", "a fault"
+    for reason, meaning in GAP_REASONS.items():
+        yield f"`{reason}`", meaning.sentence, "yes" if meaning.fault else "no"
+
+
+def routes() -> Rows:
+    """What a route does is the first paragraph of its description in the OpenAPI document."""
+    described = json.loads((DOCS / "openapi.json").read_text())["paths"]
+    yield "route", "role", "what it gives or does"
+    for route in ROUTES:
+        yield f"`{route.method} {route.path}`", route.role.name.lower(), _does(route, described)
+
+
+def alerts() -> Rows:
+    yield "alert", "severity", "condition"
+    for rule in RULES:
+        yield f"`{rule.code}`", rule.severity, rule.meaning
+
+
+def events() -> Rows:
+    yield "kind", "level", "what happened", "fields"
+    for kind, event in EVENTS.items():
+        names = ", ".join(field.name.removesuffix("_us") for field in fields(event))
+        yield f"`{kind}`", event.level, HAPPENED[kind], names
+
+
+def metrics() -> Rows:
+    yield "metric", "type", "labels", "meaning"
+    for row in (*FOLDED, *TIMINGS):
+        name, kind = _exported(row)
+        yield f"`{name}`", kind, ", ".join(row.labels) or "-", row.sentence
+    for gauge in GAUGES:
+        yield f"`{PREFIX}{gauge.name}`", "gauge", gauge.label or "-", gauge.sentence
+    for owned in LIVE:
+        yield f"`{PREFIX}{owned.name}`", "gauge", "-", owned.sentence
+
+
+def ladder() -> Rows:
+    yield "ladder", "try", "waits before it", "what is done"
+    for name, steps in (("at the start", OPENING), ("after a failure", RECOVERY)):
+        numbered = [(f"`{step.rung}`", step) for step in steps]
+        for rung, same in groupby(numbered, key=lambda pair: pair[0]):
+            group = [step for _, step in same]
+            yield name, rung, _waits(group, last=group[-1] is steps[-1]), RUNGS[group[0].rung]
+
+
+def failures() -> Rows:
+    yield "failure", "starts recovery"
+    said = {Course.AT_ONCE: "at once", Course.COUNTED: "after ten in a row, later twice as many where that was no use"}
+    for error, course in COURSES.items():
+        yield f"{error.code} {error.title}", said[course]
+
+
+def integrity() -> Rows:
+    yield "integrity", "meaning"
+    for word in Integrity:
+        yield f"`{word}`", INTEGRITY[word]
+
+
+TABLES: dict[str, Callable[[], Rows]] = {
+    "commands": commands,
+    "exit-codes": exit_codes,
+    "gaps": gaps,
+    "routes": routes,
+    "alerts": alerts,
+    "events": events,
+    "metrics": metrics,
+    "ladder": ladder,
+    "failures": failures,
+    "integrity": integrity,
+}
+
+
+def filled(text: str) -> str:
+    """The text with every marked table as the code has it now.  Raises KeyError for a table that nobody makes."""
+    return MARKED.sub(lambda found: f"{found[1]}\n{table(TABLES[found['name']]())}\n\n{found[3]}", text)
+
+
+def codes() -> str:
+    """docs/codes.md."""
+    parts = ["# Error codes", ABOUT_CODES]
+    for area, errors in groupby(sorted(REGISTRY.values(), key=_place), key=_area):
+        parts += [f"## {AREAS[area]}", table(_coded(errors))]
+    parts.append(f"This page is made from the code: `{COMMAND}`.")
+    return "\n\n".join(parts) + "\n"
+
+
+def table(rows: Rows) -> str:
+    """Markdown; the first row is the head."""
+    head, *body = [[CELL.sub(r"\\\1", cell) for cell in row] for row in rows]
+    return "\n".join([_line(head), _line(["---"] * len(head)), *map(_line, body)])
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _coded(errors: Iterator[type[HeliographError]]) -> Rows:
+    yield "code", "title", "what to do", "passing", "exit", "HTTP"
+    for error in errors:
+        passing = "yes" if error.transient else "no"
+        yield error.code, error.title, error.hint, passing, str(error.exit), _http(error)
+
+
+def _http(error: type[HeliographError]) -> str:
+    """No status where none was ever chosen: such an error reaches no client."""
+    chosen = any("http" in each.__dict__ for each in error.__mro__ if each not in (HeliographError, Exception))
+    return str(error.http) if chosen else "-"
+
+
+def _area(error: type[HeliographError]) -> str:
+    return error.code.partition("-")[0]
+
+
+def _place(error: type[HeliographError]) -> tuple[int, str]:
+    return list(AREAS).index(_area(error)), error.code
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:].rstrip(".") + "."
+
+
+def _does(route: Route, described: dict[str, dict[str, dict[str, str]]]) -> str:
+    if route.method in NO_BODY:
+        return NO_BODY[route.method]
+    return " ".join(described[route.path][route.method.lower()]["description"].partition("\n\n")[0].split())
+
+
+def _exported(row: Folded) -> tuple[str, str]:
+    """Name and type as Prometheus sees them."""
+    return (f"{PREFIX}{row.name}", "histogram") if row.buckets else (f"{PREFIX}{row.name}_total", "counter")
+
+
+def _waits(steps: Sequence[Step], *, last: bool) -> str:
+    waits = ", ".join(f"{step.wait_s:g}" for step in steps) + " s"
+    return f"{waits}, then again and again" if last else waits
+
+
+def main() -> None:
+    CODES.write_text(codes())
+    NODE.write_text(filled(NODE.read_text()))
+
+
+if __name__ == "__main__":
+    main()
