@@ -1,0 +1,266 @@
+"""The running service: how it starts, stops, and what keeps it from starting."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from tests.apis import jpeg
+from tests.nodes import EACH_SECOND, SMALL, Home, Node, ended, heliograph_node, started, wait_for
+from tests.simulate.ledger import all_complaints, events, reasons
+
+pytestmark = pytest.mark.slow
+
+MB = 1_000_000
+HANGING = {**SMALL, "faults": [{"kind": "stall", "after_shots": 1, "shots": 1000}]}
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path)
+
+
+@contextmanager
+def listening(node: Node, readers: int) -> Iterator[list[bytes]]:
+    """So many open event streams; what each has heard when the node has ended."""
+    heard: list[bytes] = []
+    ready = threading.Barrier(readers + 1)
+
+    def listen() -> None:
+        with httpx.stream("GET", f"{node.url}/v1/events", headers={"Authorization": "Bearer viewer"}) as stream:
+            chunks = stream.iter_raw()
+            first = next(chunks)
+            ready.wait(10)
+            heard.append(first + b"".join(chunks))
+
+    threads = [threading.Thread(target=listen) for _ in range(readers)]
+    for thread in threads:
+        thread.start()
+    ready.wait(10)
+    yield heard
+    for thread in threads:
+        thread.join(10)
+
+
+def left_behind(home: Home) -> list[str]:
+    """What only a running service has."""
+    return [path.name for path in (*home.run.iterdir(), *home.data.glob("*-wal"), home.ready_file) if path.exists()]
+
+
+# --- stopping ---------------------------------------------------------------------------------------------------------
+
+
+def test_sigterm_with_open_streams_ends_all_of_it_within_five_seconds(home: Home) -> None:
+    with started(home) as node:
+        wait_for(node.frames, "a frame")
+        workers = node.workers()
+        with listening(node, 5) as heard:
+            status, took_s = node.stop()
+        assert (status, took_s < 5) == (0, True)
+        assert len(heard) == 5
+        assert all(b"event: goodbye" in each for each in heard)
+        assert workers
+        assert ended(workers)
+        assert left_behind(home) == []
+    with started(home) as node:
+        assert node.stop()[0] == 0
+    assert [each["clean"] for each in events(home.data, "service_started")] == [True, True]
+    assert len(events(home.data, "service_stopped")) == 2
+    assert all_complaints(home.data) == []
+
+
+def test_sigterm_while_cameras_hang_ends_all_of_it_too(tmp_path: Path) -> None:
+    home = Home(tmp_path, {"a": HANGING, "b": HANGING, "c": HANGING})
+    with started(home) as node:
+        wait_for(lambda: len(node.frames()) >= 3, "frames")
+        time.sleep(1.2)  # into the next shots, which hang
+        workers = node.workers()
+        status, took_s = node.stop()
+        assert (status, took_s < 5) == (0, True)
+        assert len(workers) == 3
+        assert ended(workers)
+        assert left_behind(home) == []
+    with started(home) as node:
+        node.stop()
+    assert all_complaints(home.data, ("a", "b", "c")) == []
+
+
+def test_sigint_stops_it_as_well(home: Home) -> None:
+    with started(home) as node:
+        node.process.send_signal(signal.SIGINT)
+        assert node.process.wait(5) == 0
+        assert left_behind(home) == []
+
+
+def test_a_stop_that_comes_as_it_is_thawed_is_a_stop(home: Home) -> None:
+    with started(home) as node:
+        for _ in range(3):
+            node.process.send_signal(signal.SIGSTOP)
+            time.sleep(0.2)
+            node.process.send_signal(signal.SIGCONT)
+        status, took_s = node.stop()
+        assert (status, took_s < 5) == (0, True)
+
+
+def test_a_stop_while_it_starts_is_a_stop(home: Home) -> None:
+    node = home.start()
+    try:
+        wait_for((home.data / "heliograph.db").exists, "it has begun")
+        assert node.stop()[0] == 0
+    finally:
+        node.kill()
+
+
+# --- what keeps it from starting --------------------------------------------------------------------------------------
+
+
+def refused(home: Home, status: int, code: str) -> str:
+    """The line that says why it did not start: one, with a code, and a hint."""
+    found, said = home.fails()
+    plain = [line for line in said.splitlines() if not line.startswith("{")]
+    assert (found, plain[0][: len(code)]) == (status, code), said
+    assert plain[-1].startswith("  hint: ")
+    assert "Traceback" not in said
+    return "\n".join(plain)
+
+
+def test_a_taken_port_is_said_with_its_holder(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        home = Home(tmp_path, node_file={"api": {"port": port, "insecure_loopback": True}})
+        assert f"127.0.0.1:{port} is held by pid {os.getpid()}: " in refused(home, 69, "API-014")
+    assert left_behind(home) == []
+
+
+def test_a_missing_data_folder_is_said(home: Home) -> None:
+    home.data.rmdir()
+    assert str(home.data) in refused(home, 78, "DSK-004")
+
+
+def test_a_scratch_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    paths = {"data": str(tmp_path / "data"), "run": str(tmp_path / "file" / "run")}
+    assert str(tmp_path / "file" / "run") in refused(Home(tmp_path, node_file={"paths": paths}), 78, "DSK-004")
+
+
+def test_a_read_only_data_folder_is_said(tmp_path: Path) -> None:
+    refused(Home(tmp_path, tmpfs="ro"), 69, "DSK-002")
+
+
+def test_a_full_data_folder_at_start_is_said(tmp_path: Path) -> None:
+    refused(Home(tmp_path, tmpfs="size=4k"), 69, "DSK-001")
+
+
+def test_a_wrong_document_is_said_and_the_mended_one_is_taken(home: Home) -> None:
+    document = home.folder / "document.yml"
+    document.write_text("schedules: {each: {cameras: [gone], interval_s: 1}}\nsite: {latitude: 5}\n")
+    assert "schedules.each.cameras" in refused(home, 78, "CFG-001") or "site" in refused(home, 78, "CFG-001")
+    document.write_text(yaml.safe_dump(EACH_SECOND))
+    with started(home) as node:
+        assert node.get("/v1/config")["document"] == EACH_SECOND
+
+
+def test_a_database_that_is_none_is_said_and_can_be_built_again(home: Home) -> None:
+    (home.data / "heliograph.db").write_bytes(b"this is no database" * 1000)
+    assert "rebuild" in refused(home, 69, "DB-002")
+    assert heliograph_node("rebuild", "--config", home.config).returncode == 0
+    with started(home):
+        pass
+
+
+def test_two_services_of_one_node_file_do_not_both_run(home: Home) -> None:
+    with started(home) as first:
+        done = heliograph_node("run", "--config", home.config)
+        assert (done.returncode, f"held by pid {first.pid}: " in done.stderr) == (75, True)
+        assert first.get("/health/ready")["ready"]
+
+
+# --- what it lives through --------------------------------------------------------------------------------------------
+
+
+def test_a_wrong_token_is_refused_and_the_right_one_is_served(home: Home) -> None:
+    with started(home) as node:
+        answer = node.ask("GET", "/v1/status", role="wrong")
+        assert (answer.status_code, answer.json()["code"]) == (401, "API-001")
+        assert node.ask("GET", "/v1/status", role="viewer").status_code == 200
+
+
+def test_a_replay_folder_that_runs_dry_costs_slots_and_nothing_else(tmp_path: Path) -> None:
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    (folder / "a.jpg").write_bytes(jpeg(160, 120))
+    (folder / "b.jpg").write_bytes(b"no picture at all")
+    home = Home(tmp_path, {"main": {"backend": "replay", "folder": str(folder)}})
+    with started(home) as node:
+        wait_for(lambda: len(node.frames()) >= 3, "frames")
+        for path in folder.iterdir():
+            path.unlink()
+        wait_for(lambda: any(gap["error_code"] == "CAM-010" for gap in node.gaps()), "a gap that says so")
+        count = len(node.frames())
+        (folder / "c.jpg").write_bytes(jpeg(160, 120))
+        wait_for(lambda: len(node.frames()) > count, "frames again")
+        assert node.stop()[0] == 0
+    assert all_complaints(home.data) == []
+    assert "camera_fault" in reasons(home.data)
+
+
+def fill(folder: Path) -> Path:
+    """Every byte that is left."""
+    path = folder / "filler"
+    with path.open("wb", buffering=0) as file:
+        for size in (MB, 4096):
+            try:
+                while True:
+                    file.write(bytes(size))
+            except OSError:
+                continue
+    return path
+
+
+def test_a_full_disk_costs_slots_and_capture_resumes_by_itself(tmp_path: Path) -> None:
+    home, copy = Home(tmp_path, tmpfs="size=16m"), tmp_path / "copy"
+    with started(home) as node:
+        wait_for(lambda: len(node.frames()) >= 2, "frames")
+        before = {frame["id"]: frame["sha256"] for frame in node.frames()}
+        filler = fill(node.data)
+        wait_for(lambda: alert(node, "disk"), "an alert", 20)
+        time.sleep(2)
+        for frame, sha in before.items():
+            picture = node.ask("GET", f"/v1/frames/{frame}/image")
+            assert (picture.status_code, picture.headers["etag"]) == (200, f'"{sha}"')
+        filler.unlink()
+        wait_for(lambda: newer(node, before), "frames again", 20)
+        wait_for(lambda: any(gap["reason"] == "disk_full" for gap in node.gaps()), "gaps that say so")
+        node.process.send_signal(signal.SIGSTOP)
+        keep(node, copy)
+        node.process.send_signal(signal.SIGCONT)
+        assert node.stop()[0] == 0
+    assert all_complaints(copy) == []
+
+
+def alert(node: Node, start: str) -> bool:
+    status: dict[str, Any] = node.get("/v1/status")
+    return any(start in json.dumps(each) for each in status["alerts"])
+
+
+def newer(node: Node, before: dict[str, str]) -> bool:
+    latest = max(before)
+    return any(frame["id"] > latest for frame in node.frames() if not frame["quarantined"])
+
+
+def keep(node: Node, copy: Path) -> None:
+    """The data folder as it is, out of the name space that goes with the node; rows as its log's reader sees them."""
+    shutil.copytree(node.data, copy, ignore=shutil.ignore_patterns("lock", "*-shm"))
