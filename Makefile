@@ -27,7 +27,7 @@ deps: ## install the Debian packages that are missing (root only)
 demo: $(STAMP) ## five simulated nodes and their console; ARGS="--for 60s --faults" goes to heliograph demo
 	@$(BIN)/heliograph demo $(ARGS)
 
-test: check ## every test, with the floors of branch coverage
+test: $(STAMP) check ## every test, with the floors of branch coverage
 	@.ci/deps ensure test
 	@rm -f .coverage .coverage.*
 	$(BIN)/python -m pytest -n 2 --dist worksteal --cov=node --cov=console --cov-report= $(ARGS)
