@@ -171,7 +171,7 @@ def _plan(given: argparse.Namespace) -> int:
     if given.json:
         _print_json(planned.as_json())
         return OK
-    for line in planned.lines():
+    for line in planned.lines(calendar.zone):
         print(line)
     return OK
 
@@ -233,6 +233,8 @@ def _rebuild(given: argparse.Namespace) -> int:
     if given.json:
         _print_json(asdict(report))
         return OK
+    if report.aside:
+        print(f"the damaged database was put aside as {report.aside}; this is a new one")
     print(f"{report.files} files, {len(report.adopted)} rows made, {report.swept} unfinished files removed")
     for foreign in report.foreign:
         print(f"{foreign.path}: {foreign.why}")
@@ -289,9 +291,9 @@ def _inspect_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
+    number = int(text) if text.isascii() and text.isdigit() else 0
     if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return number
 
 

@@ -218,7 +218,7 @@ GAUGES = (
     Gauge("config_probation", "1 = on probation.", ConfigFacts, lambda f, _: float(f.probation_until_us is not None)),
     Gauge("writer_queue", "Writes that wait for the database's writer.", DatabaseFacts, lambda f, _: f.queue),
     Gauge("wal_bytes", "Size of the database's write-ahead log.", DatabaseFacts, lambda f, _: f.wal_bytes),
-    Gauge("unrecorded_frames", "Frames on disk that wait for their rows.", DatabaseFacts, lambda f, _: f.unrecorded),
+    Gauge("unrecorded_frames", "Entries that wait for the database.", DatabaseFacts, lambda f, _: f.unrecorded),
     Gauge("last_event_id", "Newest row of the event log.", DatabaseFacts, lambda f, _: f.last_event_id),
     Gauge("alerts_active", "Alerts that are raised now.", HealthFacts, lambda f, _: len(f.alerts)),
     Gauge("loop_failures_in_a_row", "Rounds that failed in a row.", LoopFacts, lambda f, _: f.failures, "loop"),

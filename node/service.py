@@ -27,7 +27,14 @@ from node.camera.replay import check_folders
 from node.camera.supervisor import Supervisor
 from node.clock import Clock, SystemClock
 from node.domain.config import digest
-from node.domain.errors import CameraTimeout, DirectoryMissing, FieldFault, RequestInvalid, UnknownCamera
+from node.domain.errors import (
+    CameraTimeout,
+    DirectoryMissing,
+    FieldFault,
+    HeliographError,
+    RequestInvalid,
+    UnknownCamera,
+)
 from node.domain.events import AccessRefused, ServiceStarted, ServiceStopped, restore
 from node.domain.facts import IDENTITY, IdentityFacts
 from node.domain.frame import Frame
@@ -75,19 +82,19 @@ def run(start: Start) -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with running(start, _clock(start), stop):
+    with running(start, _clock(start)):
         while not stop.wait(LOOK_S):
             pass  # a signal that the kernel gave to another thread (after a freeze, say) does not end this wait
     return 0
 
 
 @contextmanager
-def running(start: Start, clock: Clock, stop: threading.Event) -> Iterator[Service]:
+def running(start: Start, clock: Clock) -> Iterator[Service]:
     """The service, ready; everything is stopped in reverse order at the end."""
     check_folders(start.settings.cameras)
     with ExitStack() as stack:
-        _take_folders(start.settings.paths, stack)
-        service = Service(start, clock, stop, stack)
+        held = _take_folders(start.settings.paths, stack)
+        service = Service(start, held, clock, stack)
         service.start()
         yield service
         systemd.notify(systemd.STOPPING)
@@ -96,29 +103,30 @@ def running(start: Start, clock: Clock, stop: threading.Event) -> Iterator[Servi
 def capture_once(start: Start, camera: str, profile: str) -> Frame:
     """One commanded shot without the service.  Raises DirectoryHeld where it runs, CameraError, RequestInvalid."""
     check_folders(start.settings.cameras)
-    stop = threading.Event()
     with ExitStack() as stack:
-        _take_folders(start.settings.paths, stack)
-        service = Service(start, _clock(start), stop, stack)
+        held = _take_folders(start.settings.paths, stack)
+        service = Service(start, held, _clock(start), stack)
         return service.shoot_alone(camera, profile)
 
 
-def _take_folders(paths: Paths, stack: ExitStack) -> None:
+def _take_folders(paths: Paths, stack: ExitStack) -> files.Hold:
     """The data folder, for this process alone, and the folder for scratch."""
-    stack.enter_context(files.hold(Path(paths.data)))
+    held = stack.enter_context(files.hold(Path(paths.data)))
     try:
         Path(paths.run).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DirectoryMissing(f"{paths.run}: {error.strerror}") from error
+    return held
 
 
 class Service:
     """The parts of one running node.  `stack` undoes in reverse what was started."""
 
-    def __init__(self, start: Start, clock: Clock, stop: threading.Event, stack: ExitStack) -> None:
-        self._start, self._clock, self._stop, self._stack = start, clock, stop, stack
+    def __init__(self, start: Start, held: files.Hold, clock: Clock, stack: ExitStack) -> None:
+        self._start, self._held, self._clock, self._stack = start, held, clock, stack
+        self._stop = threading.Event()
         settings = start.settings
-        self._data, self._run_dir = Path(settings.paths.data), Path(settings.paths.run)
+        self._data, self._run_dir = held.data_dir, Path(settings.paths.run)
         self.board = Board()
         self.hub: Hub[EventRow] = Hub()
         self.metrics = Metrics(self.board.all, clock.now_us, tuple(settings.cameras), {"streams_open": self.hub.count})
@@ -220,7 +228,9 @@ class Service:
         book = VersionBook(self.database)
         if self._start.document is not None and not book.begun():
             compiler.check(self._start.document, self._clock.now_us())
-        self.journal.begin_book(self._start.document)
+        running = self.journal.begin_book(self._start.document).version
+        if self._start.document is not None and running.digest != digest(self._start.document):
+            LOG.warning("the document given is for a first start only", extra={"running_version": running.version})
         return Reload(book, self.journal, compiler, settings.probation, self._clock)
 
     def _loop_of(self, name: str) -> CaptureLoop:
@@ -236,7 +246,7 @@ class Service:
         equipment = Equipment(
             supervisor,
             Judge(self._data / BASELINE, name),
-            Keeper(settings.node.id, name, self._data, clock, self.journal),
+            Keeper(settings.node.id, name, self._held, clock, self.journal),
             config_of,
         )
         return CaptureLoop(
@@ -266,7 +276,7 @@ class Service:
 
     def _sources(self) -> Sources:
         return Sources(
-            data=self._data,
+            held=self._held,
             clock=self._clock,
             database=self.database,
             journal=self.journal,
@@ -306,14 +316,23 @@ class Service:
 
     def _capture(self, camera: str, profile: str, caller: Caller) -> Frame:
         loop = self._loop(camera)
-        frame = _answered(loop, lambda: loop.shoot_now(profile))
-        self.journal.audit(_actor(caller), Change("capture", f"frame/{frame.id}"))
-        return frame
+        return self._audited("capture", camera, caller, lambda: _answered(loop, lambda: loop.shoot_now(profile)))
 
     def _restart(self, camera: str, caller: Caller) -> None:
         loop = self._loop(camera)
-        self.journal.audit(_actor(caller), Change("camera restart", f"camera/{camera}"))
-        _answered(loop, loop.restart)
+        self._audited("camera restart", camera, caller, lambda: _answered(loop, loop.restart))
+
+    def _audited(self, action: str, camera: str, caller: Caller, act: Callable[[], Answer]) -> Answer:
+        """Done or failed, an action leaves its row."""
+        outcome = "done"
+        try:
+            return act()
+        except HeliographError as error:
+            outcome = error.code
+            raise
+        finally:
+            change = Change(action, f"camera/{camera}", outcome=outcome)
+            self.journal.audit(_actor(caller), change)
 
     def _put_config(self, document: Mapping[str, Any], if_match: int, caller: Caller) -> Activated:
         return _activated(self.reload.put(document, if_match, _actor(caller)))

@@ -85,7 +85,7 @@ class CameraBusy(CameraError):
 class CameraAbsent(CameraError):
     code = "CAM-002"
     title = "camera is not there"
-    hint = "check the cable, and the backend, device or url of this camera in node.yml"
+    hint = "check the cable, and the backend and source of this camera in node.yml"
     transient = True
 
 

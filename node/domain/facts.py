@@ -81,7 +81,7 @@ class HostFacts:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseFacts:
-    """`error_code` is set while writes fail; `unrecorded` frames are on disk and wait for their rows."""
+    """`error_code` is set while writes fail; `unrecorded` entries wait (frames among them are on disk)."""
 
     error_code: str = ""
     unrecorded: int = 0

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import timedelta, tzinfo
 from itertools import groupby
 from typing import Any
 
 from node.domain.config import DAY_S
 from node.domain.schedule import Calendar, Occurrence
-from node.domain.times import US, to_text
+from node.domain.times import US, from_text, to_datetime, to_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +48,21 @@ class Forecast:
         """The whole as JSON-ready values."""
         return asdict(self)
 
-    def lines(self) -> list[str]:
-        """The whole for people: a line a day, then the sums."""
-        days = [_day_line(day) for day in self.days]
+    def lines(self, zone: tzinfo) -> list[str]:
+        """The whole for people: a line a day with windows by the site's clock, then the sums."""
+        days = [_day_line(day, zone) for day in self.days]
         lasts = "beyond these days" if self.full_in_days is None else f"{self.full_in_days:.1f} days"
         cameras = ", ".join(f"{name} {count}" for name, count in self.frames_by_camera.items())
         sums = f"{len(self.days)} days: {self.frames} frames ({cameras}), {_gigabytes(self.size_bytes)}"
         return [*days, f"{sums}; disk lasts {lasts}"]
 
 
-def _day_line(day: PlannedDay) -> str:
+def _day_line(day: PlannedDay, zone: tzinfo) -> str:
+    def shown(text: str) -> str:
+        return f"{to_datetime(from_text(text)).astimezone(zone):%H:%M}"
+
     windows = "  ".join(
-        f"{window.camera}/{window.schedule} {window.start[11:16]}-{window.end[11:16]}" for window in day.windows
+        f"{window.camera}/{window.schedule} {shown(window.start)}-{shown(window.end)}" for window in day.windows
     )
     return f"{day.date}  {day.frames:6} frames  {_gigabytes(day.size_bytes):>9}  {windows}".rstrip()
 

@@ -100,7 +100,10 @@ def _database_fault(view: View) -> Iterator[Finding]:
 
 def _unrecorded(view: View) -> Iterator[Finding]:
     if view.facts.database and view.facts.database.value.unrecorded:
-        yield "database", f"{view.facts.database.value.unrecorded} frames on disk wait for their rows."
+        yield (
+            "database",
+            f"{view.facts.database.value.unrecorded} entries wait for the database; the frames among them are on disk.",
+        )
 
 
 def is_silent(pulse: Learnt[LoopFacts], now_us: int, grace_s: float = SILENT_AFTER_S) -> bool:
@@ -183,7 +186,9 @@ RULES: tuple[Rule, ...] = (
     Rule("no_good_frame", "crit", "No good frame for too long while one was due.", _no_good_frame),
     Rule("camera_recovering", "warn", "A camera is being recovered.", _camera_recovering),
     Rule("disk_low", "warn", "The data disk is filling up.", _disk_at("warn", "")),
-    Rule("frames_unrecorded", "warn", "Frames on disk wait for their rows.", _unrecorded),
+    Rule(
+        "frames_unrecorded", "warn", "Entries wait for the database; frames among them are safe on disk.", _unrecorded
+    ),
     Rule("loop_failing", "warn", "A loop of the service fails and goes on.", _loop_failing),
     Rule("temperature_high", "warn", "The processor is hot.", _hot),
     Rule("clock_unsynced", "warn", "The clock is not synchronised.", _clock_unsynced),

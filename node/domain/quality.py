@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -133,6 +133,7 @@ class Check:
 
 # The numbers below were tried on Debian's wallpaper photographs and scikit-learn's samples (17 real scenes) with
 # simulated weather and faults; tests/node/work/test_judge.py holds the same trial on generated scenes.
+SAME_LIGHT_DEG = 5.0  # of the sun's elevation
 _SUDDEN = 4.0  # times the limit of black: what recent frames had at least, if dusk has not led here
 _CLEAR_BLACK, _CLEAR_BLOWN, _CLEAR_FILLED = 3.0, 0.6, 0.5  # of the limit
 _CLEAR_BLURRED, _CLEAR_CAST, _CLEAR_MOVED = 1.6, 0.5, 0.5
@@ -171,6 +172,17 @@ def unjudged() -> Judgement:
 def band(score: int) -> str:
     """The score in a word."""
     return next(word for least, word in BANDS if score >= least)
+
+
+def speaks_against(codes: Sequence[str], sun_now_deg: float | None, sun_then_deg: float | None) -> bool:
+    """Whether a proof shot taken now condemns an exposure that is meant for another light.
+
+    A night's exposure is blown by day and a day's one black by night: that proves nothing.  The other way round it
+    does.  Where the light is much the same, or the sun's place is not known, every fault counts.
+    """
+    if sun_now_deg is None or sun_then_deg is None or abs(sun_now_deg - sun_then_deg) < SAME_LIGHT_DEG:
+        return bool(codes)
+    return ("black" if sun_then_deg < sun_now_deg else "blown") in codes
 
 
 def is_day(sun_elevation_deg: float | None, limits: QualityLimits) -> bool | None:

@@ -8,6 +8,7 @@ import os
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from node.crashpoint import crash_point
@@ -86,8 +87,25 @@ def _day(folder: PurePath) -> str:
     return folder.name if "-" in folder.name else "-".join(folder.parts[-3:])
 
 
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A data directory that this process alone works in."""
+
+    data_dir: Path
+    descriptor: int
+
+    def check(self) -> None:
+        """Raises DirectoryMissing where the directory is no longer the one that was locked: moved, or unmounted."""
+        try:
+            same = os.path.samestat((self.data_dir / LOCK).stat(), os.fstat(self.descriptor))
+        except OSError as error:
+            raise DirectoryMissing(f"{self.data_dir}: {error.strerror}; it was there at the start") from error
+        if not same:
+            raise DirectoryMissing(f"{self.data_dir} is not the folder that was there at the start")
+
+
 @contextmanager
-def hold(data_dir: Path) -> Iterator[None]:
+def hold(data_dir: Path) -> Iterator[Hold]:
     """Makes sure that no other process works in the data directory meanwhile.
 
     The lock goes with the process, however it ends.  Raises DirectoryHeld (pid and command of the holder),
@@ -96,7 +114,7 @@ def hold(data_dir: Path) -> Iterator[None]:
     descriptor = _open_lock(data_dir)
     try:
         _lock(descriptor)
-        yield
+        yield Hold(data_dir, descriptor)
     finally:
         os.close(descriptor)
 

@@ -35,7 +35,7 @@ from node.domain.errors import (
 from node.domain.events import LoopFailed
 from node.domain.facts import LoopFacts, QualityFacts, loop_key, quality_key
 from node.domain.frame import Frame, GapReason, StageTimes
-from node.domain.quality import Integrity
+from node.domain.quality import Integrity, Verdict, speaks_against
 from node.domain.schedule import Due
 from node.journal import Journal
 from node.store.ledger import LedgerReader
@@ -51,6 +51,7 @@ BREAKER_FAILURES = 5
 BREAKER_PAUSE_S, PAUSE_S = 60.0, 1.0
 RECOVERY_PULSE_S = 60.0
 RECAPTURE_MARGIN = 1.5
+LOOK_AHEAD_US = 2 * 86400 * US
 CATCH_UP_BATCH, CATCH_UP_ROOM_S = 500, 0.2
 TYPICAL_BYTES = 4 * 1024 * 1024
 LOG = logging.getLogger(__name__)
@@ -169,11 +170,23 @@ class CaptureLoop:
         """A proof shot: judged for the document on probation, not kept."""
         segment = self._live.current
         try:
-            shown = _shown(self._take(segment, profile, None))
+            shown = self._proven(self._take(segment, profile, None))
         except CameraError as error:
             LOG.warning("proof shot failed", extra={"camera": self.camera, "code": error.code})
             shown = shown_by(error)
         self._judged(self.camera, profile, segment.version, shown)
+
+    def _proven(self, taken: Taken) -> Shown:
+        """A profile may be meant for another light than there is now: then only what cannot be right speaks."""
+        if not taken.intact:
+            return Shown.BAD
+        segment, now_us = taken.segment, self._clock.now_us()
+        coming = segment.calendar.due(self.camera, now_us, now_us + LOOK_AHEAD_US)
+        due_us = next((due.slot.due_us for due in coming if due.slot.profile == taken.profile), now_us)
+        then_deg = segment.sun.elevation_deg(due_us) if segment.sun else None
+        judgement = taken.assessed.judgement
+        codes = [reason.code for reason in judgement.reasons] if judgement.verdict is Verdict.BAD else []
+        return Shown.BAD if speaks_against(codes, taken.sun_elevation_deg, then_deg) else Shown.GOOD
 
     # --- the loop ---------------------------------------------------------------------------------------------
 
@@ -330,7 +343,7 @@ class CaptureLoop:
 
     def _capture(self, segment: Segment, due: Due) -> Shown:
         """The frame's journey.  Raises CameraError, DiskError: then there is neither frame nor gap yet."""
-        self._keeper.room(TYPICAL_BYTES, segment.document.alerts.disk_reserve_bytes)
+        self._keeper.room(TYPICAL_BYTES, segment.document.alerts)
         taken, other = self._take_once_or_twice(segment, due)
         if taken.intact:
             self._keep(taken)

@@ -8,12 +8,11 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
 
 from node.board import Board
 from node.clock import US, Clock
 from node.domain import health
-from node.domain.errors import DiskError, HeliographError
+from node.domain.errors import DiskError, DiskReadOnly, HeliographError
 from node.domain.events import ClockStepped, Event, LoopFailed
 from node.domain.facts import (
     CLOCK,
@@ -36,6 +35,7 @@ from node.domain.facts import (
 from node.host import disk, memory, systemd, thermal
 from node.journal import Journal
 from node.store.database import Database
+from node.store.files import Hold
 from node.store.frames import FrameReader
 from node.store.ledger import HOUR_US, LedgerReader, SlotFilter
 from node.work.capture import CaptureLoop
@@ -64,7 +64,7 @@ class Task:
 class Sources:
     """Where the facts come from."""
 
-    data: Path
+    held: Hold
     clock: Clock
     database: Database
     journal: Journal
@@ -95,7 +95,7 @@ class FactsLoop:
             "database": Task(LOOK_S, self._look_at_database),
             "cameras": Task(LOOK_S, self._look_at_cameras),
             "config": Task(LOOK_S, self._look_at_config),
-            "disk": Task(5.0, self._look_at_disk),
+            "disk": Task(10.0, self._look_at_disk),
             "host": Task(30.0, self._look_at_host),
             "probation": Task(LOOK_S, lambda _: sources.reload.tick()),
             "health": Task(LOOK_S, self._judge),
@@ -154,14 +154,26 @@ class FactsLoop:
             self._tell(ClockStepped(round(step_us / US, 3)))
 
     def _look_at_disk(self, now_us: int) -> None:
+        data = self._from.held.data_dir
         try:
-            space = disk.space(self._from.data)
+            self._from.held.check()
+            space = disk.space(data)
         except DiskError as error:
             facts = DiskFacts(0, 0, error_code=error.code)
         else:
-            code = "" if os.access(self._from.data, os.W_OK) else "DSK-002"
-            facts = DiskFacts(space.total_bytes, space.free_bytes, error_code=code)
+            code = "" if os.access(data, os.W_OK) else DiskReadOnly.code
+            facts = DiskFacts(space.total_bytes, space.free_bytes, self._full_in_days(space, now_us), error_code=code)
         self._board.post(DISK, facts, now_us)
+
+    def _full_in_days(self, space: disk.Space, now_us: int) -> float | None:
+        """At the slots of the next day and the mean size of the newest frames; None where nothing is asked for."""
+        segment, mean_bytes = self._from.live.current, self._frames.mean_bytes()
+        slots = sum(segment.calendar.count(name, now_us, now_us + DAY_US) for name in self._from.cameras)
+        if not mean_bytes or not slots:
+            return None
+        limits = segment.document.alerts
+        critical = max(limits.disk_reserve_bytes, space.total_bytes * limits.disk_crit_free_pct / 100)
+        return round(max(0.0, space.free_bytes - critical) / (slots * mean_bytes), 2)
 
     def _look_at_host(self, now_us: int) -> None:
         shares = memory.shares(self._pid)

@@ -8,11 +8,11 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from node.camera.base import ExposurePlan, Shot
 from node.clock import Clock
 from node.crashpoint import crash_point
+from node.domain.config import AlertLimits
 from node.domain.errors import DatabaseError, DiskError
 from node.domain.events import FrameQuarantined, GapRecorded
 from node.domain.frame import Exposure, Frame, Gap, GapReason, StageTimes, short_id
@@ -20,9 +20,10 @@ from node.domain.quality import Integrity, Verdict
 from node.domain.schedule import Due
 from node.domain.sidecar import to_sidecar
 from node.domain.times import to_datetime
+from node.host.disk import space
 from node.imaging.exif import with_sidecar
 from node.journal import Journal
-from node.store.files import room_for, write_atomic
+from node.store.files import Hold, room_for, write_atomic
 from node.work.judge import Assessed
 from node.work.live import Segment
 from node.work.rebuild import kept
@@ -71,8 +72,9 @@ class Taken:
 class Keeper:
     """One camera's.  Files first, then the entry; an entry that cannot be made in time is made later, under its id."""
 
-    def __init__(self, node: str, camera: str, data: Path, clock: Clock, journal: Journal) -> None:
-        self._node, self._camera, self._data, self._clock, self._journal = node, camera, data, clock, journal
+    def __init__(self, node: str, camera: str, held: Hold, clock: Clock, journal: Journal) -> None:
+        self._node, self._camera, self._held, self._clock, self._journal = node, camera, held, clock, journal
+        self._data = held.data_dir
         self._waiting: deque[tuple[int, Callable[[], object]]] = deque()
         self.caught_up = False
         self.trouble = ""
@@ -86,9 +88,11 @@ class Keeper:
         """The instants that these entries are about, UTC microseconds."""
         return [due_us for due_us, _ in list(self._waiting)]  # a copy: other threads ask too
 
-    def room(self, size_bytes: int, reserve_bytes: int) -> None:
-        """Raises DiskFull where a frame of that size has no room beside the reserve."""
-        room_for(self._data, size_bytes + SIDECAR_BYTES, reserve_bytes)
+    def room(self, size_bytes: int, limits: AlertLimits) -> None:
+        """Raises DiskFull where a frame of that size has no room above the critical level, DirectoryMissing."""
+        self._held.check()
+        critical = round(space(self._data).total_bytes * limits.disk_crit_free_pct / 100)
+        room_for(self._data, size_bytes + SIDECAR_BYTES, max(limits.disk_reserve_bytes, critical))
 
     def keep(self, taken: Taken) -> Frame:
         """An intact shot becomes a kept frame.  Raises DiskError: then nothing was kept."""

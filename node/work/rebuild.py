@@ -254,7 +254,7 @@ def _usable(path: Path, clock: Clock) -> tuple[Database, str]:
         return _checked(path), ""
     except DatabaseDamaged as error:
         stamp = to_datetime(clock.now_us()).strftime("%Y%m%dT%H%M%SZ")
-        LOG.exception("database is damaged", extra={"code": error.code, "aside": stamp})
+        LOG.warning("database is damaged", extra={"error": str(error), "aside": stamp})
     for side in _SIDES:
         part = path.with_name(path.name + side)
         if part.exists():

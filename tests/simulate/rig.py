@@ -17,6 +17,7 @@ from node.journal import Journal
 from node.service import camera_config
 from node.store.configs import VersionBook
 from node.store.database import NAME, Database
+from node.store.files import hold
 from node.store.frames import FrameReader
 from node.store.ledger import LedgerReader
 from node.store.log import EventReader
@@ -64,7 +65,8 @@ class Rig:
         make_link = plan.link or (lambda: DirectLink(plan.clock))
         limits = Limits(ping_every_s=plan.ping_every_s)
         self.supervisor = Supervisor(config_of(self.reload.live.current), plan.clock, make_link, limits=limits)
-        self.keeper = Keeper(node.node.id, CAMERA, plan.folder, plan.clock, self.journal)
+        self._hold = hold(plan.folder)
+        self.keeper = Keeper(node.node.id, CAMERA, self._hold.__enter__(), plan.clock, self.journal)
         self.judge = Judge(plan.folder / "baseline", CAMERA)
         equipment = Equipment(self.supervisor, self.judge, self.keeper, config_of)
         shared = Shared(plan.clock, self.journal, self.board, self.reload.live, self.reload.judged)
@@ -85,6 +87,7 @@ class Rig:
     def close(self) -> None:
         self.loop.close()
         self.database.close()
+        self._hold.__exit__(None, None, None)
 
     def _working(self) -> tuple[str, ...]:
         return (CAMERA,) if self.supervisor.state.word == "ok" else ()

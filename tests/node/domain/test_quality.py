@@ -21,6 +21,7 @@ from node.domain.quality import (
     is_day,
     judge,
     ramp,
+    speaks_against,
     unjudged,
 )
 
@@ -321,3 +322,22 @@ def test_whatever_is_measured_the_judgement_is_whole(
     assert (judgement.verdict is Verdict.BAD) is (judgement.score < given_limits.bad_below)
     assert all(reason.score >= judgement.score for reason in judgement.reasons)
     assert judgement.verdict is Verdict.GOOD or judgement.reasons
+
+
+@pytest.mark.parametrize(
+    ("codes", "now", "then", "against"),
+    [
+        ((), 30.0, -20.0, False),
+        (("blown", "cast"), 30.0, -20.0, False),
+        (("black",), 30.0, -20.0, True),
+        (("black",), -20.0, 30.0, False),
+        (("blown",), -20.0, 30.0, True),
+        (("blurred",), 30.0, 29.0, True),
+        (("blown",), None, -20.0, True),
+        (("blown",), 30.0, None, True),
+    ],
+)
+def test_a_proof_shot_of_another_light_is_condemned_only_for_what_cannot_be(
+    codes: tuple[str, ...], now: float | None, then: float | None, against: bool
+) -> None:
+    assert speaks_against(codes, now, then) is against

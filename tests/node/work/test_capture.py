@@ -427,3 +427,24 @@ def _raise(error: Exception) -> Any:
         raise error
 
     return act
+
+
+def test_a_data_folder_that_vanished_is_seen_before_the_shot_and_not_made_again(plan: Plan, rig: Rig) -> None:
+    start = plan.clock.now_us()
+    rig.run(start + 2 * MINUTE)
+    plan.folder.rename(plan.folder.with_name("elsewhere"))
+    rig.run(start + 4 * MINUTE)
+    assert not plan.folder.exists()
+    plan.folder.with_name("elsewhere").rename(plan.folder)
+    rig.run(start + 6 * MINUTE)
+    check(plan, start, rig.loop.settled_us)
+    assert reasons(plan.folder) == {"storage_fault": 2}
+
+
+def test_capture_stops_at_the_critical_share_of_the_disk(plan: Plan) -> None:
+    start = plan.clock.now_us()
+    limits = {"disk_warn_free_pct": 100, "disk_crit_free_pct": 99.999, "disk_reserve_bytes": 0}
+    with rigged(replace(plan, document={**EVERY_MINUTE, "alerts": limits})) as rig:
+        rig.run(start + 3 * MINUTE)
+    check(plan, start, rig.loop.settled_us)
+    assert set(reasons(plan.folder)) == {"disk_full"}

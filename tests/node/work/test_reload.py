@@ -296,3 +296,15 @@ class _OneSize(DirectLink):
 
 def _busy(*_args: Any) -> None:
     raise DatabaseBusy("planted")
+
+
+NIGHT = {"site": SITE, "profiles": {"long": {"mode": "manual", "exposure_s": 8, "gain": 16}}, "schedules": {
+    "night": {"interval_s": 60, "profiles": ["long"], "window": {"kind": "clock", "start": "23:00", "end": "03:00"}}}}  # fmt: skip
+
+
+def test_a_night_profile_is_not_condemned_for_being_blown_by_day(rig: Rig) -> None:
+    before = version(rig)
+    rig.reload.put(NIGHT, before, ME)
+    run(rig, 150)
+    assert events(rig.folder, "config_confirmed")
+    assert version(rig) == before + 1
