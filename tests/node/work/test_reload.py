@@ -298,8 +298,13 @@ def _busy(*_args: Any) -> None:
     raise DatabaseBusy("planted")
 
 
-NIGHT = {"site": SITE, "profiles": {"long": {"mode": "manual", "exposure_s": 8, "gain": 16}}, "schedules": {
-    "night": {"interval_s": 60, "profiles": ["long"], "window": {"kind": "clock", "start": "23:00", "end": "03:00"}}}}  # fmt: skip
+LONG = {"mode": "manual", "exposure_s": 8, "gain": 16}
+BY_NIGHT = {"kind": "clock", "start": "23:00", "end": "03:00"}
+NIGHT = {
+    "site": SITE,
+    "profiles": {"long": LONG},
+    "schedules": {"night": {"interval_s": 60, "profiles": ["long"], "window": BY_NIGHT}},
+}
 
 
 def test_a_night_profile_is_not_condemned_for_being_blown_by_day(rig: Rig) -> None:
