@@ -140,6 +140,7 @@ class Service:
         self.facts = FactsLoop(self._sources())
         self.server = Server(build(self._api_parts()), settings.api, self.hub.stop)
         self._threads: list[threading.Thread] = []
+        self._why_stopped = "did not start"
 
     # --- start and stop ---------------------------------------------------------------------------------------
 
@@ -154,7 +155,7 @@ class Service:
         )
         given = self.reload.facts()
         self.journal.note([ServiceStarted(__version__, version.version, given.digest, self.database.clean)])
-        self._stack.callback(lambda: self.journal.note([ServiceStopped("stopped by signal")]))
+        self._stack.callback(lambda: self.journal.note([ServiceStopped(self._why_stopped)]))
         self.journal.release_unanswered()
         self.journal.begin_ledgers(tuple(self.loops))
         adopt_recent(self._data, self.journal, FrameReader(self.database))
@@ -202,6 +203,7 @@ class Service:
                 files.replace_atomic(path, json.dumps(said).encode())
                 self._stack.callback(path.unlink, missing_ok=True)
         systemd.notify(systemd.READY, systemd.status(f"serving at {self.server.url}"))
+        self._why_stopped = "stopped by signal"
         LOG.info("ready", extra=said)
 
     def shoot_alone(self, camera: str, profile: str) -> Frame:

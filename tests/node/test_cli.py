@@ -197,8 +197,11 @@ def test_plan_looks_ahead_without_a_camera(ends: Ends, home: Home) -> None:
     status, out, _ = ends(*line, "--json")
     planned = json.loads(out)
     assert status == 0
-    assert sum(day["slots"] for day in planned["days"] if "slots" in day) or planned["frames"]
-    assert ends(*line)[0] == 0
+    assert len(planned["days"]) == 7
+    assert 6 * 24 < planned["frames"] <= 7 * 24
+    assert planned["size_bytes"] == 1000 * planned["frames"] == sum(day["size_bytes"] for day in planned["days"])
+    status, out, _ = ends(*line)
+    assert (status, planned["days"][0]["date"] in out) == (0, True)
     shutil.rmtree(home.data)
     assert ends(*line, "--json")[0] == 0
 

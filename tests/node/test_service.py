@@ -143,6 +143,7 @@ def test_a_taken_port_is_said_with_its_holder(tmp_path: Path) -> None:
         home = Home(tmp_path, node_file={"api": {"port": port, "insecure_loopback": True}})
         assert f"127.0.0.1:{port} is held by pid {os.getpid()}: " in refused(home, 69, "API-014")
     assert left_behind(home) == []
+    assert [each["reason"] for each in events(home.data, "service_stopped")] == ["did not start"]
 
 
 def test_a_missing_data_folder_is_said(home: Home) -> None:
@@ -166,8 +167,8 @@ def test_a_full_data_folder_at_start_is_said(tmp_path: Path) -> None:
 
 def test_a_wrong_document_is_said_and_the_mended_one_is_taken(home: Home) -> None:
     document = home.folder / "document.yml"
-    document.write_text("schedules: {each: {cameras: [gone], interval_s: 1}}\nsite: {latitude: 5}\n")
-    assert "schedules.each.cameras" in refused(home, 78, "CFG-001") or "site" in refused(home, 78, "CFG-001")
+    document.write_text("schedules: {each: {cameras: [gone], interval_s: 1}}\n")
+    assert "schedules.each.cameras.0: no camera of that name" in refused(home, 78, "CFG-001")
     document.write_text(yaml.safe_dump(EACH_SECOND))
     with started(home) as node:
         assert node.get("/v1/config")["document"] == EACH_SECOND
