@@ -33,4 +33,3 @@ ALL  # tables are compared with what the migrations make
 totals  # counts are compared with the rows
 id_time_ms  # an id's time is read back
 busy_until_s  # a camera's state while it works
-mean_bytes  # the mean size of frames
