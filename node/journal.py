@@ -270,9 +270,9 @@ class Journal:
 
         return self._write(work)
 
-    def note_good(self, frames_seen: int = 1) -> Activation:
-        """So many more good frames on probation."""
-        return self._write(lambda session: configs.note_good(session, frames_seen))
+    def note_good(self, owed: Mapping[str, int]) -> Activation:
+        """One more good frame on probation; `owed` is what is still to come, by `camera/profile`."""
+        return self._write(lambda session: configs.note_good(session, owed))
 
     def count_start(self) -> Activation:
         """The process has started once more while on probation."""

@@ -252,7 +252,9 @@ class Service:
             config_of,
         )
         return CaptureLoop(
-            name, equipment, Shared(clock, self.journal, self.board, self.reload.live, self.reload.judged)
+            name,
+            equipment,
+            Shared(clock, self.journal, self.board, self.reload.live, self.reload.judged, self.reload.quality_of),
         )
 
     def _follower(self) -> Follower:

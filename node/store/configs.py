@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,7 @@ class Activation:
     deadline_us: int | None
     good_needed: int
     good_seen: int
+    owed: dict[str, int]
     starts: int
     reason: str
 
@@ -65,10 +66,14 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What an activation on probation owes: good frames until then (UTC microseconds)."""
+    """What an activation on probation owes until then (UTC microseconds).
+
+    So many good frames in all; `owed` says how many of each camera and profile (`camera/profile`).
+    """
 
     deadline_us: int
     good_needed: int
+    owed: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +101,7 @@ def running(session: Session) -> Running:
     activation = _first(Activations.select().where(Activations.state.in_(CURRENT)), session)
     if activation is None:
         raise UnknownVersion("no configuration has been activated yet")
-    return Running(version_of(session, activation["version"]), Activation(**activation))
+    return Running(version_of(session, activation["version"]), _activation(activation))
 
 
 def version_of(session: Session, version: int) -> Version:
@@ -154,9 +159,9 @@ def roll_back(session: Session, from_us: int, reason: str) -> tuple[Activation, 
     return failed, _start(session, failed.previous, from_us, before, None)
 
 
-def note_good(session: Session, frames: int = 1) -> Activation:
-    """So many more good frames were seen on probation."""
-    return _count(session, good_seen=Activations.good_seen + frames)
+def note_good(session: Session, owed: Mapping[str, int]) -> Activation:
+    """One more good frame was seen on probation; `owed` is what is still to come."""
+    return _count(session, good_seen=Activations.good_seen + 1, owed=json.dumps(owed))
 
 
 def count_start(session: Session) -> Activation:
@@ -209,7 +214,7 @@ def spans(session: Session, from_us: int, until_us: int) -> list[Span]:
 
 
 def _start(session: Session, version: int, from_us: int, previous: int | None, proof: Proof | None) -> Activation:
-    owed = {} if proof is None else {"deadline_us": proof.deadline_us, "good_needed": proof.good_needed}
+    owed = {} if proof is None else asdict(proof) | {"owed": json.dumps(proof.owed)}
     state = ACTIVE if proof is None else PROBATION
     Activations.insert(version=version, from_us=from_us, previous=previous, state=state, **owed).execute(session.db)
     return running(session).activation
@@ -223,7 +228,7 @@ def _on_probation(session: Session) -> Activation:
     row = _first(Activations.select().where(Activations.state == PROBATION), session)
     if row is None:
         raise NothingToRollBack("nothing is on probation")
-    return Activation(**row)
+    return _activation(row)
 
 
 def _previous_of(session: Session, version: int, before_id: int) -> int | None:
@@ -233,7 +238,7 @@ def _previous_of(session: Session, version: int, before_id: int) -> int | None:
     return None if row is None else row["previous"]
 
 
-def _count(session: Session, **values: peewee.Expression) -> Activation:
+def _count(session: Session, **values: peewee.Expression | str) -> Activation:
     Activations.update(**values).where(Activations.state == PROBATION).execute(session.db)
     return running(session).activation
 
@@ -244,6 +249,10 @@ def _rows(query: Any, session: Session) -> list[dict[str, Any]]:  # noqa: ANN401
 
 def _first(query: Any, session: Session) -> dict[str, Any] | None:  # noqa: ANN401 - as above
     return next(iter(_rows(query, session)), None)
+
+
+def _activation(row: Mapping[str, Any]) -> Activation:
+    return Activation(**{**row, "owed": json.loads(row["owed"])})
 
 
 def _version(row: Mapping[str, Any]) -> Version:
@@ -289,7 +298,7 @@ def _history(session: Session, limit: int, before: int | None) -> list[Entry]:
         query = query.where(Configs.version < before)
     versions = [_version(row) for row in _rows(query, session)]
     ran = Activations.select().where(Activations.version.in_([each.version for each in versions]))
-    latest = {row["version"]: Activation(**row) for row in _rows(ran.order_by(Activations.id), session)}
+    latest = {row["version"]: _activation(row) for row in _rows(ran.order_by(Activations.id), session)}
     return [Entry(version, latest.get(version.version)) for version in versions]
 
 

@@ -57,6 +57,7 @@ class Activations(Model):
     deadline_us = IntegerField(null=True)
     good_needed = IntegerField(default=0)
     good_seen = IntegerField(default=0)
+    owed = TextField(default="{}")
     starts = IntegerField(default=0)
     reason = TextField(default="")
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 from node.clock import US, Clock
+from node.domain.errors import DatabaseError, DiskError
 from node.domain.events import GapsRecorded
 from node.domain.frame import Gap, GapReason, SlotKey
-from node.domain.schedule import Due
+from node.domain.schedule import Due, Occurrence
 from node.journal import Journal
 from node.store.ledger import LedgerReader
 from node.work.keeping import Keeper
 from node.work.live import Live, Segment
 
+LOG = logging.getLogger(__name__)
 Asked = tuple[Segment, Due]
 
 CLOCK_STEP_S = 2.0
@@ -40,6 +43,7 @@ class Agenda:
         self.settled_us = self._resumed_us = clock.now_us()
         self._offset_us = self._clock_offset()
         self._marks = Marks()
+        self._met: set[SlotKey] = set()
         self._open_shoots: dict[str, int] = {}
         self._backlog: Iterator[Asked] | None = None
         self._batch: list[Asked] = []
@@ -69,7 +73,8 @@ class Agenda:
         """Slots due and not dealt with, whole instants, a few hundred at most; and up to when these are all."""
         with self._live.steady():
             until_us = self._clock.now_us()
-            slots = list(islice(self._live.due(self._camera, self.settled_us, until_us), MOST_AT_ONCE))
+            asked = self._live.due(self._camera, self.settled_us, until_us)
+            slots = list(islice((each for each in asked if each[1].slot not in self._met), MOST_AT_ONCE))
         if len(slots) < MOST_AT_ONCE:
             return slots, until_us
         last_us = slots[-1][1].slot.due_us
@@ -82,9 +87,11 @@ class Agenda:
     def settle(self, until_us: int) -> None:
         """Every slot due until then has been dealt with."""
         self.settled_us = max(self.settled_us, until_us)
+        self._met = {slot for slot in self._met if slot.due_us > self.settled_us}
 
     def met(self, due: Due) -> None:
-        """A slot has been dealt with; others of its instant may follow."""
+        """A slot has been dealt with, and is not taken again; others of its instant may follow."""
+        self._met.add(due.slot)
         self.settle(due.slot.due_us - 1)
         self._marks.shot_us = self._clock.now_us()
 
@@ -134,7 +141,7 @@ class Agenda:
             gaps,
             [event],
             day_of=lambda at_us: calendar.date_of(at_us).isoformat(),
-            settled_to_us=last.due_us - 1 if self._keeper.caught_up else 0,
+            settled_to_us=self._keeper.settled_to(last.due_us) or 0,
         )
 
     def _reason(self, due: Due, *, camera_ok: bool) -> GapReason:
@@ -170,14 +177,26 @@ class Agenda:
             return
         for each in segment.calendar.occurrences(self._camera, due.slot.due_us, due.slot.due_us + 1):
             if each.shoot in due.shoots and each.shoot not in self._open_shoots:
-                self._journal.open_shoot(each.shoot, each.start_us, each.end_us)
-                self._open_shoots[each.shoot] = each.end_us
+                self._open_shoot(each)
 
     def close_shoots(self) -> None:
-        """A shoot ends once, when its window is over and its slots are settled."""
+        """A shoot ends once, when its window is over and its slots are settled; at the latest when the database can."""
         for shoot in [shoot for shoot, end_us in self._closable().items() if end_us <= self.settled_us]:
-            self._journal.close_shoot(shoot)
+            try:
+                self._journal.close_shoot(shoot)
+            except (DatabaseError, DiskError) as error:
+                LOG.warning("shoot is not closed yet", extra={"shoot": shoot, "error": str(error)})
+                return
             del self._open_shoots[shoot]
+
+    def _open_shoot(self, shoot: Occurrence) -> None:
+        """A database that does not take it keeps no slot waiting: the next slot tries again, counts go on without."""
+        try:
+            self._journal.open_shoot(shoot.shoot, shoot.start_us, shoot.end_us)
+        except (DatabaseError, DiskError) as error:
+            LOG.warning("shoot is not opened yet", extra={"shoot": shoot.shoot, "error": str(error)})
+        else:
+            self._open_shoots[shoot.shoot] = shoot.end_us
 
     def closing_us(self) -> int | None:
         """When the next shoot ends."""

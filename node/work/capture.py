@@ -20,6 +20,7 @@ from node.camera.supervisor import CameraState, Supervisor
 from node.clock import US, Clock
 from node.crashpoint import crash_point
 from node.domain import recovery
+from node.domain.config import Quality
 from node.domain.errors import (
     CameraBusy,
     CameraError,
@@ -53,6 +54,7 @@ RECOVERY_PULSE_S = 60.0
 RECAPTURE_MARGIN = 1.5
 LOOK_AHEAD_US = 2 * 86400 * US
 CATCH_UP_BATCH, CATCH_UP_ROOM_S = 500, 0.2
+CATCH_UP_LITTLE, CATCH_UP_TURNS = 20, 10
 TYPICAL_BYTES = 4 * 1024 * 1024
 LOG = logging.getLogger(__name__)
 
@@ -69,13 +71,17 @@ REASONS: tuple[tuple[type[HeliographError], GapReason], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What every camera's loop shares.  `judged` hears of each fresh shot: camera, profile, version, what it showed."""
+    """What every camera's loop shares.  `judged` hears of each fresh shot: camera, profile, version, what it showed.
+
+    `quality_of` gives what the pictures of a document are judged by: on probation that is not its own word.
+    """
 
     clock: Clock
     journal: Journal
     board: Board
     live: Live
     judged: Callable[[str, str, int, Shown], None]
+    quality_of: Callable[[Segment], Quality]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +110,12 @@ class CaptureLoop:
         self._supervisor, self._judge = equipment.supervisor, equipment.judge
         self._keeper, self._config_of = equipment.keeper, equipment.config_of
         self._clock, self._journal, self._board = shared.clock, shared.journal, shared.board
-        self._live, self._judged = shared.live, shared.judged
+        self._live, self._judged, self._quality_of = shared.live, shared.judged, shared.quality_of
         self._wake = threading.Event()
         self._requests: queue.SimpleQueue[_Request] = queue.SimpleQueue()
         self._agenda = Agenda(camera, self._clock, self._journal, self._live, self._keeper)
         self._version = -1
-        self._failures = 0
+        self._failures = self._turns_behind = 0
         self._stop, self._ended = threading.Event(), False
 
     # --- from other threads -----------------------------------------------------------------------------------
@@ -155,7 +161,9 @@ class CaptureLoop:
 
     def shoot_now(self, profile: str) -> Frame:
         """One commanded shot, kept without a slot.  Raises CameraError (also for a damaged picture), DiskError."""
-        taken = self._take(self._live.current, profile, None)
+        segment = self._live.current
+        self._keeper.room(TYPICAL_BYTES, segment.document.alerts)
+        taken = self._take(segment, profile, None)
         if not taken.intact:
             frame = self._keeper.quarantine(taken, explains=False)
             raise CameraFault(f"the picture is {frame.integrity}; it lies in quarantine as {frame.id}")
@@ -184,8 +192,10 @@ class CaptureLoop:
         coming = segment.calendar.due(self.camera, now_us, now_us + LOOK_AHEAD_US)
         due_us = next((due.slot.due_us for due in coming if due.slot.profile == taken.profile), now_us)
         then_deg = segment.sun.elevation_deg(due_us) if segment.sun else None
-        judgement = taken.assessed.judgement
-        codes = [reason.code for reason in judgement.reasons] if judgement.verdict is Verdict.BAD else []
+        shown = _shown(taken)
+        if shown is not Shown.BAD:
+            return shown
+        codes = [reason.code for reason in taken.assessed.judgement.reasons]
         return Shown.BAD if speaks_against(codes, taken.sun_elevation_deg, then_deg) else Shown.GOOD
 
     # --- the loop ---------------------------------------------------------------------------------------------
@@ -224,16 +234,15 @@ class CaptureLoop:
         """Everything that is due by now, then wait for what comes next."""
         self._wake.clear()
         self._agenda.notice_clock()
-        self._adopt_version()
+        self._adopt(self._live.current)
         self._serve_requests()
         self._settle_due()
         self._agenda.close_shoots()
         self._tend()
         self._keeper.retry()
         wait_s = self._wait_s()
-        if self._agenda.behind and wait_s >= CATCH_UP_ROOM_S:
-            self._agenda.catch_up(CATCH_UP_BATCH)
-            wait_s = 0.0
+        if self._agenda.behind:
+            wait_s = self._catch_up(wait_s)
         self._pulse(wait_s)
         self._rest(wait_s)
 
@@ -241,14 +250,23 @@ class CaptureLoop:
         if not self._stop.is_set():  # the wake that came with it may have been cleared by this turn
             self._clock.wait(self._wake, seconds)
 
+    def _catch_up(self, wait_s: float) -> float:
+        """A batch when no slot is near, and a small one now and then where one always is; what is left to wait."""
+        self._turns_behind += 1
+        if wait_s >= CATCH_UP_ROOM_S:
+            self._agenda.catch_up(CATCH_UP_BATCH)
+            return 0.0
+        if self._turns_behind % CATCH_UP_TURNS == 0:
+            self._agenda.catch_up(CATCH_UP_LITTLE)
+        return wait_s
+
     def resume(self, ledger: LedgerReader) -> None:
         """At start: go on where the last life of the service ended."""
         self._agenda.resume(ledger)
         self._post_quality()
 
-    def _adopt_version(self) -> None:
-        """Between two captures: the camera's settings of the document in force."""
-        segment = self._live.current
+    def _adopt(self, segment: Segment) -> None:
+        """Between two captures: the camera's settings of that document."""
         if segment.version != self._version:
             self._version = segment.version
             self._supervisor.configure(self._config_of(segment))
@@ -301,8 +319,10 @@ class CaptureLoop:
     def _wait_s(self) -> float:
         """Seconds until the next slot, the end of a shoot, or the next try of a recovery."""
         now_us, now_s = self._clock.now_us(), self._clock.monotonic()
-        moments = (self._agenda.next_us(), self._agenda.closing_us())
-        waits = [(at_us - now_us) / US for at_us in moments if at_us is not None]
+        next_us, closing_us = self._agenda.next_us(), self._agenda.closing_us()
+        waits = [] if next_us is None else [(next_us - now_us) / US]
+        if closing_us is not None:  # one that is past could not be closed just now
+            waits.append((closing_us - now_us) / US if closing_us > now_us else PAUSE_S)
         attempt_s = self._supervisor.next_attempt_s()
         waits += [] if attempt_s is None else [attempt_s - now_s]
         waits += [PAUSE_S] if self._keeper.waiting else []
@@ -330,21 +350,22 @@ class CaptureLoop:
 
     def _meet(self, segment: Segment, due: Due) -> None:
         """One slot in time: a kept frame, or a gap that says why not."""
-        shown = Shown.BAD
         try:
             shown = self._capture(segment, due)
         except HeliographError as error:
             self._keeper.explain(segment, due, reason_of(error), error.code)
             shown = shown_by(error)
         finally:
-            self._agenda.met(due)
             self._record_steps()
+        # only now: what nobody foresaw leaves the slot to the next turn, which takes it again or explains it
+        self._agenda.met(due)
         self._judged(self.camera, due.slot.profile, segment.version, shown)
 
     def _capture(self, segment: Segment, due: Due) -> Shown:
         """The frame's journey.  Raises CameraError, DiskError: then there is neither frame nor gap yet."""
         self._keeper.room(TYPICAL_BYTES, segment.document.alerts)
         taken, other = self._take_once_or_twice(segment, due)
+        self._note_picture(taken)
         if taken.intact:
             self._keep(taken)
         else:
@@ -375,7 +396,6 @@ class CaptureLoop:
     def _take_once_or_twice(self, segment: Segment, due: Due) -> tuple[Taken, Taken | None]:
         """The better of the shot and its one recapture, and the other one, which is put aside, never thrown away."""
         first = self._take(segment, due.slot.profile, due)
-        self._note_picture(first)
         if first.good or not self._may_recapture(segment, due, first):
             return first, None
         try:
@@ -383,9 +403,7 @@ class CaptureLoop:
         except CameraError as error:
             LOG.warning("recapture failed", extra={"camera": self.camera, "code": error.code})
             return first, None
-        better, other = (second, first) if second.rank >= first.rank else (first, second)
-        self._note_picture(better)
-        return better, other
+        return (second, first) if second.rank >= first.rank else (first, second)
 
     def _may_recapture(self, segment: Segment, due: Due, first: Taken) -> bool:
         """Only where it ends before the next slot, and not of a file that will be the same again."""
@@ -397,7 +415,8 @@ class CaptureLoop:
 
     def _take(self, segment: Segment, profile: str, due: Due | None) -> Taken:
         """A shot and its judgement.  Raises CameraError."""
-        asked = segment.document.profile(profile)
+        self._adopt(segment)
+        asked, quality = segment.document.profile(profile), self._quality_of(segment)
         plan = ExposurePlan(asked.mode, asked.exposure_s, asked.gain, asked.ev_stops)
         identity, request_us = self._clock.new_id(), self._clock.now_us()
         self._pulse(self._shot_promise_s(segment, plan))
@@ -407,11 +426,11 @@ class CaptureLoop:
         read_us = self._clock.now_us()
         elevation = segment.sun.elevation_deg(shot.captured_us) if segment.sun else None
         luma = (shot.luma, shot.luma_width, shot.luma_height) if shot.luma else None
-        assessed = self._judge.assess(shot.jpeg, profile, elevation, segment.document.quality, luma)
+        assessed = self._judge.assess(shot.jpeg, profile, elevation, quality, luma)
         for error in assessed.errors:
             LOG.error("judge failed", extra={"camera": self.camera, "frame": identity, "error": str(error)})
         stages = StageTimes(due.slot.due_us if due else 0, request_us, shot.captured_us, read_us, self._clock.now_us())
-        return Taken(identity, shot, assessed, profile, plan, segment, due, stages, elevation)
+        return Taken(identity, shot, assessed, profile, plan, quality, segment, due, stages, elevation)
 
     def _shot_promise_s(self, segment: Segment, plan: ExposurePlan) -> float:
         camera = segment.document.camera(self.camera)
@@ -439,7 +458,11 @@ def shown_by(error: HeliographError) -> Shown:
 
 
 def _shown(taken: Taken) -> Shown:
-    return Shown.GOOD if taken.good else Shown.BAD
+    """A picture that the judge failed on shows nothing; where judging is off, an intact one is good."""
+    if not taken.good:
+        return Shown.BAD
+    unjudged = taken.assessed.judgement.verdict is Verdict.UNJUDGED and taken.quality.enabled
+    return Shown.NOTHING if unjudged else Shown.GOOD
 
 
 def reason_of(error: HeliographError) -> GapReason:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from node.camera.base import ExposurePlan, Shot
 from node.clock import Clock
 from node.crashpoint import crash_point
-from node.domain.config import AlertLimits
+from node.domain.config import AlertLimits, Quality
 from node.domain.errors import DatabaseError, DiskError
 from node.domain.events import FrameQuarantined, GapRecorded
 from node.domain.frame import Exposure, Frame, Gap, GapReason, StageTimes, short_id
@@ -42,6 +42,7 @@ class Taken:
     assessed: Assessed
     profile: str
     plan: ExposurePlan
+    quality: Quality
     segment: Segment
     due: Due | None
     stages: StageTimes
@@ -101,7 +102,7 @@ class Keeper:
         crash_point("file_written")
         due, day = taken.due, self._day(taken)
         event = kept(frame)
-        settled = self._settled_to(frame.due_us)
+        settled = self.settled_to(frame.due_us)
         slot = due.slot if due else None
         self._enter(frame.due_us, lambda: self._journal.keep(frame, slot, [event], day=day, settled_to_us=settled))
         crash_point("frame_committed")
@@ -123,7 +124,7 @@ class Keeper:
         )
         gap = _gap(taken.segment, taken.due, GapReason.DAMAGED) if explains and taken.due else None
         events = [event] if gap is None else [event, _gap_event(gap)]
-        day, settled = self._day(taken), self._settled_to(frame.due_us) if explains else None
+        day, settled = self._day(taken), self.settled_to(frame.due_us) if explains else None
         self._enter(frame.due_us, lambda: self._journal.quarantine(frame, gap, events, day=day, settled_to_us=settled))
         return frame
 
@@ -131,7 +132,7 @@ class Keeper:
         """A due slot becomes a gap."""
         gap = _gap(segment, due, reason, error_code)
         day = segment.calendar.date_of(due.slot.due_us).isoformat()
-        settled = self._settled_to(due.slot.due_us)
+        settled = self.settled_to(due.slot.due_us)
         self._enter(due.slot.due_us, lambda: self._journal.gap(gap, [_gap_event(gap)], day=day, settled_to_us=settled))
 
     def retry(self) -> None:
@@ -157,7 +158,7 @@ class Keeper:
             self.trouble = error.code
             self._waiting.append((due_us if due_us is not None else self._clock.now_us(), entry))
 
-    def _settled_to(self, due_us: int | None) -> int | None:
+    def settled_to(self, due_us: int | None) -> int | None:
         """Up to just before this slot all is settled, unless the start's catching up or a waiting entry is behind."""
         if due_us is None or not self.caught_up:
             return None
@@ -186,7 +187,7 @@ class Keeper:
     def _described(self, taken: Taken) -> Frame:
         """All but what the file itself will say."""
         shot, judged, due = taken.shot, taken.assessed.judgement, taken.due
-        unjudged_by_choice = not taken.segment.document.quality.enabled
+        unjudged_by_choice = not taken.quality.enabled
         return Frame(
             id=taken.id,
             node=self._node,

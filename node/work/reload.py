@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from itertools import islice
@@ -15,8 +16,8 @@ from typing import Any
 
 from node.clock import US, Clock
 from node.crashpoint import crash_point
-from node.domain.config import Document, differing
-from node.domain.errors import DatabaseError, NothingToRollBack
+from node.domain.config import Document, Quality, differing
+from node.domain.errors import DatabaseError, DiskError, NothingToRollBack
 from node.domain.facts import ConfigFacts
 from node.domain.nodefile import Probation
 from node.journal import NODE, Journal
@@ -45,6 +46,7 @@ class Shown(Enum):
 
     GOOD = auto()
     BAD = auto()
+    NOTHING = auto()  # nobody could judge it
     REFUSED = auto()  # the camera cannot do what the document asks for: no later shot will be better
 
 
@@ -59,13 +61,14 @@ class Trial:
     deadline_us: int
     deadline_s: float
     owed: dict[Way, int]
+    quality: Quality
     failure: str = ""
     bad_in_a_row: dict[Way, int] = field(default_factory=dict)
     proof_s: dict[Way, float] = field(default_factory=dict)
 
     def take(self, way: Way, shown: Shown) -> None:
         """One fresh shot taken that way, judged."""
-        if way not in self.owed:
+        if way not in self.owed or shown is Shown.NOTHING:
             return
         if shown is Shown.GOOD:
             self.bad_in_a_row[way] = 0
@@ -122,6 +125,7 @@ class Reload:
         self._running = book.current()
         self.live = Live(self._segments(clock.now_us()))
         self._trial: Trial | None = None
+        self._in_doubt = False
 
     def begin(self, cameras: Cameras) -> None:
         """At start, once the capture loops are there: go on with a probation, unless it brings the service down."""
@@ -199,13 +203,16 @@ class Reload:
             if self._trial is None or self._trial.version != version:
                 return
             self._trial.take((camera, profile), shown)
+            owed = _text(self._trial.owed)
             if shown is Shown.GOOD:
-                self._unless_busy(self._journal.note_good)
+                self._unless_busy(lambda: self._journal.note_good(owed))
             self._unless_busy(self._decide)
 
     def tick(self) -> None:
         """Once a second: the deadline, and proof shots where no slot comes in time."""
         with self._lock:
+            if self._in_doubt:
+                self._unless_busy(self._look_up)
             trial = self._trial
             if trial is None:
                 return
@@ -219,11 +226,17 @@ class Reload:
         with self._lock, self.live.steady():
             version, now_us = self._running.version.version, self._clock.now_us()
             crash_point("before_rollback")
-            self._running = self._journal.roll_back_config(version, reason, now_us, actor)
+            with self._doubted():
+                self._running = self._journal.roll_back_config(version, reason, now_us, actor)
             crash_point("rolled_back")
             self._trial = None
             self._take_over(now_us)
         LOG.warning("configuration rolled back", extra={"version": version, "reason": reason})
+
+    def quality_of(self, segment: Segment) -> Quality:
+        """What the pictures of that document are judged by."""
+        trial = self._trial
+        return trial.quality if trial is not None and trial.version == segment.version else segment.document.quality
 
     def facts(self) -> ConfigFacts:
         """For the board."""
@@ -247,14 +260,16 @@ class Reload:
         with self._lock, self.live.steady():
             before, now_us = self._running, self._clock.now_us()
             ways = self._owing(document)
-            proof = Proof(now_us + round(self._span_s(document) * US), len(ways) * self._rules.good_frames)
+            owed = dict.fromkeys(ways, self._rules.good_frames)
+            proof = Proof(now_us + round(self._span_s(document) * US), sum(owed.values()), _text(owed))
             crash_point("before_activation")
-            self._running = enter(now_us, proof)
+            with self._doubted():
+                self._running = enter(now_us, proof)
             crash_point("activated")
             changed = self._running.activation.id != before.activation.id
             if changed:
                 self._take_over(now_us)
-                self._start_trial(ways)
+                self._start_trial()
         return Outcome(self._running, before.version.version, changed)
 
     def _take_over(self, from_us: int) -> None:
@@ -263,13 +278,42 @@ class Reload:
         self.live.swap(self._compiler.compile(from_us, version.version, version.document))
         self._cameras.wake()
 
-    def _start_trial(self, ways: tuple[Way, ...] = ()) -> None:
+    @contextmanager
+    def _doubted(self) -> Iterator[None]:
+        """A change that the database did not confirm in time may have been made all the same: the next tick looks."""
+        try:
+            yield
+        except (DatabaseError, DiskError):
+            self._in_doubt = True
+            raise
+
+    def _look_up(self) -> None:
+        """What the book says runs, where that was in doubt."""
+        before, self._running = self._running, self._book.current()
+        self._in_doubt = False
+        if self._running.activation.id == before.activation.id:
+            return
+        with self.live.steady():
+            self._take_over(self._running.activation.from_us)
+        self._trial = None
+        if self._running.activation.state == configs.PROBATION:
+            self._start_trial()
+
+    def _start_trial(self) -> None:
         activation, document = self._running.activation, self.live.current.document
         now_us, span_s = self._clock.now_us(), self._span_s(document)
         deadline_us = activation.deadline_us or now_us
         left_s = min(max(0.0, (deadline_us - now_us) / US), span_s)
-        owed = dict.fromkeys(ways or self._owing(document), self._rules.good_frames)
-        self._trial = Trial(activation.version, deadline_us, self._clock.monotonic() + left_s, owed)
+        owed = {_way(text): count for text, count in activation.owed.items()}
+        quality = self._trial_quality(activation.previous, document)
+        self._trial = Trial(activation.version, deadline_us, self._clock.monotonic() + left_s, owed, quality)
+
+    def _trial_quality(self, previous: int | None, document: Document) -> Quality:
+        """The judge of the version before, where it judged at all: no document says by itself what good is."""
+        if previous is None:
+            return document.quality
+        before = self._compiler.compile(0, previous, self._book.get(previous).document).document.quality
+        return before if before.enabled else document.quality
 
     def _owing(self, document: Document) -> tuple[Way, ...]:
         """What must show good frames: the cameras that work now, or all where none does, with all their profiles."""
@@ -286,7 +330,7 @@ class Reload:
         """A database that does not take the write delays a decision; the next tick comes to it again."""
         try:
             act()
-        except DatabaseError as error:
+        except (DatabaseError, DiskError) as error:
             LOG.warning("probation goes on undecided", extra={"error": str(error)})
 
     def _decide(self) -> None:
@@ -322,3 +366,13 @@ class Reload:
         """The documents of the time whose slots may not be settled yet, up to the one that runs."""
         spans = self._book.timeline(now_us - KEPT_SPAN_US, now_us)
         return [self._compiler.compile(span.from_us, span.version, span.document) for span in spans]
+
+
+def _text(owed: Mapping[Way, int]) -> dict[str, int]:
+    """As the version book keeps it."""
+    return {"/".join(way): count for way, count in owed.items()}
+
+
+def _way(text: str) -> Way:
+    camera, _, profile = text.partition("/")
+    return camera, profile

@@ -69,7 +69,9 @@ class Rig:
         self.keeper = Keeper(node.node.id, CAMERA, self._hold.__enter__(), plan.clock, self.journal)
         self.judge = Judge(plan.folder / "baseline", CAMERA)
         equipment = Equipment(self.supervisor, self.judge, self.keeper, config_of)
-        shared = Shared(plan.clock, self.journal, self.board, self.reload.live, self.reload.judged)
+        shared = Shared(
+            plan.clock, self.journal, self.board, self.reload.live, self.reload.judged, self.reload.quality_of
+        )
         self.loop = CaptureLoop(CAMERA, equipment, shared)
         self.loop.resume(self.ledger)
         self.reload.begin(Cameras(self._working, self.loop.wake, lambda _, profile: self._prove(profile)))

@@ -155,6 +155,7 @@ CREATE TABLE activations (
     deadline_us INTEGER,
     good_needed INTEGER NOT NULL DEFAULT 0,
     good_seen INTEGER NOT NULL DEFAULT 0,
+    owed TEXT NOT NULL DEFAULT '{}',
     starts INTEGER NOT NULL DEFAULT 0,
     reason TEXT NOT NULL DEFAULT ''
 ) STRICT;

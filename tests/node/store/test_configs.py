@@ -91,15 +91,15 @@ def test_a_put_waits_for_the_end_of_a_probation(store: Store, book: VersionBook)
 
 def test_good_frames_and_starts_are_counted_and_confirm(store: Store, book: VersionBook) -> None:
     put(store, "a", OWED)
-    assert store.journal.note_good().good_seen == 1
-    assert store.journal.note_good(2).good_seen == 3
+    assert store.journal.note_good({"main/auto": 2}).good_seen == 1
+    assert store.journal.note_good({"main/auto": 1}).good_seen == 2
     assert store.journal.count_start().starts == 1
     assert store.journal.confirm_config(2).activation.state == "confirmed"
     again = store.journal.confirm_config(2)
     assert again == book.current()
     assert [row.kind for row in store.events.after(0)] == ["config_activated", "config_confirmed"]
-    assert store.events.after(1)[0].body == {"version": 2, "digest": digest(document("a")), "good_frames": 3}
-    assert store.journal.note_good().good_seen == 3
+    assert store.events.after(1)[0].body == {"version": 2, "digest": digest(document("a")), "good_frames": 2}
+    assert store.journal.note_good({"main/auto": 0}).owed == {"main/auto": 1}  # nothing owes any more
 
 
 def test_a_failed_probation_brings_the_version_before_it_back(store: Store, book: VersionBook) -> None:
@@ -213,7 +213,8 @@ def test_a_probation_outlives_a_restart(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
         store.journal.begin_book()
         put(store, "a", OWED)
-        store.journal.note_good(2)
+        store.journal.note_good({"main/auto": 2})
+        store.journal.note_good({"main/auto": 1})
         clock = store.clock
     with opened(tmp_path, clock) as store:
         running = store.journal.begin_book()

@@ -448,3 +448,85 @@ def test_capture_stops_at_the_critical_share_of_the_disk(plan: Plan) -> None:
         rig.run(start + 3 * MINUTE)
     check(plan, start, rig.loop.settled_us)
     assert set(reasons(plan.folder)) == {"disk_full"}
+
+
+def refusing(rig: Rig, patch: pytest.MonkeyPatch) -> None:
+    """The database takes no write at all."""
+    patch.setattr(rig.database, "write", _raise(DatabaseBusy("planted")))
+
+
+def test_a_database_that_takes_nothing_at_a_windows_start_costs_no_frame(
+    plan: Plan, rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = plan.clock.now_us()
+    with monkeypatch.context() as patch:
+        refusing(rig, patch)
+        while plan.clock.now_us() < start + 10 * MINUTE:
+            rig.loop.guarded_turn()
+        assert len(list((plan.folder / "frames").rglob("*.jpg"))) == 10
+    rig.run(start + 12 * MINUTE)
+    check(plan, start, rig.loop.settled_us)
+    assert not reasons(plan.folder)
+    assert [shoot.state for shoot in rig.ledger.shoots()] == ["open"]
+
+
+def test_a_window_that_ends_while_the_database_takes_nothing_is_closed_later(
+    plan: Plan, rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    midnight = (plan.clock.now_us() // (86400 * US) + 1) * 86400 * US
+    rig.run(midnight - 3 * MINUTE)
+    with monkeypatch.context() as patch:
+        refusing(rig, patch)
+        rig.run(midnight + 3 * MINUTE)
+        assert plan.clock.waits < 100_000
+    rig.run(midnight + 10 * MINUTE)
+    assert sorted(shoot.state for shoot in rig.ledger.shoots()) == ["captured", "open"]
+    assert len(events(plan.folder, "shoot_closed")) == 1
+
+
+def test_gaps_that_wait_for_the_database_are_not_overtaken_by_a_bulk_of_them(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = plan.clock.now_us()
+    with rigged(with_faults(plan, {"kind": "busy", "after_shots": 1, "shots": 2})) as rig:
+        monkeypatch.setattr(rig.journal, "gap", _raise(DatabaseBusy("planted")))
+        rig.run(start + 4 * MINUTE)
+        assert rig.loop.unrecorded == 2
+        plan.clock.advance(600)  # the loop hung: ten slots are missed at once, and told together
+        monkeypatch.setattr(rig.keeper, "retry", lambda: None)
+        rig.loop.turn()
+        # and here the process is killed: what waited in memory is gone
+    with rigged(plan) as rig:
+        rig.run(plan.clock.now_us() + 3 * MINUTE)
+    check(plan, start, rig.loop.settled_us)
+
+
+def test_a_commanded_shot_takes_no_room_that_is_not_there(plan: Plan) -> None:
+    document = {**EVERY_MINUTE, "alerts": {"disk_reserve_bytes": 2**62}}
+    with rigged(replace(plan, document=document)) as rig:
+        answer = rig.loop.ask(lambda: rig.loop.shoot_now("auto"))
+        rig.loop.turn()
+        with pytest.raises(DiskFull):
+            answer.result(0)
+    assert not list(plan.folder.rglob("*.jpg"))
+
+
+def test_a_slot_with_two_bad_pictures_counts_once_for_the_ladder(plan: Plan) -> None:
+    start = plan.clock.now_us()
+    with rigged(with_faults(plan, {"kind": "truncated", "after_shots": 2, "shots": 12})) as rig:
+        rig.run(start + 8 * MINUTE)
+        assert rig.loop.camera_state.failures <= 6
+        assert "recovery" not in rig.kinds()
+
+
+def test_a_camera_that_never_rests_catches_up_all_the_same(plan: Plan) -> None:
+    start = plan.clock.now_us()
+    every_second = {"schedules": {"all": {"interval_s": 1}}}
+    with rigged(replace(plan, document=every_second)) as rig:
+        rig.run(start + 10 * US)
+    plan.clock.advance(60)
+    with rigged(replace(plan, link=lambda: _Slow(plan.clock, 0.9))) as rig:
+        rig.run(plan.clock.now_us() + 3 * MINUTE)
+        assert rig.keeper.caught_up
+    due = scan([Rule(start, 1)], start, rig.loop.settled_us)
+    assert complaints(plan.folder, due) == []

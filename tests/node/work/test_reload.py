@@ -15,6 +15,7 @@ from node.clock import US
 from node.domain.errors import (
     CameraMismatch,
     DatabaseBusy,
+    DiskFull,
     DocumentInvalid,
     NothingToRollBack,
     UnknownVersion,
@@ -313,3 +314,79 @@ def test_a_night_profile_is_not_condemned_for_being_blown_by_day(rig: Rig) -> No
     run(rig, 150)
     assert events(rig.folder, "config_confirmed")
     assert version(rig) == before + 1
+
+
+def test_a_swap_whose_commit_was_in_doubt_is_looked_up(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    put = rig.journal.put_config
+
+    def committed_but_late(*args: Any) -> Any:
+        put(*args)
+        raise DatabaseBusy("planted: it may still be made")
+
+    before = version(rig)
+    with monkeypatch.context() as patch:
+        patch.setattr(rig.journal, "put_config", committed_but_late)
+        with pytest.raises(DatabaseBusy):
+            rig.reload.put(BRIGHTER, before, ME)
+    assert version(rig) == before
+    rig.reload.tick()
+    assert version(rig) == before + 1
+    assert rig.reload.facts().probation_until_us is not None
+    run(rig, 240)
+    assert events(rig.folder, "config_confirmed")
+
+
+def test_a_full_disk_during_a_probation_takes_no_slot_twice(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig.reload.put(BRIGHTER, version(rig), ME)
+    with monkeypatch.context() as patch:
+        patch.setattr(rig.journal, "note_good", _full)
+        run(rig, 120)
+    run(rig, 60)
+    assert not [frame for frame in rig.frames.every() if frame.due_us is None]
+
+
+def test_a_document_that_switches_the_judge_off_cannot_excuse_itself(rig: Rig) -> None:
+    before = version(rig)
+    rig.reload.put({**BLACK, "quality": {"enabled": False}}, before, ME)
+    run(rig, 300)
+    assert version(rig) == before
+    assert [event["reason"] for event in events(rig.folder, "config_rolled_back")] == ["bad_frames"]
+
+
+def test_a_judge_that_fails_confirms_nothing(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = version(rig)
+    rig.reload.put(BRIGHTER, before, ME)
+    monkeypatch.setattr("node.work.judge.measure", _broken)
+    run(rig, 300)
+    assert version(rig) == before
+    assert [event["reason"] for event in events(rig.folder, "config_rolled_back")] == ["no_confirmation"]
+
+
+def test_pictures_of_the_old_settings_prove_nothing(rig: Rig) -> None:
+    sizes = []
+
+    def put_and_prove() -> None:
+        rig.reload.put({**BRIGHTER, "cameras": {CAMERA: {"width": 320, "height": 240}}}, version(rig), ME)
+        sizes.append(rig.loop.shoot_now("auto").width)
+
+    rig.loop.ask(put_and_prove)
+    rig.loop.turn()
+    assert sizes == [320]
+
+
+def test_what_a_probation_owes_survives_the_end_of_the_process(plan: Plan) -> None:
+    with rigged(plan) as rig:
+        rig.run(NOON + 3 * MINUTE)
+        rig.reload.put(BRIGHTER, version(rig), ME)
+        run(rig, 130)
+        assert rig.reload.facts().good_seen == 2
+    with rigged(plan) as rig:
+        assert (rig.reload.facts().good_needed, rig.reload.facts().good_seen) == (3, 2)
+
+
+def _full(*_args: Any) -> None:
+    raise DiskFull("planted")
+
+
+def _broken(*_args: Any) -> None:
+    raise ZeroDivisionError
