@@ -59,6 +59,9 @@ class Link(Protocol):
     def kill(self) -> bool:
         """End the worker; False when it survives even SIGKILL."""
 
+    def abort(self) -> None:
+        """From any thread: the request under way fails at once with CameraLost, and so does every later one."""
+
 
 class ProcessLink:
     """A worker of its own process, started at the first request."""
@@ -126,6 +129,13 @@ class ProcessLink:
         self._forget(self._process)
         return True
 
+    def abort(self) -> None:
+        self._ended = True
+        process = self._process
+        if process is not None:
+            with suppress(PermissionError):
+                process.kill()  # looks first whether it was reaped: never another process of that number
+
     def _forget(self, process: subprocess.Popen[bytes]) -> None:
         for pipe in (process.stdin, process.stdout):
             if pipe:
@@ -142,6 +152,8 @@ class ProcessLink:
             raise CameraLost("this worker has ended")
         until = self._clock.monotonic() + deadline_s
         process = self._running()
+        if self._ended:
+            raise self._lost("aborted while it started")
         try:
             self._send(process, messages.pack(messages.Message({"do": verb, **body})), until)
             answer = self._receive(process, until)
@@ -156,19 +168,29 @@ class ProcessLink:
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None:
-            self._process = self._spawn()
+            self._end_leftover()
+            try:
+                self._process = self._spawn()
+                self._listen(self._process)
+            except OSError as error:  # no memory, or no file handle, for it: the next try may have them
+                raise self._lost(f"worker cannot be started: {error}") from error
+            self._record(self._process)
         return self._process
 
-    def _spawn(self) -> subprocess.Popen[bytes]:
+    def _end_leftover(self) -> None:
         try:
             leftover = pidfile.end_leftover(self._pid_path, KILL_WAIT_S)
         except TimeoutError as error:
             raise CameraLost(f"a worker of an earlier start holds the camera: {error}") from error
+        except OSError as error:
+            raise CameraLost(f"a worker of an earlier start cannot be looked for: {error}") from error
         if leftover is not None:
             self._said(f"ended the camera worker {leftover} of an earlier start")
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
         source = str(Path(node.__file__).parent.parent)
         path = os.pathsep.join(filter(None, (self._env.get("PYTHONPATH"), source)))
-        process = subprocess.Popen(  # noqa: S603 - our own module under our own interpreter
+        return subprocess.Popen(  # noqa: S603 - our own module under our own interpreter
             [sys.executable, "-P", "-m", WORKER],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -176,16 +198,12 @@ class ProcessLink:
             bufsize=0,
             env={**os.environ, **_LEAN, **self._env, "PYTHONPATH": path},
         )
-        self._listen(process)
-        self._record(process)
-        return process
 
     def _record(self, process: subprocess.Popen[bytes]) -> None:
-        identity = pidfile.identify(process.pid)
-        if identity is None:
-            return  # it has ended already; the request will say so
         try:
-            pidfile.write(self._pid_path, identity)
+            identity = pidfile.identify(process.pid)
+            if identity is not None:  # else it has ended already; the request will say so
+                pidfile.write(self._pid_path, identity)
         except OSError as error:
             # the camera matters more: without the file only the search for leftovers is blind
             self._said(f"pid file of the camera worker cannot be written: {error}")
@@ -251,7 +269,9 @@ class ProcessLink:
         process = self._process
         self.kill()
         status = process.returncode if process else None
-        ending = f"signal {-status}" if status is not None and status < 0 else f"exit status {status}"
+        if status is None:
+            return CameraLost(f"{why}{self._last_words()}")
+        ending = f"signal {-status}" if status < 0 else f"exit status {status}"
         return CameraLost(f"{why}, {ending}{self._last_words()}")
 
     def _last_words(self) -> str:

@@ -27,7 +27,7 @@ Happening = RecoveryStep | CameraRecovered
 
 @dataclass(frozen=True, slots=True)
 class CameraState:
-    """A camera as it is now.  `busy_until_s` is the monotonic deadline of the request under way, 0 = idle."""
+    """A camera as it is now."""
 
     word: Word
     since_us: int
@@ -37,23 +37,31 @@ class CameraState:
     error_code: str | None = None
     worker_pid: int | None = None
     capabilities: Capabilities | None = None
-    busy_until_s: float = 0.0
 
 
 class Supervisor:
-    """One camera.  All calls come from one thread; `state` may be read from any.
+    """One camera.  All calls come from one thread; `state` may be read, and `abort` called, from any.
 
-    The thread that makes the first request must outlive the worker: the kernel ends the worker with that thread.
+    `busy` is told before each request how many seconds it may take.  The thread that makes the first request must
+    outlive the worker: the kernel ends the worker with that thread.
     """
 
     def __init__(
-        self, config: CameraConfig, clock: Clock, link: Callable[[], Link], *, limits: Limits | None = None
+        self,
+        config: CameraConfig,
+        clock: Clock,
+        link: Callable[[], Link],
+        *,
+        limits: Limits | None = None,
+        busy: Callable[[float], object] = lambda _seconds: None,
     ) -> None:
         self._config = config
         self._wanted = config
         self._clock = clock
         self._make_link = link
         self._limits = limits or Limits()
+        self._tell_busy = busy
+        self._aborted = False
         self._link: Link | None = None
         self._place: Place | None = Place()
         self._due_s = clock.monotonic()
@@ -154,6 +162,13 @@ class Supervisor:
                 self._trouble = error
         link.kill()
 
+    def abort(self) -> None:
+        """From any thread, for good: the request under way fails at once, and no worker is started any more."""
+        self._aborted = True
+        link = self._link
+        if link is not None:
+            link.abort()
+
     # --- requests -------------------------------------------------------------------------------------------
 
     def _make_ready(self) -> None:
@@ -212,12 +227,14 @@ class Supervisor:
         self._publish()
 
     def _busy(self, deadline_s: float) -> float:
-        self._state = replace(self._state, busy_until_s=self._clock.monotonic() + deadline_s)
+        self._tell_busy(deadline_s)
         return deadline_s
 
     def _required_link(self) -> Link:
         if self._link is None:
             self._link = self._make_link()
+        if self._aborted:
+            self._link.abort()  # it came when this link was not there yet
         return self._link
 
     def _link_alive(self) -> bool:

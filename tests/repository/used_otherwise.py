@@ -32,4 +32,3 @@ event_ids, extra  # what an entry of the journal answers
 ALL  # tables are compared with what the migrations make
 totals  # counts are compared with the rows
 id_time_ms  # an id's time is read back
-busy_until_s  # a camera's state while it works

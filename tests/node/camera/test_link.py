@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import signal
@@ -114,6 +115,62 @@ def test_a_worker_that_cannot_start_says_its_last_words(make: Callable[..., Proc
     link = make(env={"PYTHONPATH": str(tmp_path)})
     with pytest.raises(CameraError, match=r"numpy is broken here"):
         link.open(config(), OPEN_S)
+
+
+def test_a_worker_that_no_process_can_be_made_for_is_a_lost_one(
+    make: Callable[..., ProcessLink], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = make()
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    with pytest.raises(CameraLost, match=r"cannot be started: .*No such file"):
+        link.open(config(), OPEN_S)
+    assert (link.alive, link.pid) == (False, None)
+
+
+def test_a_leftover_that_cannot_be_looked_for_is_a_lost_worker(
+    make: Callable[..., ProcessLink], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def no_more(_pid: int) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    itself = pidfile.identify(os.getpid())
+    assert itself
+    pidfile.write(tmp_path / "run" / "camera-main.pid", itself)
+    monkeypatch.setattr(os, "pidfd_open", no_more)
+    with pytest.raises(CameraLost, match="Too many open files"):
+        make().open(config(), OPEN_S)
+
+
+def test_another_thread_may_abort_the_request_under_way(make: Callable[..., ProcessLink]) -> None:
+    link = make()
+    link.open(config({"kind": "stall"}), OPEN_S)
+    pid = link.pid
+    assert pid
+    threading.Timer(0.3, link.abort).start()
+    began = time.monotonic()
+    with pytest.raises(CameraLost, match="signal 9"):
+        link.shoot(SPEC, OPEN_S)
+    assert time.monotonic() - began < 5
+    assert pidfile.identify(pid) is None
+    link.abort()  # its worker is gone by now: no process of that number is touched
+    with pytest.raises(CameraLost):
+        link.open(config(), OPEN_S)
+
+
+def test_an_abort_while_the_worker_starts_ends_it(
+    make: Callable[..., ProcessLink], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = make()
+    pids: list[int] = []
+
+    def aborted(process: subprocess.Popen[bytes]) -> None:
+        pids.append(process.pid)
+        link.abort()
+
+    monkeypatch.setattr(link, "_record", aborted)
+    with pytest.raises(CameraLost, match="aborted while it started"):
+        link.open(config(), OPEN_S)
+    assert gone(pids[0])
 
 
 def test_what_a_library_prints_does_not_disturb_the_answers(

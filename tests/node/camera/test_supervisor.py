@@ -99,9 +99,18 @@ class ScriptedLink:
         self.alive = not self.dies
         return self.dies
 
+    def abort(self) -> None:
+        self.calls.append("abort")
+        self.alive = False
+        self.troubles["open"] = self.troubles["shoot"] = [CameraLost("aborted")]
+
 
 def scripted(
-    troubles: dict[str, list[HeliographError | None]], *, dies: bool = True, limits: Limits = QUIET
+    troubles: dict[str, list[HeliographError | None]],
+    *,
+    dies: bool = True,
+    limits: Limits = QUIET,
+    busy: Callable[[float], object] = lambda _seconds: None,
 ) -> tuple[Supervisor, JumpClock, list[ScriptedLink]]:
     clock = JumpClock()
     made: list[ScriptedLink] = []
@@ -110,7 +119,7 @@ def scripted(
         made.append(ScriptedLink(troubles, dies=dies))
         return made[-1]
 
-    return Supervisor(config(), clock, make, limits=limits), clock, made
+    return Supervisor(config(), clock, make, limits=limits, busy=busy), clock, made
 
 
 def rungs(camera: Supervisor) -> list[str]:
@@ -396,20 +405,42 @@ def test_closing_a_camera_that_does_not_answer_ends_the_worker_all_the_same() ->
     assert links[0].calls[-1] == "kill"
 
 
-def test_the_state_tells_the_deadline_of_the_request_under_way() -> None:
-    camera, clock, links = scripted({})
-    seen: list[float] = []
+def test_before_each_request_it_says_how_long_that_may_take() -> None:
+    told: list[tuple[float, list[str]]] = []
+    links: list[ScriptedLink] = []
+    camera, clock, links = scripted(
+        {}, limits=Limits(ping_every_s=30.0), busy=lambda seconds: told.append((seconds, list(links[0].calls)))
+    )
     camera.tend()
-    original: Callable[..., Shot] = links[0].shoot
-
-    def watch(spec: ShotSpec, deadline_s: float) -> Shot:
-        seen.append(camera.state.busy_until_s - clock.monotonic())
-        return original(spec, deadline_s)
-
-    links[0].shoot = watch  # type: ignore[method-assign] # the test looks on
     shoot(camera, clock)
-    assert seen == pytest.approx([5.2])
-    assert camera.state.busy_until_s == 0
+    clock.advance(30)
+    camera.tend()
+    camera.restart()
+    asked = ["open", "shoot", "ping", "open", "shoot"]
+    assert [before for _, before in told] == [asked[:count] for count in range(len(asked))]
+    assert [seconds for seconds, _ in told] == links[0].deadlines == pytest.approx([15.0, 5.2, 5.0, 15.0, 5.2])
+
+
+def test_an_aborted_camera_fails_at_once_and_starts_no_worker_any_more() -> None:
+    camera, clock, links = scripted({})
+    camera.tend()
+    camera.abort()
+    with pytest.raises(CameraLost):
+        shoot(camera, clock)
+    clock.advance(60)
+    camera.tend()
+    camera.tend()
+    assert [link.calls for link in links[1:]] == [["abort", "open"]]
+    assert not any(link.alive for link in links)
+    camera.close()
+
+
+def test_an_abort_before_the_first_request_holds() -> None:
+    camera, _, links = scripted({})
+    camera.abort()
+    camera.tend()
+    assert [link.calls for link in links] == [["abort", "open"]]
+    assert camera.state.word != "ok"
 
 
 @pytest.mark.parametrize("kind", ["absent", "stall", "crash", "fault"])
