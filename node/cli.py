@@ -116,7 +116,7 @@ def _check_config(given: argparse.Namespace) -> int:
 
     settings = _settings(given)
     check_bind(settings.node_file.api)
-    check_folders(settings.node_file.cameras)
+    check_folders(settings.node_file.replay_folders())
     _calendar(given, settings)
     print(f"node {settings.node_file.node.id}: node.yml and document are valid")
     return OK

@@ -91,7 +91,7 @@ def run(start: Start) -> int:
 @contextmanager
 def running(start: Start, clock: Clock) -> Iterator[Service]:
     """The service, ready; everything is stopped in reverse order at the end."""
-    check_folders(start.settings.cameras)
+    check_folders(start.settings.replay_folders())
     with ExitStack() as stack:
         held = _take_folders(start.settings.paths, stack)
         service = Service(start, held, clock, stack)
@@ -102,7 +102,7 @@ def running(start: Start, clock: Clock) -> Iterator[Service]:
 
 def capture_once(start: Start, camera: str, profile: str) -> Frame:
     """One commanded shot without the service.  Raises DirectoryHeld where it runs, CameraError, RequestInvalid."""
-    check_folders(start.settings.cameras)
+    check_folders(start.settings.replay_folders())
     with ExitStack() as stack:
         held = _take_folders(start.settings.paths, stack)
         service = Service(start, held, _clock(start), stack)

@@ -11,7 +11,6 @@ import simplejpeg
 
 from node.camera.base import CameraConfig, CameraHealth, CameraInfo, Capabilities, ExposurePlan, Shot, ShotSpec
 from node.clock import Clock
-from node.domain import nodefile
 from node.domain.errors import CameraFault, DirectoryMissing, FieldFault, ReplayEmpty
 from node.domain.frame import Exposure
 
@@ -103,20 +102,18 @@ class ReplayCamera:
             raise ReplayEmpty(str(folder))
 
 
-def check_folders(cameras: Mapping[str, nodefile.CameraBackend]) -> None:
-    """At start, of every replay camera of node.yml.  Raises DirectoryMissing or ReplayEmpty, naming each field."""
+def check_folders(folders: Mapping[str, str]) -> None:
+    """At start, of every replay camera's folder, by name.  Raises DirectoryMissing or ReplayEmpty, naming each field."""
     missing: list[FieldFault] = []
     empty: list[FieldFault] = []
-    for name, camera in cameras.items():
-        if not isinstance(camera, nodefile.ReplayCamera):
-            continue
+    for name, folder in folders.items():
         field = f"cameras.{name}.folder"
         try:
-            names = _pictures(Path(camera.folder))
+            names = _pictures(Path(folder))
         except DirectoryMissing as error:
             missing.append(FieldFault(field, error.detail))
         else:
-            empty += [] if names else [FieldFault(field, f"{camera.folder}: no files")]
+            empty += [] if names else [FieldFault(field, f"{folder}: no files")]
     if missing:
         raise DirectoryMissing(fields=[*missing, *empty])
     if empty:

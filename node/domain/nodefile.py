@@ -137,6 +137,10 @@ class NodeFile(Section):
     )
     simulation: Simulation = Field(default=Simulation(), description="Demo only.")
 
+    def replay_folders(self) -> dict[str, str]:
+        """The folders of the cameras that replay photographs, by the camera's name."""
+        return {name: camera.folder for name, camera in self.cameras.items() if isinstance(camera, ReplayCamera)}
+
 
 def check_bind(api: ApiBind) -> None:
     """Raises InsecureBind where plain HTTP would leave loopback or was not asked for."""
