@@ -103,7 +103,7 @@ class ReplayCamera:
 
 
 def check_folders(folders: Mapping[str, str]) -> None:
-    """At start, of every replay camera's folder, by name.  Raises DirectoryMissing or ReplayEmpty, naming each field."""
+    """At start: replay folders by camera.  Raises DirectoryMissing or ReplayEmpty, naming each field."""
     missing: list[FieldFault] = []
     empty: list[FieldFault] = []
     for name, folder in folders.items():

@@ -148,7 +148,9 @@ def test_at_start_every_folder_without_pictures_is_named_by_its_field(letters: P
 
     def checked(*names: str) -> None:
         cameras = {name: {"backend": "replay", "folder": str(folders[name])} for name in names}
-        check_folders(NodeFile.model_validate({"cameras": {"sky": {"backend": "synthetic"}, **cameras}}).cameras)
+        check_folders(
+            NodeFile.model_validate({"cameras": {"sky": {"backend": "synthetic"}, **cameras}}).replay_folders()
+        )
 
     checked("good")
     with pytest.raises(ReplayEmpty) as empty:
