@@ -116,6 +116,7 @@ class CaptureLoop:
         self._agenda = Agenda(camera, self._clock, self._journal, self._live, self._keeper)
         self._version = -1
         self._failures = self._turns_behind = 0
+        self._failure = ""
         self._stop, self._ended = threading.Event(), False
 
     # --- from other threads -----------------------------------------------------------------------------------
@@ -222,13 +223,14 @@ class CaptureLoop:
             self.turn()
         except Exception as error:
             self._failures += 1
+            self._failure = f"{type(error).__name__}: {error}"
             LOG.exception("loop failed", extra={"loop": self.name})
-            self._tell(LoopFailed(self.name, f"{type(error).__name__}: {error}", self._failures))
+            self._tell(LoopFailed(self.name, self._failure, self._failures))
             pause_s = BREAKER_PAUSE_S if self._failures >= BREAKER_FAILURES else PAUSE_S
             self._pulse(pause_s)
             self._rest(pause_s)
         else:
-            self._failures = 0
+            self._failures, self._failure = 0, ""
 
     def turn(self) -> None:
         """Everything that is due by now, then wait for what comes next."""
@@ -313,7 +315,7 @@ class CaptureLoop:
 
     def _pulse(self, promise_s: float) -> None:
         """The next pulse comes within that time."""
-        facts = LoopFacts(self.name, promise_s, self._failures)
+        facts = LoopFacts(self.name, promise_s, self._failures, self._failure)
         self._board.post(loop_key(self.name), facts, self._clock.now_us())
 
     def _wait_s(self) -> float:

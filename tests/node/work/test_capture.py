@@ -307,6 +307,7 @@ def test_a_failing_loop_goes_on_and_says_so(plan: Plan, rig: Rig, monkeypatch: p
         assert fact is not None
         assert isinstance(fact.value, LoopFacts)
         assert fact.value.failures >= 5
+        assert fact.value.error == "ZeroDivisionError: planted"
     while plan.clock.now_us() < start + 20 * MINUTE:
         rig.loop.guarded_turn()
     check(plan, start, rig.loop.settled_us)
