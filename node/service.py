@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import TimeoutError as NoAnswer
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -242,11 +243,12 @@ class Service:
         def say(line: str) -> None:
             LOG.warning("camera worker", extra={"camera": name, "said": line})
 
-        supervisor = Supervisor(
-            config_of(self.reload.live.current), clock, lambda: ProcessLink(name, self._run_dir, clock=clock, said=say)
-        )
+        def supervise(busy: Callable[[float], object]) -> Supervisor:
+            link = partial(ProcessLink, name, self._run_dir, clock=clock, said=say)
+            return Supervisor(config_of(self.reload.live.current), clock, link, busy=busy)
+
         equipment = Equipment(
-            supervisor,
+            supervise,
             Judge(self._data / BASELINE, name),
             Keeper(settings.node.id, name, self._held, clock, self.journal),
             config_of,

@@ -19,7 +19,6 @@ from node.camera.base import CameraConfig, ExposurePlan, ShotSpec
 from node.camera.supervisor import CameraState, Supervisor
 from node.clock import US, Clock
 from node.crashpoint import crash_point
-from node.domain import recovery
 from node.domain.config import Quality
 from node.domain.errors import (
     CameraBusy,
@@ -50,7 +49,8 @@ Answer = TypeVar("Answer")
 
 BREAKER_FAILURES = 5
 BREAKER_PAUSE_S, PAUSE_S = 60.0, 1.0
-RECOVERY_PULSE_S = 60.0
+LONGEST_WAIT_S = 60.0
+AFTER_SHOT_S = 10.0  # for judgement, file and entry
 RECAPTURE_MARGIN = 1.5
 LOOK_AHEAD_US = 2 * 86400 * US
 CATCH_UP_BATCH, CATCH_UP_ROOM_S = 500, 0.2
@@ -86,9 +86,9 @@ class Shared:
 
 @dataclass(frozen=True, slots=True)
 class Equipment:
-    """What one camera's loop works with."""
+    """What one camera's loop works with.  `supervise` makes the supervisor, which tells how long it may be busy."""
 
-    supervisor: Supervisor
+    supervise: Callable[[Callable[[float], object]], Supervisor]
     judge: Judge
     keeper: Keeper
     config_of: Callable[[Segment], CameraConfig]
@@ -107,10 +107,11 @@ class CaptureLoop:
 
     def __init__(self, camera: str, equipment: Equipment, shared: Shared) -> None:
         self.camera, self.name = camera, f"capture/{camera}"
-        self._supervisor, self._judge = equipment.supervisor, equipment.judge
+        self._judge = equipment.judge
         self._keeper, self._config_of = equipment.keeper, equipment.config_of
         self._clock, self._journal, self._board = shared.clock, shared.journal, shared.board
         self._live, self._judged, self._quality_of = shared.live, shared.judged, shared.quality_of
+        self._supervisor = equipment.supervise(lambda seconds: self._pulse(seconds + AFTER_SHOT_S))
         self._wake = threading.Event()
         self._requests: queue.SimpleQueue[_Request] = queue.SimpleQueue()
         self._agenda = Agenda(camera, self._clock, self._journal, self._live, self._keeper)
@@ -278,7 +279,6 @@ class CaptureLoop:
             request = self._requests.get()
             if not request.answer.set_running_or_notify_cancel():
                 continue
-            self._pulse(RECOVERY_PULSE_S)
             try:
                 request.answer.set_result(request.act())
             except HeliographError as error:
@@ -297,7 +297,6 @@ class CaptureLoop:
     def _tend(self) -> None:
         at_s = self._supervisor.next_attempt_s()
         if at_s is not None and at_s <= self._clock.monotonic() and not self._stop.is_set():
-            self._pulse(RECOVERY_PULSE_S)
             self._supervisor.tend()
             self._agenda.tended()
         self._record_steps()
@@ -328,7 +327,7 @@ class CaptureLoop:
         attempt_s = self._supervisor.next_attempt_s()
         waits += [] if attempt_s is None else [attempt_s - now_s]
         waits += [PAUSE_S] if self._keeper.waiting else []
-        return max(0.0, min(waits, default=RECOVERY_PULSE_S))
+        return max(0.0, min(waits, default=LONGEST_WAIT_S))
 
     # --- slots ------------------------------------------------------------------------------------------------
 
@@ -421,7 +420,6 @@ class CaptureLoop:
         asked, quality = segment.document.profile(profile), self._quality_of(segment)
         plan = ExposurePlan(asked.mode, asked.exposure_s, asked.gain, asked.ev_stops)
         identity, request_us = self._clock.new_id(), self._clock.now_us()
-        self._pulse(self._shot_promise_s(segment, plan))
         crash_point("before_shot")
         shot = self._supervisor.shoot(ShotSpec(due.slot.due_us if due else request_us, plan))
         crash_point("shot_taken")
@@ -433,13 +431,6 @@ class CaptureLoop:
             LOG.error("judge failed", extra={"camera": self.camera, "frame": identity, "error": str(error)})
         stages = StageTimes(due.slot.due_us if due else 0, request_us, shot.captured_us, read_us, self._clock.now_us())
         return Taken(identity, shot, assessed, profile, plan, quality, segment, due, stages, elevation)
-
-    def _shot_promise_s(self, segment: Segment, plan: ExposurePlan) -> float:
-        camera = segment.document.camera(self.camera)
-        limits = recovery.Limits()
-        return limits.open_s + recovery.shot_deadline_s(
-            limits, camera.settle_frames, plan.exposure_s, None, camera.shot_margin_s
-        )
 
     def _note_picture(self, taken: Taken) -> None:
         if taken.good:

@@ -64,11 +64,16 @@ class Rig:
         config_of = camera_config(node, CAMERA)
         make_link = plan.link or (lambda: DirectLink(plan.clock))
         limits = Limits(ping_every_s=plan.ping_every_s)
-        self.supervisor = Supervisor(config_of(self.reload.live.current), plan.clock, make_link, limits=limits)
+
+        def supervise(busy: Callable[[float], object]) -> Supervisor:
+            config = config_of(self.reload.live.current)
+            self.supervisor = Supervisor(config, plan.clock, make_link, limits=limits, busy=busy)
+            return self.supervisor
+
         self._hold = hold(plan.folder)
         self.keeper = Keeper(node.node.id, CAMERA, self._hold.__enter__(), plan.clock, self.journal)
         self.judge = Judge(plan.folder / "baseline", CAMERA)
-        equipment = Equipment(self.supervisor, self.judge, self.keeper, config_of)
+        equipment = Equipment(supervise, self.judge, self.keeper, config_of)
         shared = Shared(
             plan.clock, self.journal, self.board, self.reload.live, self.reload.judged, self.reload.quality_of
         )

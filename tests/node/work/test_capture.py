@@ -531,3 +531,22 @@ def test_a_camera_that_never_rests_catches_up_all_the_same(plan: Plan) -> None:
         assert rig.keeper.caught_up
     due = scan([Rule(start, 1)], start, rig.loop.settled_us)
     assert complaints(plan.folder, due) == []
+
+
+def test_the_pulse_before_a_request_promises_all_the_time_that_it_may_take(plan: Plan) -> None:
+    document = {
+        "profiles": {"long": {"mode": "manual", "exposure_s": 60, "gain": 1}},
+        "schedules": {"all": {"interval_s": 3600, "profiles": ["long"]}},
+    }
+    promised: list[float] = []
+    with rigged(replace(plan, document=document)) as rig:
+        post = rig.board.post
+
+        def note(name: str, value: object, at_us: int) -> None:
+            promised.extend([value.interval_s] if isinstance(value, LoopFacts) else [])
+            post(name, value, at_us)
+
+        rig.board.post = note  # type: ignore[method-assign]  # a spy
+        rig.run(plan.clock.now_us() + 70 * MINUTE)
+        # four frames in the pipeline and two to settle, a minute each, the margin, and what comes after the shot
+    assert 6 * 60 + 5 + 10 in promised
