@@ -125,9 +125,12 @@ class FrameReader:
         return self._frames(tail, (*sql.values, limit), source or "frames ")
 
     def latest(self, camera: str, *, good: bool = False) -> Frame | None:
-        """The newest frame of a camera, or its newest good one; quarantined ones do not count."""
-        verdict = "AND verdict = 'good' " if good else ""
-        tail = f"WHERE camera = ? AND quarantined = 0 {verdict}ORDER BY id DESC LIMIT 1"
+        """The newest frame of a camera, or its newest good one; quarantined ones do not count.
+
+        Good is what speaks against no camera: not found bad, nor left unjudged by a judge that failed.
+        """
+        flagged = "AND flagged = 0 " if good else ""
+        tail = f"WHERE camera = ? AND quarantined = 0 {flagged}ORDER BY id DESC LIMIT 1"
         return next(iter(self._frames(tail, (camera,))), None)
 
     def mean_bytes(self, sample: int = 200) -> float | None:

@@ -39,6 +39,7 @@ CREATE TABLE frames (
 CREATE INDEX frames_camera ON frames (camera, id);
 CREATE INDEX frames_not_good ON frames (verdict, id) WHERE verdict <> 'good';
 CREATE INDEX frames_flagged ON frames (id) WHERE flagged = 1;
+CREATE INDEX frames_clean ON frames (camera, id) WHERE quarantined = 0 AND flagged = 0;
 
 CREATE TABLE slots (
     camera TEXT NOT NULL,

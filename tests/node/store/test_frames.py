@@ -8,6 +8,7 @@ from node.clock import US
 from node.domain.errors import NotFound
 from node.domain.frame import Frame
 from node.store.frames import FrameFilter, from_row, to_row
+from node.store.session import Session
 from tests.stores import Store, day, frame_of, keep_many, slot_of
 
 HOUR_US = 3600 * US
@@ -61,12 +62,38 @@ def test_filters_combine(store: Store) -> None:
 
 def test_the_latest_frame_and_the_latest_good_one_of_a_camera(store: Store) -> None:
     (good,) = keep_many(store, 1)
-    (bad,) = keep_many(store, 1, verdict="bad", score=5)
-    quarantined = frame_of(store.clock, None, quarantined=True, verdict="unjudged", score=None)
+    (bad,) = keep_many(store, 1, verdict="bad", score=5, flagged=True)
+    quarantined = frame_of(store.clock, None, quarantined=True, flagged=True, verdict="unjudged", score=None)
     store.journal.quarantine(quarantined, None, [], day="2026-11-18")
     assert store.frames.latest("main") == bad
     assert store.frames.latest("main", good=True) == good
     assert store.frames.latest("other") is None
+
+
+def test_what_nobody_was_asked_to_judge_is_good_and_what_a_judge_failed_on_is_not(store: Store) -> None:
+    (by_choice,) = keep_many(store, 1, verdict="unjudged", score=None)
+    keep_many(store, 1, verdict="unjudged", score=None, flagged=True)
+    assert store.frames.latest("main", good=True) == by_choice
+
+
+@pytest.mark.parametrize("good", [True, False])
+def test_the_latest_is_found_without_passing_over_others(store: Store, *, good: bool) -> None:
+    """A camera that has shown bad pictures for months must not cost a look at each of them every second."""
+    keep_many(store, 1)
+    keep_many(store, 300, verdict="bad", score=5, flagged=True)
+    steps = 0
+
+    def count() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    def latest(session: Session) -> None:
+        session.db.connection().set_progress_handler(count, 10)
+
+    store.database.read(latest)
+    assert store.frames.latest("main", good=good)
+    assert steps < 20
 
 
 def test_the_mean_size_is_of_the_newest_frames(store: Store) -> None:
