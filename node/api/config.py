@@ -22,7 +22,7 @@ from node.api.parts import Parts
 from node.api.problems import ERRORS
 from node.api.status import text_or_none
 from node.domain.config import load_own
-from node.domain.errors import FieldFault, RequestInvalid, VersionRequired
+from node.domain.errors import FieldFault, RequestInvalid, VersionMoved, VersionRequired
 from node.domain.times import to_text
 from node.store.configs import CURRENT, PROBATION, Entry, Running, Version, VersionBook
 from node.wire.records import (
@@ -35,7 +35,7 @@ from node.wire.records import (
 )
 
 HIGHEST_VERSION = 2**31 - 1
-_TAG = re.compile(r'(?:W/)?"(\d{1,10})"')
+_TAG = re.compile(r'(W/)?"(\d{1,10})"')
 VersionNumber = Annotated[int, InPath(ge=1, le=HIGHEST_VERSION)]
 IfMatch = Annotated[
     str | None, Header(alias="If-Match", max_length=80, description="The ETag of the version it was made from.")
@@ -101,13 +101,15 @@ def one(parts: Parts, version: VersionNumber) -> ConfigVersion:
 
 
 def _version_of(if_match: str | None) -> int:
-    """Raises VersionRequired, RequestInvalid."""
+    """Raises VersionRequired, RequestInvalid, VersionMoved for a weak tag: here it never matches (RFC 9110, 13.1.1)."""
     if if_match is None:
         raise VersionRequired
     tag = _TAG.fullmatch(if_match.strip())
-    if tag is None or int(tag[1]) > HIGHEST_VERSION:
+    if tag is None or int(tag[2]) > HIGHEST_VERSION:
         raise RequestInvalid(fields=(FieldFault("header.If-Match", "is not the ETag of a version", if_match),))
-    return int(tag[1])
+    if tag[1]:
+        raise VersionMoved(f"{if_match} is a weak ETag, which matches no version")
+    return int(tag[2])
 
 
 def _record(running: Running, cameras: list[str]) -> ConfigRecord:

@@ -75,6 +75,12 @@ def test_a_tag_that_names_no_version_is_refused(api: Served, tag: str) -> None:
     assert (answer.status_code, answer.json()["errors"][0]["path"]) == (422, "header.If-Match")
 
 
+def test_a_weak_tag_matches_no_version(api: Served) -> None:
+    answer = put(api, version='W/"1"')
+    assert (answer.status_code, answer.json()["code"]) == (412, VersionMoved.code)
+    assert api.doer.asked == []
+
+
 def test_an_invalid_document_names_every_wrong_field(api: Served) -> None:
     wrong = {"site": {"latitude": 95, "nme": "x"}, "schedules": {"day": {"interval_s": 0}}}
     for answer in (put(api, wrong), api.post("/v1/config/validate", json=wrong)):
