@@ -35,10 +35,10 @@ def space(path: Path) -> Space:
     return Space(answer.f_blocks * answer.f_frsize, answer.f_bavail * answer.f_frsize)
 
 
-def meaning(error: OSError, path: Path) -> DiskError:
-    """Our error for the operating system's one."""
+def meaning(error: OSError, what: object) -> DiskError:
+    """Our error for the operating system's one, met at `what`."""
     words = error.strerror or type(error).__name__
-    return _MEANINGS.get(error.errno or 0, DiskReadOnly)(f"{path}: {words}")
+    return _MEANINGS.get(error.errno or 0, DiskReadOnly)(f"{what}: {words}")
 
 
 @contextmanager

@@ -12,26 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from node.crashpoint import crash_point
-from node.domain.errors import DirectoryHeld, DirectoryMissing, DiskError, DiskFull, DiskReadOnly
+from node.domain.errors import DirectoryHeld, DirectoryMissing, DiskFull
+from node.host import disk
 
 FRAMES, QUARANTINE, LOCK = "frames", "quarantine", "lock"
 TMP = ".tmp"
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-
-
-def disk_error(error: OSError, what: object) -> DiskError:
-    """The product's error for one of the operating system's while writing `what`."""
-    kind = DiskFull if error.errno in _FULL else DiskReadOnly
-    return kind(f"{what}: {error.strerror or error}")
 
 
 def room_for(folder: Path, size_bytes: int, reserve_bytes: int = 0) -> None:
     """Raises DiskFull unless `size_bytes` fit and `reserve_bytes` stay free; asked before anything is written."""
-    try:
-        room = os.statvfs(_existing(folder))
-    except OSError as error:
-        raise disk_error(error, folder) from error
-    free = room.f_bavail * room.f_frsize
+    free = disk.space(_existing(folder)).free_bytes
     if free < size_bytes + reserve_bytes:
         raise DiskFull(f"{free:,} bytes free, {size_bytes:,} wanted beside a reserve of {reserve_bytes:,}")
 
@@ -39,7 +29,7 @@ def room_for(folder: Path, size_bytes: int, reserve_bytes: int = 0) -> None:
 def write_atomic(path: Path, data: bytes) -> None:
     """A file that is there whole, or not at all, also after a power cut.  Never replaces one: FileExistsError.
 
-    Raises DiskFull, DiskReadOnly.
+    Raises DiskFull, DiskReadOnly, DirectoryMissing.
     """
     if path.exists():
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
@@ -58,7 +48,7 @@ def replace_atomic(path: Path, data: bytes) -> None:
         _sync_folder(path.parent)
     except OSError as error:
         _drop(tmp)
-        raise disk_error(error, path.name) from error
+        raise disk.meaning(error, path.name) from error
 
 
 def sweep(data_dir: Path, since: str = "") -> int:
@@ -125,7 +115,7 @@ def _open_lock(data_dir: Path) -> int:
     except (FileNotFoundError, NotADirectoryError) as error:
         raise DirectoryMissing(str(data_dir)) from error
     except OSError as error:
-        raise disk_error(error, data_dir) from error
+        raise disk.meaning(error, data_dir) from error
 
 
 def _lock(descriptor: int) -> None:
@@ -138,7 +128,7 @@ def _lock(descriptor: int) -> None:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"pid {os.getpid()}: {_command()}\n".encode(), 0)
     except OSError as error:
-        raise disk_error(error, LOCK) from error
+        raise disk.meaning(error, LOCK) from error
 
 
 def _command() -> str:

@@ -94,6 +94,12 @@ def test_room_that_cannot_be_asked_for_is_an_error_of_the_disk(tmp_path: Path, m
         room_for(tmp_path, 1)
 
 
+def test_a_folder_in_the_way_of_a_file_s_is_said_as_the_disk_s_other_users_say_it(tmp_path: Path) -> None:
+    (tmp_path / "frames").write_bytes(b"no folder")
+    with pytest.raises(DirectoryMissing, match=r"x\.jpg: Not a directory"):
+        write_atomic(tmp_path / "frames/main/x.jpg", b"1")
+
+
 def test_leftovers_of_interrupted_writes_go_and_nothing_else_does(tmp_path: Path) -> None:
     old = tmp_path / "frames/main/default/2026/11/17/.a.jpg.tmp"
     new = tmp_path / "frames/main/default/2026/11/20/.b.jpg.tmp"
