@@ -77,8 +77,12 @@ def rebuild(data_dir: Path, clock: Clock) -> Report:
 
 
 def adopt_recent(data_dir: Path, journal: Journal, reader: FrameReader) -> Report:
-    """At start: what a crash left between a file and its row, in the folders around the rows written last."""
-    captured = [to_datetime(frame.captured_us) for frame in reader.last_committed()]
+    """At start: what a crash left between a file and its row, in the folders around the rows written last.
+
+    A frame whose clock was not set may say 1970: only where all do, they say where to look.
+    """
+    last = reader.last_committed()
+    captured = [to_datetime(frame.captured_us) for frame in [each for each in last if each.clock_synced] or last]
     since = (min(captured) - _MARGIN).date().isoformat() if captured else ""
     return adopt(data_dir, journal, reader, since, announce=True)
 

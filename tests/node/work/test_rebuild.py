@@ -23,7 +23,7 @@ from node.store.database import NAME
 from node.store.files import hold, write_atomic
 from node.work.rebuild import adopt_recent, rebuild
 from tests.clocks import JumpClock
-from tests.stores import Store, day, frame_of, gap_of, kept_event, opened, slot_of
+from tests.stores import Store, day, frame_of, gap_of, keep_many, kept_event, opened, slot_of
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +92,25 @@ def test_files_alone_give_every_column_of_every_row_again(tmp_path: Path, pictur
     assert (report.files, len(report.adopted), report.foreign, report.missing, report.changed) == (9, 9, (), (), ())
     with opened(tmp_path, clock) as store:
         assert rows(store, *FROM_FILES) == before
+
+
+def test_a_frame_of_an_unset_clock_widens_no_look_at_start(store: Store, picture: bytes) -> None:
+    kept(store, picture)
+    store.clock.advance(40 * 86400)
+    keep_many(store, 99)
+    today_us = store.clock.now_us()
+    store.clock.step(-today_us / US)
+    kept(store, picture, clock_synced=False)
+    store.clock.step((today_us - store.clock.now_us()) / US)
+    orphan = written(store, picture)
+    report = adopt(store)
+    assert (report.files, report.adopted) == (1, (orphan.id,))
+
+
+def test_where_no_clock_was_ever_set_the_last_rows_say_where_to_look(store: Store, picture: bytes) -> None:
+    kept(store, picture, clock_synced=False)
+    orphan = written(store, picture, clock_synced=False)
+    assert adopt(store).adopted == (orphan.id,)
 
 
 def test_a_frame_between_its_file_and_its_row_is_adopted_at_start(store: Store, picture: bytes) -> None:
