@@ -25,7 +25,7 @@ open_timeout_s, read_timeout_s  # fields of node.yml, read by the camera's worke
 # part of a value that is used whole
 started_ticks, boot  # a pid file is compared as a whole
 colour_temperature_k, frames_used, sensor_ns, sensor_temperature_c  # a shot crosses to the node as a whole
-request_digest  # peewee makes a column of it, asked for by its text
+request_digest, good_needed  # columns, written and read by their names as text
 event_ids, extra  # what an entry of the journal answers
 
 # asked by the tests, which are not read here
