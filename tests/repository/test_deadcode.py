@@ -1,8 +1,9 @@
-"""No dead code: all that vulture suspects is listed with who uses it, and nothing else is listed."""
+"""No dead code: all that vulture suspects is listed with who uses it."""
 
 from __future__ import annotations
 
 import ast
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -28,9 +29,14 @@ def _listed() -> set[str]:
     return names | {node.attr for node in nodes if isinstance(node, ast.Attribute)}
 
 
-def test_all_that_is_suspected_is_listed_and_all_that_is_listed_is_suspected(suspected: set[str]) -> None:
-    listed = _listed()
-    assert (suspected - listed, listed - suspected) == (set(), set())
+def test_all_that_is_suspected_is_listed(suspected: set[str]) -> None:
+    assert suspected - _listed() == set()
+
+
+def test_all_that_is_listed_is_still_there() -> None:
+    files = [path for folder in ("node", "console") for path in (ROOT / folder).rglob("*.py")]
+    words = {word for path in files for word in re.findall(r"\w+", path.read_text())}
+    assert _listed() - words == set()
 
 
 def test_each_line_says_who_uses_it() -> None:

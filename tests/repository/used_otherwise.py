@@ -1,4 +1,4 @@
-"""What vulture takes for dead in node and console, and who uses it.  A test refuses lines that no longer apply."""
+"""What vulture takes for dead in node and console, and who uses it.  A test refuses names that are no longer there."""
 
 # read by a library
 _.virtual_size  # Textual scrolls by it
