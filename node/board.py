@@ -15,9 +15,9 @@ class Board:
         self._facts: dict[str, Learnt[Any]] = {}
         self._lock = threading.Lock()
 
-    def post(self, name: str, value: object, at_us: int) -> None:
+    def post(self, name: str, value: object, at_us: int, *, took_ms: float | None = None) -> None:
         """Replace the fact of that name.  The last post wins, also where the clock was set back in between."""
-        fact = Learnt(value, at_us)
+        fact = Learnt(value, at_us, took_ms)
         with self._lock:
             self._facts[name] = fact
 

@@ -164,12 +164,12 @@ def _config(config: ConfigFacts) -> wire.ConfigStatus:
     )
 
 
-def _disk(disk: DiskFacts, limits: AlertLimits) -> wire.DiskStatus:
+def _disk(disk: DiskFacts, limits: AlertLimits) -> wire.DiskStatus | None:
+    level = disk_level(disk, limits)
+    if disk.total_bytes is None or disk.free_bytes is None or level is None:
+        return None
     return wire.DiskStatus(
-        total_bytes=disk.total_bytes,
-        free_bytes=disk.free_bytes,
-        level=disk_level(disk, limits),
-        full_in_days=disk.full_in_days,
+        total_bytes=disk.total_bytes, free_bytes=disk.free_bytes, level=level, full_in_days=disk.full_in_days
     )
 
 

@@ -60,13 +60,15 @@ class ClockFacts:
 
 @dataclass(frozen=True, slots=True)
 class DiskFacts:
-    """The data disk.  `error_code` is set while the data directory cannot be written (DSK-002)."""
+    """The data disk; sizes are None where it cannot be asked.
 
-    total_bytes: int
-    free_bytes: int
+    `error_code` is set while the data directory cannot be written (DSK-002) or is not there (DSK-004).
+    """
+
+    total_bytes: int | None = None
+    free_bytes: int | None = None
     full_in_days: float | None = None
     error_code: str = ""
-    took_ms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,6 @@ class HostFacts:
     memory_available_bytes: int | None = None
     node_pss_bytes: int | None = None
     temperature_c: float | None = None
-    took_ms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,6 @@ class DatabaseFacts:
     queue: int = 0
     wal_bytes: int = 0
     last_event_id: int = 0
-    took_ms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,6 @@ class LoopFacts:
     interval_s: float
     failures: int = 0
     error: str = ""
-    took_ms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,10 +175,11 @@ class HealthFacts:
 
 @dataclass(frozen=True, slots=True)
 class Learnt(Generic[Value]):
-    """A fact with the UTC microseconds at which it was learnt."""
+    """A fact with the UTC microseconds at which it was learnt, and what the look cost; None = not measured."""
 
     value: Value
     at_us: int
+    took_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,8 +71,10 @@ class Condition:
         return self.code, self.subject
 
 
-def disk_level(disk: DiskFacts, limits: AlertLimits) -> State:
-    """How full the data disk is; `crit` is where capture stops."""
+def disk_level(disk: DiskFacts, limits: AlertLimits) -> State | None:
+    """How full the data disk is; `crit` is where capture stops, None = not known."""
+    if disk.total_bytes is None or disk.free_bytes is None:
+        return None
     free_pct = 100 * disk.free_bytes / disk.total_bytes if disk.total_bytes else 0.0
     if free_pct < limits.disk_crit_free_pct or disk.free_bytes < limits.disk_reserve_bytes:
         return "crit"
@@ -81,8 +83,8 @@ def disk_level(disk: DiskFacts, limits: AlertLimits) -> State:
 
 def _disk_at(level: State, ending: str) -> Callable[[View], Iterator[Finding]]:
     def find(view: View) -> Iterator[Finding]:
-        if view.facts.disk and disk_level(view.facts.disk.value, view.limits) == level:
-            disk = view.facts.disk.value
+        disk = view.facts.disk.value if view.facts.disk else DiskFacts()
+        if disk.free_bytes is not None and disk_level(disk, view.limits) == level:
             yield "disk", f"The data disk has {disk.free_bytes / 2**20:,.0f} MiB free{ending}."
 
     return find
@@ -354,7 +356,7 @@ def _probe(name: str, fact: Learnt[Any], found: Sequence[Condition], now_us: int
     state = found[0].severity if found else "ok"
     sentence = found[0].sentence if found else ""
     age_s = round(max(0, now_us - fact.at_us) / US, 3)
-    return Probe(name, state, sentence, age_s, getattr(fact.value, "took_ms", None))
+    return Probe(name, state, sentence, age_s, fact.took_ms)
 
 
 def not_ready(facts: NodeFacts, limits: AlertLimits, now_us: int) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 
 from node.board import Board
@@ -49,6 +50,7 @@ HOURS = 24
 DAY_US = 86400 * US
 MOST_PENDING = 1000
 WATCHDOG_GRACE_S = 10.0
+RETRY_S = 10.0
 LOG = logging.getLogger(__name__)
 
 
@@ -58,6 +60,14 @@ class Task:
 
     every_s: float
     act: Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What a task has raised so many times in a row."""
+
+    said: str
+    times: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +98,8 @@ class FactsLoop:
         self._offset_us = self._clock_offset()
         self._counts: dict[str, CameraFacts] = {}
         self._seen: dict[str, tuple[int, int, str]] = {}
-        self._done_s: dict[str, float] = {}
-        self._failures = 0
+        self._due_s: dict[str, float] = {}
+        self._troubles: dict[str, Trouble] = {}
         self._tasks = {
             "clock": Task(LOOK_S, self._look_at_clock),
             "database": Task(LOOK_S, self._look_at_database),
@@ -111,27 +121,39 @@ class FactsLoop:
     def turn(self) -> None:
         """Everything whose time has come; one task that raises does not keep the others from being done."""
         now_s = self._clock.monotonic()
-        error = ""
         for name, task in self._tasks.items():
-            if now_s - self._done_s.get(name, -task.every_s) >= task.every_s:
-                self._done_s[name] = now_s
-                error = self._guarded(name, task) or error
-        self._failures = self._failures + 1 if error else 0
-        pulse = LoopFacts(NAME, LOOK_S, self._failures, error)
-        self._board.post(loop_key(NAME), pulse, self._clock.now_us())
+            if now_s >= self._due_s.get(name, now_s):
+                self._guarded(name, task)
+                every_s = min(task.every_s, RETRY_S) if name in self._troubles else task.every_s
+                self._due_s[name] = now_s + every_s
+        self._post(loop_key(NAME), self._pulse, self._clock.now_us(), now_s)
         self._feed_watchdog()
 
-    def _guarded(self, name: str, task: Task) -> str:
-        """The loop's boundary."""
+    def _guarded(self, name: str, task: Task) -> None:
+        """The loop's boundary.  A task that goes on failing is told of once; others that begin to fail are too."""
         try:
             task.act(self._clock.now_us())
         except Exception as error:
-            said = f"{type(error).__name__}: {error}"
-            if not self._failures:
+            before = self._troubles.get(name)
+            trouble = Trouble(f"{type(error).__name__}: {error}", before.times + 1 if before else 1)
+            self._troubles[name] = trouble
+            if before is None:
                 LOG.exception("loop failed", extra={"loop": f"{NAME}/{name}"})
-                self._tell(LoopFailed(f"{NAME}/{name}", said, 1))
-            return said
-        return ""
+                self._tell(LoopFailed(f"{NAME}/{name}", trouble.said, trouble.times))
+        else:
+            self._troubles.pop(name, None)
+
+    def _pulse(self) -> LoopFacts:
+        times = max((trouble.times for trouble in self._troubles.values()), default=0)
+        said = "; ".join(f"{name}: {trouble.said}" for name, trouble in self._troubles.items())
+        return LoopFacts(NAME, LOOK_S, times, said)
+
+    def _post(self, name: str, look: Callable[[], object], now_us: int, began_s: float | None = None) -> None:
+        """What a look finds, with what it cost since `began_s` (monotonic; None = now)."""
+        began_s = self._clock.monotonic() if began_s is None else began_s
+        found = look()
+        took_ms = round((self._clock.monotonic() - began_s) * 1000, 1)
+        self._board.post(name, found, now_us, took_ms=took_ms)
 
     def _tell(self, *events: Event) -> None:
         try:
@@ -147,23 +169,24 @@ class FactsLoop:
     def _look_at_clock(self, now_us: int) -> None:
         offset_us = self._clock_offset()
         step_us, self._offset_us = offset_us - self._offset_us, offset_us
-        self._board.post(CLOCK, ClockFacts(self._clock.synced()), now_us)
+        self._post(CLOCK, lambda: ClockFacts(self._clock.synced()), now_us)
         if abs(step_us) >= STEP_S * US:
             for loop in self._from.cameras.values():
                 loop.wake()
             self._tell(ClockStepped(round(step_us / US, 3)))
 
     def _look_at_disk(self, now_us: int) -> None:
+        self._post(DISK, lambda: self._disk(now_us), now_us)
+
+    def _disk(self, now_us: int) -> DiskFacts:
         data = self._from.held.data_dir
         try:
             self._from.held.check()
             space = disk.space(data)
         except DiskError as error:
-            facts = DiskFacts(0, 0, error_code=error.code)
-        else:
-            code = "" if os.access(data, os.W_OK) else DiskReadOnly.code
-            facts = DiskFacts(space.total_bytes, space.free_bytes, self._full_in_days(space, now_us), error_code=code)
-        self._board.post(DISK, facts, now_us)
+            return DiskFacts(error_code=error.code)
+        code = "" if os.access(data, os.W_OK) else DiskReadOnly.code
+        return DiskFacts(space.total_bytes, space.free_bytes, self._full_in_days(space, now_us), error_code=code)
 
     def _full_in_days(self, space: disk.Space, now_us: int) -> float | None:
         """At the slots of the next day and the mean size of the newest frames; None where nothing is asked for."""
@@ -176,28 +199,32 @@ class FactsLoop:
         return round(max(0.0, space.free_bytes - critical) / (slots * mean_bytes), 2)
 
     def _look_at_host(self, now_us: int) -> None:
-        shares = memory.shares(self._pid)
-        pss = sum(share.pss_bytes for share in shares) or None
-        self._board.post(HOST, HostFacts(memory.available_bytes(), pss, thermal.temperature_c()), now_us)
+        self._post(HOST, self._host, now_us)
+
+    def _host(self) -> HostFacts:
+        pss = sum(share.pss_bytes for share in memory.shares(self._pid)) or None
+        return HostFacts(memory.available_bytes(), pss, thermal.temperature_c())
 
     def _look_at_database(self, now_us: int) -> None:
+        self._post(DATABASE, self._database, now_us)
+
+    def _database(self) -> DatabaseFacts:
         database = self._from.database
         unrecorded = sum(loop.unrecorded for loop in self._from.cameras.values())
-        facts = DatabaseFacts(
+        return DatabaseFacts(
             error_code=next((loop.trouble for loop in self._from.cameras.values() if loop.trouble), ""),
             unrecorded=unrecorded,
             queue=database.waiting,
             wal_bytes=database.wal_bytes(),
             last_event_id=self._from.newest_event(),
         )
-        self._board.post(DATABASE, facts, now_us)
 
     def _look_at_config(self, now_us: int) -> None:
-        self._board.post(CONFIG, self._from.reload.facts(), now_us)
+        self._post(CONFIG, self._from.reload.facts, now_us)
 
     def _look_at_cameras(self, now_us: int) -> None:
         for name, loop in self._from.cameras.items():
-            self._board.post(camera_key(name), self._camera(name, loop, now_us), now_us)
+            self._post(camera_key(name), partial(self._camera, name, loop, now_us), now_us)
 
     def _camera(self, name: str, loop: CaptureLoop, now_us: int) -> CameraFacts:
         """What the database says of the day, with what the loop and the calendar say of this moment."""

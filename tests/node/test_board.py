@@ -14,6 +14,12 @@ def test_a_fact_is_read_back_with_the_time_it_was_learnt() -> None:
     assert board.read("clock") == Learnt(ClockFacts(synced=True), 42)
 
 
+def test_a_fact_may_say_what_it_cost_to_learn_it() -> None:
+    board = Board()
+    board.post("clock", ClockFacts(synced=True), 42, took_ms=0.5)
+    assert board.read("clock") == Learnt(ClockFacts(synced=True), 42, 0.5)
+
+
 def test_what_nobody_posted_is_not_known() -> None:
     assert Board().read("disk") is None
 

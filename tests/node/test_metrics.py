@@ -147,7 +147,9 @@ def test_gauges_are_read_off_the_board_at_scrape(board: Board, metrics: Metrics)
 def test_what_is_not_known_has_no_sample(board: Board, metrics: Metrics) -> None:
     board.post("camera/main", facts.CameraFacts("main"), 1)
     board.post("host", facts.HostFacts(), 1)
+    board.post("disk", facts.DiskFacts(error_code="DSK-004"), 1)
     found = _samples(metrics)
+    assert not any(name.startswith("heliograph_disk_") for name in found)
     assert 'heliograph_last_good_age_seconds{camera="main"}' not in found
     assert "heliograph_temperature_celsius" not in found
 

@@ -10,10 +10,12 @@ from node.api.status import ALERTS, SharedStatus, node_status, spark
 from node.board import Board
 from node.domain.config import AlertLimits, Document
 from node.domain.facts import (
+    DISK,
     HEALTH,
     Alert,
     CameraFacts,
     ConfigFacts,
+    DiskFacts,
     HealthFacts,
     Learnt,
     NodeFacts,
@@ -41,6 +43,12 @@ def board(clock: JumpClock) -> Board:
     made = Board()
     post_facts(made, clock)
     return made
+
+
+def test_a_disk_that_cannot_be_asked_has_no_size_and_is_not_said_to_be_full(board: Board, clock: JumpClock) -> None:
+    board.post(DISK, DiskFacts(error_code="DSK-004"), clock.now_us())
+    status = status_of(board, clock)
+    assert (status.disk, status.ready) == (None, False)
 
 
 def test_the_board_becomes_the_whole_node_in_one_object(board: Board, clock: JumpClock) -> None:

@@ -138,6 +138,12 @@ def test_a_small_disk_is_full_where_only_the_reserve_is_left() -> None:
     assert disk_level(DiskFacts(0, 0), LIMITS) == "crit"
 
 
+def test_a_disk_whose_size_nobody_knows_is_not_called_full() -> None:
+    lost = node(disk=learnt(DiskFacts(error_code="DSK-004")))
+    assert disk_level(DiskFacts(), LIMITS) is None
+    assert [found.code for found in conditions(lost, LIMITS, NOW)] == ["disk_unwritable"]
+
+
 def test_a_frame_may_be_old_in_intervals_or_in_minutes_whichever_is_longer() -> None:
     assert stale_after_s(60, LIMITS) == 300
     assert stale_after_s(3600, LIMITS) == 9000
@@ -287,7 +293,7 @@ def test_one_camera_of_two_is_enough_to_be_ready() -> None:
 
 def test_every_probe_has_its_age_its_cost_and_its_word() -> None:
     facts = node(
-        disk=learnt(DiskFacts(100 * GB, 9 * GB, took_ms=0.4), 3.0),
+        disk=replace(learnt(DiskFacts(100 * GB, 9 * GB), 3.0), took_ms=0.4),
         host=None,
         cameras=(learnt(replace(WELL, word="offline")),),
     )
