@@ -8,6 +8,7 @@ import os
 import sqlite3
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import cv2
@@ -24,6 +25,7 @@ from node.imaging import thumbnail
 from node.imaging.decode import check
 from node.journal import Journal
 from node.store.database import NAME, Database
+from node.store.files import hold
 from node.work.judge import Judge
 from node.work.keeping import Keeper, Taken
 from node.work.live import Compiler
@@ -44,6 +46,7 @@ def figures(rounds: int) -> Iterator[Figure]:
         peer.frame(pixels[0])
         mine, theirs = pairwise(lambda: ours.frame(next(turns[0])), lambda: peer.frame(next(turns[1])), rounds)
         ours.close()
+        peer.close()
     jpeg = encoded(pixels[0])
     note = f"{len(jpeg) / 1e6:.1f} MB JPEG; Pillow + full decodes + sqlite3 is the peers' way"
     yield Figure("12 MP frame, pixels to committed", "CPU ms", mine, theirs, 3.0, of_ratio=True, note=note)
@@ -65,11 +68,13 @@ class Ours:
 
     def __init__(self, data: Path) -> None:
         data.mkdir()
+        self._stack = ExitStack()
+        held = self._stack.enter_context(hold(data))
         self._clock = SystemClock()
         self._database = Database(data / NAME)
         journal = Journal(self._database, self._clock)
         self._judge = Judge(data / "baseline", CAMERA)
-        self._keeper = Keeper("bench", CAMERA, data, self._clock, journal)
+        self._keeper = Keeper("bench", CAMERA, held, self._clock, journal)
         self._segment = Compiler("bench", (CAMERA,)).compile(0, 1, {})
 
     def frame(self, pixels: Pixels) -> None:
@@ -87,13 +92,14 @@ class Ours:
             frames_used=1,
             backend="bench",
         )
-        stages = StageTimes(None, began_us, began_us, began_us, self._clock.now_us())
+        stages = StageTimes(0, began_us, began_us, began_us, self._clock.now_us())
         taken = Taken(
             id=self._clock.new_id(),
             shot=shot,
             assessed=assessed,
             profile=PROFILE,
             plan=ExposurePlan(),
+            quality=Quality(),
             segment=self._segment,
             due=None,
             stages=stages,
@@ -105,6 +111,7 @@ class Ours:
 
     def close(self) -> None:
         self._database.close()
+        self._stack.close()
 
 
 class Peer:
@@ -134,6 +141,9 @@ class Peer:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         row = (str(path), digest, float(grey.mean()), float(sharpness), shares)
         self._rows.execute("INSERT INTO frames (path, sha256, mean, sharpness, shares) VALUES (?, ?, ?, ?, ?)", row)
+
+    def close(self) -> None:
+        self._rows.close()
 
 
 def _two_decodes(jpeg: bytes) -> None:
