@@ -9,8 +9,8 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import TimeoutError as NoAnswer
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,11 +26,14 @@ from node.camera.base import CameraConfig
 from node.camera.link import ProcessLink
 from node.camera.replay import check_folders
 from node.camera.supervisor import Supervisor
-from node.clock import Clock, SystemClock
+from node.clock import US, Clock, SystemClock
 from node.domain.config import digest
 from node.domain.errors import (
     CameraTimeout,
+    DatabaseError,
     DirectoryMissing,
+    DiskError,
+    DiskFull,
     FieldFault,
     HeliographError,
     RequestInvalid,
@@ -62,8 +65,10 @@ from node.work.reload import Cameras, Outcome, Reload
 Answer = TypeVar("Answer")
 
 BASELINE = "baseline"
-ACTION_S = 25.0
+FREE_S = 20.0
 LOOK_S = 0.5
+LIGHT_US = 600 * US
+FULL_DISK_S = 10.0
 ROUND_S, JOIN_S = 1.5, 1.0
 LOG = logging.getLogger(__name__)
 
@@ -78,15 +83,26 @@ class Start:
 
 
 def run(start: Start) -> int:
-    """Until SIGTERM or SIGINT.  Raises what keeps it from starting; returns the exit status."""
+    """Until SIGTERM or SIGINT.  Raises what keeps it from starting, but for a full disk: that it waits for.
+
+    Returns the exit status.
+    """
     log.start(start.settings.log_level, node=start.settings.node.id)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with running(start, _clock(start)):
-        while not stop.wait(LOOK_S):
-            pass  # a signal that the kernel gave to another thread (after a freeze, say) does not end this wait
-    return 0
+    while True:
+        try:
+            with running(start, _clock(start)):
+                while not stop.wait(LOOK_S):
+                    pass  # a signal that the kernel gave to another thread (after a freeze, say) does not end this wait
+        except DiskFull as error:  # not even the database has room: begin when there is some again
+            LOG.warning("waiting for room on the data disk", extra={"error": str(error)})
+            systemd.notify(systemd.status(str(error)))
+            if stop.wait(FULL_DISK_S):
+                return error.exit
+        else:
+            return 0
 
 
 @contextmanager
@@ -136,6 +152,7 @@ class Service:
         self.journal = Journal(self.database, clock)
         self._events = EventReader(self.database)
         self.reload = self._reload()
+        self._supervisors: dict[str, Supervisor] = {}
         self.loops = {name: self._loop_of(name) for name in settings.cameras}
         self.follower = self._follower()
         self.facts = FactsLoop(self._sources())
@@ -165,7 +182,7 @@ class Service:
         for name, loop in self.loops.items():
             loop.resume(ledger)
             self._thread(_thread_name(name), loop.run)
-        self.reload.begin(Cameras(self._working, self._wake, self._prove))
+        self.reload.begin(Cameras(self._working, self._light, self._wake, self._prove))
         self._thread("facts", self.facts.run)
         self.server.start()
         self._stack.callback(self.server.stop)
@@ -182,15 +199,11 @@ class Service:
         self._stop.set()
         self._wake()
         self._join(ROUND_S)
-        for name, loop in self.loops.items():
-            pid = loop.camera_state.worker_pid
-            if pid is not None and any(thread.name == _thread_name(name) for thread in self._running()):
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+        running = {thread.name for thread in self._threads if thread.is_alive()}
+        for name, supervisor in self._supervisors.items():
+            if _thread_name(name) in running:
+                supervisor.abort()
         self._join(JOIN_S)
-
-    def _running(self) -> list[threading.Thread]:
-        return [thread for thread in self._threads if thread.is_alive()]
 
     def _join(self, within_s: float) -> None:
         until_s = self._clock.monotonic() + within_s
@@ -245,7 +258,9 @@ class Service:
 
         def supervise(busy: Callable[[float], object]) -> Supervisor:
             link = partial(ProcessLink, name, self._run_dir, clock=clock, said=say)
-            return Supervisor(config_of(self.reload.live.current), clock, link, busy=busy)
+            supervisor = Supervisor(config_of(self.reload.live.current), clock, link, busy=busy)
+            self._supervisors[name] = supervisor
+            return supervisor
 
         equipment = Equipment(
             supervise,
@@ -256,7 +271,15 @@ class Service:
         return CaptureLoop(
             name,
             equipment,
-            Shared(clock, self.journal, self.board, self.reload.live, self.reload.judged, self.reload.quality_of),
+            Shared(
+                clock,
+                self.journal,
+                self.board,
+                self.reload.live,
+                self.reload.judged,
+                self.reload.quality_of,
+                self.reload.usual_light,
+            ),
         )
 
     def _follower(self) -> Follower:
@@ -322,29 +345,43 @@ class Service:
 
     def _capture(self, camera: str, profile: str, caller: Caller) -> Frame:
         loop = self._loop(camera)
-        return self._audited("capture", camera, caller, lambda: _answered(loop, lambda: loop.shoot_now(profile)))
+        change = Change("capture", f"camera/{camera}")
+        return self._audited(change, caller, lambda: _answered(loop, lambda: loop.shoot_now(profile)))
 
     def _restart(self, camera: str, caller: Caller) -> None:
         loop = self._loop(camera)
-        self._audited("camera restart", camera, caller, lambda: _answered(loop, loop.restart))
+        change = Change("camera restart", f"camera/{camera}")
+        self._audited(change, caller, lambda: _answered(loop, loop.restart))
 
-    def _audited(self, action: str, camera: str, caller: Caller, act: Callable[[], Answer]) -> Answer:
+    def _audited(self, change: Change, caller: Caller, act: Callable[[], Answer]) -> Answer:
         """Done or failed, an action leaves its row."""
-        outcome = "done"
+        answer = self._attempted(change, caller, act)
+        self._audit(change, caller)
+        return answer
+
+    def _attempted(self, change: Change, caller: Caller, act: Callable[[], Answer]) -> Answer:
+        """As `_audited`, for what leaves its row by itself once it is done."""
         try:
             return act()
         except HeliographError as error:
-            outcome = error.code
+            self._audit(replace(change, outcome=error.code), caller)
             raise
-        finally:
-            change = Change(action, f"camera/{camera}", outcome=outcome)
+
+    def _audit(self, change: Change, caller: Caller) -> None:
+        """A row that cannot be written changes nothing of what was done."""
+        try:
             self.journal.audit(_actor(caller), change)
+        except (DatabaseError, DiskError) as error:
+            said = {**asdict(change), "who": caller.name, "error": str(error)}
+            LOG.warning("audit row was not written", extra=said)
 
     def _put_config(self, document: Mapping[str, Any], if_match: int, caller: Caller) -> Activated:
-        return _activated(self.reload.put(document, if_match, _actor(caller)))
+        put = partial(self.reload.put, document, if_match, _actor(caller))
+        return _activated(self._attempted(Change("config put", "config"), caller, put))
 
     def _roll_back(self, version: int | None, caller: Caller) -> Activated:
-        return _activated(self.reload.roll_back(version, _actor(caller)))
+        change = Change("config rollback", "config" if version is None else f"config/{version}")
+        return _activated(self._attempted(change, caller, partial(self.reload.roll_back, version, _actor(caller))))
 
     def _preview(self, document: Mapping[str, Any]) -> ConfigPreview:
         cameras = tuple(
@@ -363,6 +400,12 @@ class Service:
 
     def _working(self) -> tuple[str, ...]:
         return tuple(name for name, loop in self.loops.items() if loop.camera_state.word == "ok")
+
+    def _light(self) -> dict[str, float]:
+        """Of cameras whose last good frame is not long ago: dusk takes longer than that."""
+        since_us = self._clock.now_us() - LIGHT_US
+        lights = {name: loop.light for name, loop in self.loops.items()}
+        return {name: light[1] for name, light in lights.items() if light is not None and light[0] >= since_us}
 
     def _wake(self) -> None:
         for loop in self.loops.values():
@@ -403,12 +446,14 @@ def _clock(start: Start) -> Clock:
 
 
 def _answered(loop: CaptureLoop, act: Callable[[], Answer]) -> Answer:
+    """What has begun is waited for, however long it takes: each request of a camera has a deadline of its own."""
     answer = loop.ask(act)
     try:
-        return answer.result(ACTION_S)
+        return answer.result(FREE_S)
     except NoAnswer:
-        answer.cancel()
-        raise CameraTimeout(f"the loop of {loop.camera} was not free within {ACTION_S:g} s") from None
+        if answer.cancel():
+            raise CameraTimeout(f"the loop of {loop.camera} was not free within {FREE_S:g} s") from None
+    return answer.result()
 
 
 def _actor(caller: Caller) -> Actor:

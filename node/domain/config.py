@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import reprlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -313,6 +313,19 @@ def digest(given: Mapping[str, Any]) -> str:
     """SHA-256 of the document as given: canonical JSON, defaults not filled in."""
     canonical = json.dumps(given, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def unknown_cameras(given: object, cameras: Sequence[str]) -> tuple[FieldFault, ...]:
+    """Cameras named in a document, valid or not, that node.yml does not have."""
+    sections = given if isinstance(given, Mapping) else {}
+    settings, schedules = sections.get("cameras"), sections.get("schedules")
+    named = [(f"cameras.{name}", name) for name in settings] if isinstance(settings, Mapping) else []
+    for schedule, asked in schedules.items() if isinstance(schedules, Mapping) else ():
+        wanted = asked.get("cameras") if isinstance(asked, Mapping) else None
+        for index, name in enumerate(wanted if isinstance(wanted, list) else ()):
+            named.append((f"schedules.{schedule}.cameras.{index}", name))
+    message = f"no camera of that name in node.yml (it names {', '.join(cameras) or 'none'})"
+    return tuple(FieldFault(path, message, str(name)[:MAX_GIVEN_CHARS]) for path, name in named if name not in cameras)
 
 
 def differing(before: object, after: object, path: str = "") -> tuple[str, ...]:

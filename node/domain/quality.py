@@ -185,6 +185,14 @@ def speaks_against(codes: Sequence[str], sun_now_deg: float | None, sun_then_deg
     return ("black" if sun_then_deg < sun_now_deg else "blown") in codes
 
 
+def went_dark(mean: float, usual: float, limits: QualityLimits) -> bool:
+    """Whether a picture is black where the camera's last ones, by whatever profile, were far from it.
+
+    For a document on probation: a profile of its own has no history that could speak, and the sun may not be known.
+    """
+    return mean <= limits.black_mean and usual >= _SUDDEN * limits.black_mean
+
+
 def is_day(sun_elevation_deg: float | None, limits: QualityLimits) -> bool | None:
     return None if sun_elevation_deg is None else sun_elevation_deg > limits.day_elevation_deg
 

@@ -10,7 +10,7 @@ from itertools import groupby, pairwise
 from operator import attrgetter, itemgetter
 from zoneinfo import ZoneInfo
 
-from node.domain.config import Document, Schedule, SolarWindow
+from node.domain.config import Document, Schedule, SolarWindow, unknown_cameras
 from node.domain.errors import FieldFault
 from node.domain.frame import SlotKey
 from node.domain.grid import Grid, count_union, grid_of
@@ -154,11 +154,7 @@ class Calendar:
         return tuple(plan for plan in self._plans if not plan.schedule.cameras or camera in plan.schedule.cameras)
 
     def _unknown_cameras(self) -> Iterator[FieldFault]:
-        named = [(f"cameras.{camera}", camera) for camera in self._document.cameras]
-        for name, schedule in self._document.schedules.items():
-            named += [(f"schedules.{name}.cameras.{index}", camera) for index, camera in enumerate(schedule.cameras)]
-        message = f"no camera of that name in node.yml (it names {', '.join(self._cameras) or 'none'})"
-        return (FieldFault(path, message, camera) for path, camera in named if camera not in self._cameras)
+        return iter(unknown_cameras(self._document.model_dump(include={"cameras", "schedules"}), self._cameras))
 
     def _silent_schedules(self, at_us: int) -> Iterator[FieldFault]:
         for plan in self._plans:

@@ -52,6 +52,7 @@ class Activation:
     good_needed: int
     good_seen: int
     owed: dict[str, int]
+    light: dict[str, float]
     starts: int
     reason: str
 
@@ -68,12 +69,14 @@ class Running:
 class Proof:
     """What an activation on probation owes until then (UTC microseconds).
 
-    So many good frames in all; `owed` says how many of each camera and profile (`camera/profile`).
+    So many good frames in all; `owed` says how many of each camera and profile (`camera/profile`), `light` how bright
+    each camera's pictures were before (mean luminance, 0..1).
     """
 
     deadline_us: int
     good_needed: int
     owed: dict[str, int] = field(default_factory=dict)
+    light: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +217,7 @@ def spans(session: Session, from_us: int, until_us: int) -> list[Span]:
 
 
 def _start(session: Session, version: int, from_us: int, previous: int | None, proof: Proof | None) -> Activation:
-    owed = {} if proof is None else asdict(proof) | {"owed": json.dumps(proof.owed)}
+    owed = {} if proof is None else asdict(proof) | {"owed": json.dumps(proof.owed), "light": json.dumps(proof.light)}
     state = ACTIVE if proof is None else PROBATION
     Activations.insert(version=version, from_us=from_us, previous=previous, state=state, **owed).execute(session.db)
     return running(session).activation
@@ -252,7 +255,7 @@ def _first(query: Any, session: Session) -> dict[str, Any] | None:  # noqa: ANN4
 
 
 def _activation(row: Mapping[str, Any]) -> Activation:
-    return Activation(**{**row, "owed": json.loads(row["owed"])})
+    return Activation(**{**row, "owed": json.loads(row["owed"]), "light": json.loads(row["light"])})
 
 
 def _version(row: Mapping[str, Any]) -> Version:

@@ -58,6 +58,7 @@ class Activations(Model):
     good_needed = IntegerField(default=0)
     good_seen = IntegerField(default=0)
     owed = TextField(default="{}")
+    light = TextField(default="{}")
     starts = IntegerField(default=0)
     reason = TextField(default="")
 

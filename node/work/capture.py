@@ -35,7 +35,7 @@ from node.domain.errors import (
 from node.domain.events import LoopFailed
 from node.domain.facts import LoopFacts, QualityFacts, loop_key, quality_key
 from node.domain.frame import Frame, GapReason, StageTimes
-from node.domain.quality import Integrity, Verdict, speaks_against
+from node.domain.quality import Integrity, Verdict, speaks_against, went_dark
 from node.domain.schedule import Due
 from node.journal import Journal
 from node.store.ledger import LedgerReader
@@ -73,7 +73,8 @@ REASONS: tuple[tuple[type[HeliographError], GapReason], ...] = (
 class Shared:
     """What every camera's loop shares.  `judged` hears of each fresh shot: camera, profile, version, what it showed.
 
-    `quality_of` gives what the pictures of a document are judged by: on probation that is not its own word.
+    `quality_of` gives what the pictures of a document are judged by: on probation that is not its own word; and
+    `usual_light` the mean luminance (0..1) of the camera's pictures before such a document.
     """
 
     clock: Clock
@@ -82,6 +83,7 @@ class Shared:
     live: Live
     judged: Callable[[str, str, int, Shown], None]
     quality_of: Callable[[Segment], Quality]
+    usual_light: Callable[[str, Segment], float | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,9 @@ class CaptureLoop:
         self._keeper, self._config_of = equipment.keeper, equipment.config_of
         self._clock, self._journal, self._board = shared.clock, shared.journal, shared.board
         self._live, self._judged, self._quality_of = shared.live, shared.judged, shared.quality_of
+        self._usual_light = shared.usual_light
+        self.light: tuple[int, float] | None = None
+        self._refused_code = ""
         self._supervisor = equipment.supervise(lambda seconds: self._pulse(seconds + AFTER_SHOT_S))
         self._wake = threading.Event()
         self._requests: queue.SimpleQueue[_Request] = queue.SimpleQueue()
@@ -148,6 +153,11 @@ class CaptureLoop:
     def complete_us(self) -> int:
         """The ledger on disk has every slot due until then."""
         return self._agenda.complete_us
+
+    @property
+    def refused_code(self) -> str:
+        """The code of what kept the last frame from being written; empty = nothing did."""
+        return self._refused_code
 
     @property
     def unrecorded(self) -> int:
@@ -194,10 +204,11 @@ class CaptureLoop:
         coming = segment.calendar.due(self.camera, now_us, now_us + LOOK_AHEAD_US)
         due_us = next((due.slot.due_us for due in coming if due.slot.profile == taken.profile), now_us)
         then_deg = segment.sun.elevation_deg(due_us) if segment.sun else None
-        shown = _shown(taken)
+        shown = self._shown(taken)
         if shown is not Shown.BAD:
             return shown
         codes = [reason.code for reason in taken.assessed.judgement.reasons]
+        codes += ["black"] if self._went_dark(taken) else []
         return Shown.BAD if speaks_against(codes, taken.sun_elevation_deg, then_deg) else Shown.GOOD
 
     # --- the loop ---------------------------------------------------------------------------------------------
@@ -353,7 +364,10 @@ class CaptureLoop:
         """One slot in time: a kept frame, or a gap that says why not."""
         try:
             shown = self._capture(segment, due)
+            self._refused_code = ""
         except HeliographError as error:
+            if isinstance(error, DiskError):
+                self._refused_code = error.code
             self._keeper.explain(segment, due, reason_of(error), error.code)
             shown = shown_by(error)
         finally:
@@ -361,6 +375,18 @@ class CaptureLoop:
         # only now: what nobody foresaw leaves the slot to the next turn, which takes it again or explains it
         self._agenda.met(due)
         self._judged(self.camera, due.slot.profile, segment.version, shown)
+
+    def _went_dark(self, taken: Taken) -> bool:
+        """Against the pictures before the document that is on probation, if one is."""
+        usual, mean = self._usual_light(self.camera, taken.segment), taken.assessed.measures.get("mean")
+        return usual is not None and mean is not None and went_dark(mean, usual, taken.quality.limits)
+
+    def _shown(self, taken: Taken) -> Shown:
+        """A picture that the judge failed on shows nothing; where judging is off, an intact one is good."""
+        if not taken.good or self._went_dark(taken):
+            return Shown.BAD
+        unjudged = taken.assessed.judgement.verdict is Verdict.UNJUDGED and taken.quality.enabled
+        return Shown.NOTHING if unjudged else Shown.GOOD
 
     def _capture(self, segment: Segment, due: Due) -> Shown:
         """The frame's journey.  Raises CameraError, DiskError: then there is neither frame nor gap yet."""
@@ -373,11 +399,13 @@ class CaptureLoop:
             self._keeper.quarantine(taken, explains=True)
         if other is not None:
             self._put_aside(other)
-        return _shown(taken)
+        return self._shown(taken)
 
     def _keep(self, taken: Taken) -> Frame:
         frame = self._keeper.keep(taken)
         self._judge.learn(taken.assessed)
+        if taken.good and "mean" in taken.assessed.measures:
+            self.light = (taken.shot.captured_us, taken.assessed.measures["mean"])
         self._post_quality()
         return frame
 
@@ -448,14 +476,6 @@ class CaptureLoop:
 def shown_by(error: HeliographError) -> Shown:
     """What a shot that failed shows of the document."""
     return Shown.REFUSED if isinstance(error, CameraMismatch) else Shown.BAD
-
-
-def _shown(taken: Taken) -> Shown:
-    """A picture that the judge failed on shows nothing; where judging is off, an intact one is good."""
-    if not taken.good:
-        return Shown.BAD
-    unjudged = taken.assessed.judgement.verdict is Verdict.UNJUDGED and taken.quality.enabled
-    return Shown.NOTHING if unjudged else Shown.GOOD
 
 
 def reason_of(error: HeliographError) -> GapReason:

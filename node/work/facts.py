@@ -13,7 +13,7 @@ from itertools import islice
 from node.board import Board
 from node.clock import US, Clock
 from node.domain import health
-from node.domain.errors import DiskError, DiskReadOnly, HeliographError
+from node.domain.errors import DiskError, DiskFull, DiskReadOnly, HeliographError
 from node.domain.events import ClockStepped, Event, LoopFailed
 from node.domain.facts import (
     CLOCK,
@@ -185,8 +185,13 @@ class FactsLoop:
             space = disk.space(data)
         except DiskError as error:
             return DiskFacts(error_code=error.code)
-        code = "" if os.access(data, os.W_OK) else DiskReadOnly.code
+        code = self._refused() if os.access(data, os.W_OK) else DiskReadOnly.code
         return DiskFacts(space.total_bytes, space.free_bytes, self._full_in_days(space, now_us), error_code=code)
+
+    def _refused(self) -> str:
+        """What a frame met below the data folder; a full disk is a condition of its own."""
+        codes = (loop.refused_code for loop in self._from.cameras.values())
+        return next((code for code in codes if code and code != DiskFull.code), "")
 
     def _full_in_days(self, space: disk.Space, now_us: int) -> float | None:
         """At the slots of the next day and the mean size of the newest frames; None where nothing is asked for."""

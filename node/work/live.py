@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from node.almanac import Sun
-from node.domain.config import Document, load_own, parse_document
+from node.domain.config import Document, load_own, parse_document, unknown_cameras
 from node.domain.errors import DocumentInvalid
 from node.domain.schedule import Calendar, Due
 
@@ -44,7 +44,10 @@ class Compiler:
 
     def check(self, given: Mapping[str, Any], now_us: int) -> Document:
         """The document, valid for this node.  Raises DocumentInvalid with every wrong field."""
-        document = parse_document(given)
+        try:
+            document = parse_document(given)
+        except DocumentInvalid as error:
+            raise DocumentInvalid(fields=[*error.fields, *unknown_cameras(given, self.cameras)]) from None
         faults = self.calendar(document)[1].check(now_us)
         if faults:
             raise DocumentInvalid(fields=faults)

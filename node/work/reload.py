@@ -62,6 +62,7 @@ class Trial:
     deadline_s: float
     owed: dict[Way, int]
     quality: Quality
+    light: Mapping[str, float]
     failure: str = ""
     bad_in_a_row: dict[Way, int] = field(default_factory=dict)
     proof_s: dict[Way, float] = field(default_factory=dict)
@@ -87,9 +88,13 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Cameras:
-    """What the reload asks of the capture loops: which cameras work now, a look again, a proof shot."""
+    """What the reload asks of the capture loops: which cameras work now, a look again, a proof shot.
+
+    `light` is the mean luminance of each camera's last good frame, where that is not long ago.
+    """
 
     working: Callable[[], tuple[str, ...]]
+    light: Callable[[], dict[str, float]]
     wake: Callable[[], None]
     prove: Callable[[str, str], None]
 
@@ -121,7 +126,7 @@ class Reload:
         self._book, self._journal, self._compiler = book, journal, compiler
         self._rules, self._clock = rules, clock
         self._lock = threading.RLock()
-        self._cameras = Cameras(tuple, lambda: None, lambda *_: None)
+        self._cameras = Cameras(tuple, dict, lambda: None, lambda *_: None)
         self._running = book.current()
         self.live = Live(self._segments(clock.now_us()))
         self._trial: Trial | None = None
@@ -238,6 +243,11 @@ class Reload:
         trial = self._trial
         return trial.quality if trial is not None and trial.version == segment.version else segment.document.quality
 
+    def usual_light(self, camera: str, segment: Segment) -> float | None:
+        """The camera's mean luminance before that document, while it is on probation."""
+        trial = self._trial
+        return trial.light.get(camera) if trial is not None and trial.version == segment.version else None
+
     def facts(self) -> ConfigFacts:
         """For the board."""
         with self._lock:
@@ -261,7 +271,9 @@ class Reload:
             before, now_us = self._running, self._clock.now_us()
             ways = self._owing(document)
             owed = dict.fromkeys(ways, self._rules.good_frames)
-            proof = Proof(now_us + round(self._span_s(document) * US), sum(owed.values()), _text(owed))
+            proof = Proof(
+                now_us + round(self._span_s(document) * US), sum(owed.values()), _text(owed), self._cameras.light()
+            )
             crash_point("before_activation")
             with self._doubted():
                 self._running = enter(now_us, proof)
@@ -306,7 +318,9 @@ class Reload:
         left_s = min(max(0.0, (deadline_us - now_us) / US), span_s)
         owed = {_way(text): count for text, count in activation.owed.items()}
         quality = self._trial_quality(activation.previous, document)
-        self._trial = Trial(activation.version, deadline_us, self._clock.monotonic() + left_s, owed, quality)
+        self._trial = Trial(
+            activation.version, deadline_us, self._clock.monotonic() + left_s, owed, quality, activation.light
+        )
 
     def _trial_quality(self, previous: int | None, document: Document) -> Quality:
         """The judge of the version before, where it judged at all: no document says by itself what good is."""

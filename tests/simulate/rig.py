@@ -75,11 +75,17 @@ class Rig:
         self.judge = Judge(plan.folder / "baseline", CAMERA)
         equipment = Equipment(supervise, self.judge, self.keeper, config_of)
         shared = Shared(
-            plan.clock, self.journal, self.board, self.reload.live, self.reload.judged, self.reload.quality_of
+            plan.clock,
+            self.journal,
+            self.board,
+            self.reload.live,
+            self.reload.judged,
+            self.reload.quality_of,
+            self.reload.usual_light,
         )
         self.loop = CaptureLoop(CAMERA, equipment, shared)
         self.loop.resume(self.ledger)
-        self.reload.begin(Cameras(self._working, self.loop.wake, lambda _, profile: self._prove(profile)))
+        self.reload.begin(Cameras(self._working, self._light, self.loop.wake, lambda _, profile: self._prove(profile)))
 
     def run(self, until_us: int, each_turn: Callable[[], object] = lambda: None) -> None:
         """Turn until that instant of the wall clock."""
@@ -98,6 +104,9 @@ class Rig:
 
     def _working(self) -> tuple[str, ...]:
         return (CAMERA,) if self.supervisor.state.word == "ok" else ()
+
+    def _light(self) -> dict[str, float]:
+        return {CAMERA: self.loop.light[1]} if self.loop.light else {}
 
     def _prove(self, profile: str) -> None:
         self.loop.ask(lambda: self.loop.prove(profile))

@@ -157,6 +157,7 @@ CREATE TABLE activations (
     good_needed INTEGER NOT NULL DEFAULT 0,
     good_seen INTEGER NOT NULL DEFAULT 0,
     owed TEXT NOT NULL DEFAULT '{}',
+    light TEXT NOT NULL DEFAULT '{}',
     starts INTEGER NOT NULL DEFAULT 0,
     reason TEXT NOT NULL DEFAULT ''
 ) STRICT;

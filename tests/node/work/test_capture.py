@@ -12,7 +12,7 @@ import pytest
 
 from node.camera.base import Shot, ShotSpec
 from node.clock import US
-from node.domain.errors import CameraFault, CameraTimeout, DatabaseBusy, DiskFull, InternalError
+from node.domain.errors import CameraFault, CameraTimeout, DatabaseBusy, DiskFull, DiskReadOnly, InternalError
 from node.domain.facts import LoopFacts, loop_key
 from node.domain.frame import GapReason, SlotKey
 from node.imaging.exif import read_sidecar
@@ -550,3 +550,16 @@ def test_the_pulse_before_a_request_promises_all_the_time_that_it_may_take(plan:
         rig.run(plan.clock.now_us() + 70 * MINUTE)
         # four frames in the pipeline and two to settle, a minute each, the margin, and what comes after the shot
     assert 6 * 60 + 5 + 10 in promised
+
+
+def test_a_frame_that_could_not_be_written_is_remembered_until_one_could(
+    plan: Plan, rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = plan.clock.now_us()
+    with monkeypatch.context() as patch:
+        patch.setattr("node.work.keeping.write_atomic", _raise(DiskReadOnly("planted")))
+        rig.run(start + 2 * MINUTE)
+        assert rig.loop.refused_code == "DSK-002"
+    rig.run(start + 4 * MINUTE)
+    assert not rig.loop.refused_code
+    assert reasons(plan.folder) == {"storage_fault": 2}

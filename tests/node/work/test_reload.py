@@ -390,3 +390,37 @@ def _full(*_args: Any) -> None:
 
 def _broken(*_args: Any) -> None:
     raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("site", [{}, {"latitude": 0, "longitude": -120}], ids=["no coordinates", "night there"])
+def test_black_pictures_are_found_without_the_suns_help(tmp_path: Path, site: dict[str, Any]) -> None:
+    plan = Plan(tmp_path, JumpClock(NOON), {**EVERY_MINUTE, "site": site}, probation=Probation())
+    with rigged(plan) as rig:
+        rig.run(NOON + 3 * MINUTE)
+        before = version(rig)
+        rig.reload.put({**BLACK, "site": site}, before, ME)
+        run(rig, 300)
+        assert version(rig) == before
+        assert [event["reason"] for event in events(tmp_path, "config_rolled_back")] == ["bad_frames"]
+
+
+def test_black_pictures_are_found_after_kill_9_too(plan: Plan) -> None:
+    plan = replace(plan, document={**EVERY_MINUTE})
+    with rigged(plan) as rig:
+        rig.run(NOON + 3 * MINUTE)
+        before = version(rig)
+        rig.reload.put({name: part for name, part in BLACK.items() if name != "site"}, before, ME)
+    with rigged(plan) as rig:
+        run(rig, 300)
+        assert version(rig) == before
+
+
+def test_every_wrong_field_is_named_at_once(rig: Rig) -> None:
+    document = {
+        "cameras": {"nope": {}, CAMERA: {"width": 640}},
+        "schedules": {"s": {"interval_s": 0, "cameras": ["z"]}},
+    }
+    with pytest.raises(DocumentInvalid) as caught:
+        rig.reload.put(document, version(rig), ME)
+    paths = {fault.path for fault in caught.value.fields}
+    assert paths == {f"cameras.{CAMERA}", "cameras.nope", "schedules.s.interval_s", "schedules.s.cameras.0"}
