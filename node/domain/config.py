@@ -19,6 +19,7 @@ from node.domain.errors import DocumentInvalid, FieldFault
 
 NAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
 CLOCK_TIME = r"^([01]\d|2[0-3]):[0-5]\d$"
+SHA256_HEX = r"^[0-9a-f]{64}$"
 Name = Annotated[str, Field(pattern=NAME)]
 Percent = Annotated[float, Field(ge=0, le=100)]
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -30,7 +31,14 @@ Anchor = Literal[
 ANY_ELEVATION = ("elevation_rising", "elevation_setting")
 HOUR_S, DAY_S = 3600, 86400
 MAX_FAULTS, MAX_GIVEN_CHARS = 50, 80
-PLAINER = {"extra_forbidden": "there is no such field", "missing": "must be given"}
+NO_SUCH_FIELD = "there is no such field"
+PLAINER = {"extra_forbidden": NO_SUCH_FIELD, "missing": "must be given"}
+PATTERNS: Mapping[str, str] = {
+    NAME: "must be of a-z, 0-9 and -, at most 63 of them, the first not -",
+    CLOCK_TIME: "must be a time of day as HH:MM, 00:00 to 23:59",
+    SHA256_HEX: "must be 64 characters of 0-9 and a-f",
+}
+"""What a pattern asks for, in words."""
 
 
 class Section(BaseModel):
@@ -342,11 +350,18 @@ def faults_of(error: ValidationError, given: object = None) -> tuple[FieldFault,
     return tuple(
         FieldFault(
             ".".join(map(str, _keys(fault["loc"], given, missing=fault["type"] == "missing"))) or "(document)",
-            PLAINER.get(fault["type"]) or fault["msg"].removeprefix("Value error, "),
+            words_of(fault),
             _shown(fault["input"]),
         )
         for fault in error.errors(include_url=False)[:MAX_FAULTS]
     )
+
+
+def words_of(fault: Mapping[str, Any], patterns: Mapping[str, str] = PATTERNS) -> str:
+    """One of pydantic's findings in plain words; `patterns` has them for the expressions that a text must match."""
+    pattern = fault.get("ctx", {}).get("pattern", "")
+    plain = PLAINER.get(fault["type"]) or patterns.get(pattern)
+    return plain or str(fault["msg"]).removeprefix("Value error, ")
 
 
 def _validated(given: object) -> tuple[Document | None, tuple[FieldFault, ...]]:

@@ -6,11 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from node.domain.config import DAY_S, NAME, Name, Section
+from node.domain.config import DAY_S, NAME, SHA256_HEX, Name, Section
 from node.domain.errors import InsecureBind
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
-SHA256_HEX = r"^[0-9a-f]{64}$"
 
 
 class SyntheticFault(Section):

@@ -131,6 +131,23 @@ def test_a_missing_field_says_so() -> None:
     }
 
 
+def test_what_a_pattern_asks_for_is_said_in_words() -> None:
+    found = faults(
+        {
+            "schedules": {"s": {"window": {"kind": "clock", "start": "8:00", "end": "24:00"}, "cameras": ["Main"]}},
+            "profiles": {"-x": {}},
+        }
+    )
+    assert sorted(found) == [
+        "profiles.-x", "schedules.s.cameras.0", "schedules.s.window.end", "schedules.s.window.start",
+    ]  # fmt: skip
+    assert all(
+        found[f"schedules.s.window.{edge}"].startswith("must be a time of day as HH:MM") for edge in ("start", "end")
+    )
+    assert found["profiles.-x"] == found["schedules.s.cameras.0"]
+    assert found["profiles.-x"].startswith("must be of a-z, 0-9 and -")
+
+
 def test_the_list_of_faults_and_the_values_repeated_in_it_are_short() -> None:
     with pytest.raises(DocumentInvalid) as caught:
         parse_document({f"field-{number}": ["x" * 10_000] * 100 for number in range(100)})
