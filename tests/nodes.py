@@ -182,13 +182,20 @@ class Node:
 
 
 @contextmanager
-def started(home: Home, **environment: str) -> Iterator[Node]:
-    """A node that serves; ended, one way or the other, when the test is over."""
+def begun(home: Home, **environment: str) -> Iterator[Node]:
+    """A process, perhaps not ready yet; ended, one way or the other, when the test is over."""
     node = home.start(**environment)
     try:
-        yield node.ready()
+        yield node
     finally:
         node.kill()
+
+
+@contextmanager
+def started(home: Home, **environment: str) -> Iterator[Node]:
+    """A node that serves."""
+    with begun(home, **environment) as node:
+        yield node.ready()
 
 
 def clean_environment(more: Mapping[str, str]) -> dict[str, str]:

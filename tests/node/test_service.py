@@ -7,9 +7,11 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,8 +20,14 @@ import httpx
 import pytest
 import yaml
 
+from node import service
+from node.api.commands import Caller
+from node.clock import SystemClock
+from node.domain.errors import CameraTimeout, DatabaseBusy, VersionMoved
+from node.settings import load_node_file
+from node.store.frames import FrameReader
 from tests.apis import jpeg
-from tests.nodes import EACH_SECOND, SMALL, Home, Node, ended, heliograph_node, started, wait_for
+from tests.nodes import EACH_SECOND, SMALL, Home, Node, begun, ended, heliograph_node, started, wait_for
 from tests.simulate.ledger import all_complaints, events, reasons
 
 pytestmark = pytest.mark.slow
@@ -161,8 +169,23 @@ def test_a_read_only_data_folder_is_said(tmp_path: Path) -> None:
     refused(Home(tmp_path, tmpfs="ro"), 69, "DSK-002")
 
 
-def test_a_full_data_folder_at_start_is_said(tmp_path: Path) -> None:
-    refused(Home(tmp_path, tmpfs="size=4k"), 69, "DSK-001")
+def test_a_full_data_folder_at_start_is_said_and_waited_for(tmp_path: Path) -> None:
+    home = Home(tmp_path, tmpfs="size=4k")
+    with begun(home) as node:
+        wait_for(lambda: "waiting for room" in home.log and "DSK-001" in home.log, "word of it")
+        assert node.alive
+        inside = ("nsenter", "--target", str(node.pid), "--user", "--mount", "--preserve-credentials")
+        subprocess.run([*inside, "mount", "-o", "remount,size=16m", str(home.data)], check=True)
+        node.ready(40)
+        wait_for(node.frames, "a frame")
+        assert node.stop()[0] == 0
+
+
+def test_a_service_that_waits_for_room_can_be_stopped(tmp_path: Path) -> None:
+    home = Home(tmp_path, tmpfs="size=4k")
+    with begun(home) as node:
+        wait_for(lambda: "waiting for room" in home.log, "word of it")
+        assert node.stop()[0] == 69
 
 
 def test_a_wrong_document_is_said_and_the_mended_one_is_taken(home: Home) -> None:
@@ -187,6 +210,84 @@ def test_two_services_of_one_node_file_do_not_both_run(home: Home) -> None:
         done = heliograph_node("run", "--config", home.config)
         assert (done.returncode, f"held by pid {first.pid}: " in done.stderr) == (75, True)
         assert first.get("/health/ready")["ready"]
+
+
+# --- what is asked of it ----------------------------------------------------------------------------------------------
+
+
+class Waiting:
+    """A camera's loop that is asked for something: `answer` is what it makes of it."""
+
+    camera = "main"
+
+    def __init__(self) -> None:
+        self.answer: Future[str] = Future()
+
+    def ask(self, _: object) -> Future[str]:
+        return self.answer
+
+
+def answered(loop: Waiting) -> str:
+    return service._answered(loop, lambda: "")  # type: ignore[arg-type]  # all that it needs of a loop
+
+
+def test_what_a_busy_loop_has_not_begun_in_time_is_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "FREE_S", 0.05)
+    loop = Waiting()
+    with pytest.raises(CameraTimeout, match="was not free"):
+        answered(loop)
+    assert loop.answer.cancelled()
+
+
+def test_what_a_loop_has_begun_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "FREE_S", 0.05)
+    loop = Waiting()
+    loop.answer.set_running_or_notify_cancel()
+    threading.Timer(0.3, loop.answer.set_result, ("done",)).start()
+    assert answered(loop) == "done"
+
+
+def test_a_shot_whose_audit_cannot_be_written_is_a_kept_shot(
+    home: Home, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def busy(*_: object) -> None:
+        raise DatabaseBusy("held")
+
+    settings = load_node_file(home.config).node_file
+    caller = Caller("anna", "operator", "127.0.0.1", "r-1")
+    with service.running(service.Start(settings, EACH_SECOND), SystemClock()) as running:
+        monkeypatch.setattr(running.journal, "audit", busy)
+        frame = running._capture("main", "auto", caller)
+        assert FrameReader(running.database).known(frame.id)
+        with pytest.raises(VersionMoved):
+            running._put_config({}, 7, caller)
+    assert [record.outcome for record in caplog.records if record.message == "audit row was not written"] == [
+        "done",
+        "CFG-005",
+    ]
+
+
+def test_changes_that_were_refused_are_in_the_audit(home: Home) -> None:
+    with started(home) as node:
+        wait_for(node.frames, "a frame")
+
+        def put(document: dict[str, Any], version: int) -> int:
+            return node.ask("PUT", "/v1/config", json=document, headers={"If-Match": f'"{version}"'}).status_code
+
+        assert put({}, 7) == 412
+        assert put({"site": {"latitude": 95}}, 1) == 422
+        assert put({**EACH_SECOND, "site": {"name": "Field"}}, 1) == 200
+        assert put({**EACH_SECOND, "site": {"name": "Other"}}, 2) == 409
+        assert node.ask("POST", "/v1/config/rollback", json={"version": 99}).status_code == 404
+        rows = node.get("/v1/audit")["items"]
+    assert [(row["action"], row["target"], row["outcome"]) for row in reversed(rows)] == [
+        ("config put", "config", "CFG-005"),
+        ("config put", "config", "CFG-001"),
+        ("config put", "config/2", "done"),
+        ("config put", "config", "CFG-008"),
+        ("config rollback", "config/99", "CFG-007"),
+    ]
+    assert {row["who"] for row in rows} == {"admin"}
 
 
 # --- what it lives through --------------------------------------------------------------------------------------------

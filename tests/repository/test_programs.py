@@ -20,7 +20,7 @@ STARTING_MODULES = {"subprocess", "asyncio", "os", "shutil"}
 # Of packages that Debian marks essential, or apt itself: there on every machine.
 BASE = {
     "apt-get", "awk", "bash", "cat", "chmod", "cp", "env", "find", "grep", "id", "kill", "mkdir", "mount", "mv",
-    "nice", "rm", "sed", "sh", "sleep", "sort", "touch", "true", "umount", "unshare",
+    "nice", "nsenter", "rm", "sed", "sh", "sleep", "sort", "touch", "true", "umount", "unshare",
 }  # fmt: skip
 SHELL = {
     "case", "cd", "command", "done", "echo", "esac", "eval", "exit", "export", "fi", "for", "if", "local", "printf",
