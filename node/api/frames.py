@@ -33,6 +33,7 @@ from node.api.pictures import SmallPictures
 from node.api.problems import ERRORS, problem, request_id_of
 from node.api.ranges import FileSpan, Span, span_of
 from node.api.status import text_or_none
+from node.api.words import ID, SHOOT
 from node.domain.errors import FrameMissing, RangeInvalid
 from node.domain.frame import Frame, StageTimes
 from node.domain.times import to_text
@@ -48,8 +49,6 @@ PICTURE: dict[int | str, dict[str, Any]] = {
     **ERRORS,
 }
 KEPT = "private, max-age=86400, immutable"
-ID = r"^[0-9A-HJKMNP-TV-Z]{26}$"
-SHOOT = r"^[a-z0-9-]{1,63}/[a-z0-9-]{1,63}/\d{4}-\d{2}-\d{2}/[a-z0-9-]{1,63}$"
 ESSENTIALS = (
     "id", "camera", "profile", "due", "captured", "size_bytes", "width", "height", "verdict", "score", "reasons",
     "flagged", "quarantined",

@@ -16,6 +16,7 @@ from node.api.commands import Caller
 from node.api.limits import Refusals
 from node.api.parts import ApiParts
 from node.api.problems import request_id_of
+from node.domain.config import NO_SUCH_FIELD
 from node.domain.errors import FieldFault, HeliographError, NotAllowed, NotAuthenticated, RequestInvalid
 from node.domain.nodefile import Token
 from node.wire.routes import ROLES, Role
@@ -81,7 +82,7 @@ def refuse_unknown_names(request: Request, route: APIRoute) -> None:
     names = [name for name, _ in request.query_params.multi_items()]
     faults = [FieldFault(f"query.{name}", "given twice") for name in sorted(set(names)) if names.count(name) > 1]
     if not route.dependant.query_params:
-        faults += [FieldFault(f"query.{name}", "unknown name") for name in dict.fromkeys(names)]
+        faults += [FieldFault(f"query.{name}", NO_SUCH_FIELD) for name in dict.fromkeys(names)]
     if faults:
         raise RequestInvalid(fields=faults)
 

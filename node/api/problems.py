@@ -7,12 +7,15 @@ import logging
 from collections.abc import Mapping
 from http import HTTPStatus
 from math import ceil
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from node.api.words import WORDS
+from node.domain.config import words_of
 from node.domain.errors import (
     ApiError,
     CameraError,
@@ -102,10 +105,10 @@ def as_ours(error: Exception) -> HeliographError:
     return InternalError()
 
 
-def _fault(found: Mapping[str, object]) -> FieldFault:
+def _fault(found: Mapping[str, Any]) -> FieldFault:
     location = found.get("loc")
     path = ".".join(str(part) for part in location) if isinstance(location, tuple) else ""
-    return FieldFault(path, str(found.get("msg", "")), repr(found.get("input"))[:MAX_CHARS])
+    return FieldFault(path, words_of(found, WORDS), repr(found.get("input"))[:MAX_CHARS])
 
 
 def request_id_of(request: Request) -> str:

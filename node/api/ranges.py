@@ -13,7 +13,9 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 CHUNK_BYTES = 64 * 1024
-_ONE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
+_ONE = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII)
+_MOST_DIGITS = 18
+_BEYOND = 10**_MOST_DIGITS  # the end of any file
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +35,25 @@ def span_of(header: str, size: int) -> Span | None:
     match = _ONE.fullmatch(header.strip().lower().replace(" ", ""))
     if match is None or not any(match.groups()):
         return None
-    first, last = match.groups()
-    if not first:
-        span = Span(max(0, size - int(last)), size - 1)
-        empty = int(last) == 0
+    first, last = (_position(digits) for digits in match.groups())
+    if first is None:
+        span = Span(max(0, size - (last or 0)), size - 1)
+    elif last is not None and last < first:
+        return None  # not a range at all: to be ignored
     else:
-        span = Span(int(first), min(int(last), size - 1) if last else size - 1)
-        if last and int(last) < int(first):
-            return None  # not a range at all: to be ignored
-        empty = span.start >= size
-    if empty:
+        span = Span(first, size - 1 if last is None else min(last, size - 1))
+    if span.start >= size:
         message = f"{header} of {size} bytes"
         raise ValueError(message)
     return span
+
+
+def _position(digits: str) -> int | None:
+    """None where nothing is written; a number of any length is one, and those beyond every file are alike."""
+    written = digits.lstrip("0")
+    if not written:
+        return 0 if digits else None
+    return int(written) if len(written) <= _MOST_DIGITS else _BEYOND
 
 
 class FileSpan(Response):

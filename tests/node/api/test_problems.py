@@ -6,6 +6,8 @@ import pytest
 from starlette.exceptions import HTTPException
 
 from node.api.problems import allowed, as_ours, problem
+from node.api.words import ID, SHOOT, WORDS
+from node.domain.config import NAME, NO_SUCH_FIELD
 from node.domain.errors import (
     REGISTRY,
     CameraTimeout,
@@ -61,6 +63,38 @@ def test_what_is_not_foreseen_says_nothing_of_itself() -> None:
 
 def test_text_that_has_no_bytes_does_not_break_the_answer() -> None:
     assert body(RequestInvalid(fields=[FieldFault("\ud800", "m", "\udfff")]))["code"] == "API-004"
+
+
+def patterns(tree: object) -> set[str]:
+    """Every regular expression in a JSON schema."""
+    if isinstance(tree, list):
+        return set().union(*map(patterns, tree))
+    if not isinstance(tree, dict):
+        return set()
+    own = {tree["pattern"]} if isinstance(tree.get("pattern"), str) else set()
+    return own | patterns(list(tree.values()))
+
+
+def test_every_pattern_that_the_api_asks_for_has_words(api: Served) -> None:
+    found = patterns(api.get("/v1/openapi.json").json())
+    assert len(found) >= 5
+    assert found <= WORDS.keys()
+
+
+def test_what_is_wrong_with_parameters_is_said_in_plain_words(api: Served) -> None:
+    answer = api.get("/v1/frames?camera=A!&nix=1&shoot=x").json()
+    assert {fault["path"]: fault["message"] for fault in answer["errors"]} == {
+        "query.camera": WORDS[NAME],
+        "query.shoot": WORDS[SHOOT],
+        "query.nix": NO_SUCH_FIELD,
+    }
+    assert api.get("/v1/status?nix=1").json()["errors"][0]["message"] == NO_SUCH_FIELD
+    assert api.get("/v1/frames/short").json()["errors"][0]["message"] == WORDS[ID]
+    capture = api.post("/v1/cameras/main/capture", json={"profile": "A!", "nix": 1}).json()
+    assert {fault["path"]: fault["message"] for fault in capture["errors"]} == {
+        "profile": WORDS[NAME],
+        "nix": NO_SUCH_FIELD,
+    }
 
 
 def test_a_wrong_method_is_told_the_right_ones(api: Served) -> None:
