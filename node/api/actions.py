@@ -1,9 +1,14 @@
-"""POST actions: run beside the event loop, a few at a time, and once per Idempotency-Key."""
+"""Actions: run beside the event loop, a few at a time, once per Idempotency-Key, and to their end."""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import logging
+import threading
+from collections import deque
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated, TypeVar
 
@@ -18,10 +23,19 @@ from node.api.body import RawBody, parse_object
 from node.api.commands import Caller
 from node.api.parts import ApiParts
 from node.domain.config import faults_of
-from node.domain.errors import KeyReused, RequestInvalid
+from node.domain.errors import (
+    DatabaseError,
+    DiskError,
+    HeliographError,
+    KeyReused,
+    RequestInvalid,
+    StillRunning,
+    TimedOut,
+)
 from node.store.log import Answer, Request
 from node.wire.status import Wire
 
+LOG = logging.getLogger(__name__)
 JSON = "application/json"
 REPLAYED = "Idempotency-Replayed"
 Key = Annotated[
@@ -74,18 +88,47 @@ class Actions:
     """Runs actions in threads of their own, so that a long exposure keeps no reader waiting."""
 
     AT_ONCE = 4
+    PATIENCE_S = 25.0
+    """Less than the edge's deadline: who waits is told whether it goes on."""
 
     def __init__(self, parts: ApiParts) -> None:
         self._parts = parts
         self._limiter = CapacityLimiter(self.AT_ONCE)
+        self._running: set[asyncio.Task[Response]] = set()
+        self._owed: deque[Callable[[], None]] = deque()
+        self._settling = threading.Lock()
 
     async def run(self, request: Request | None, act: Callable[[], Response]) -> Response:
-        """`act` in a thread; for a keyed request at most once in 24 hours.  Raises KeyReused and what `act` raises."""
-        if request is None:
-            return await run_sync(act, limiter=self._limiter)
-        return await run_sync(self._once, request, act, limiter=self._limiter)
+        """`act` in a thread; for a keyed request at most once in 24 hours.
+
+        Raises KeyReused, what `act` raises, TimedOut where it could not begin in time, and StillRunning where it goes
+        on: its key is answered once it has ended.
+        """
+        first = threading.Lock()  # whoever takes it decides: the action begins, or it is given up
+        task = asyncio.ensure_future(run_sync(self._begin, first, request, act, limiter=self._limiter))
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+        await asyncio.wait({task}, timeout=self.PATIENCE_S)
+        if task.done():
+            return task.result()
+        if first.acquire(blocking=False):
+            task.cancel()
+            raise TimedOut("other actions are under way; this one was not begun")
+        raise StillRunning
+
+    def _ended(self, task: asyncio.Task[Response]) -> None:
+        self._running.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, HeliographError):
+            LOG.info("action failed", extra={"error": str(error)})  # who asked may have left
+
+    def _begin(self, first: threading.Lock, request: Request | None, act: Callable[[], Response]) -> Response:
+        if not first.acquire(blocking=False):
+            raise TimedOut
+        return act() if request is None else self._once(request, act)
 
     def _once(self, request: Request, act: Callable[[], Response]) -> Response:
+        self._settle_owed()
         journal = self._parts.journal
         known = journal.claim_key(request)
         if known is not None:
@@ -93,10 +136,25 @@ class Actions:
         try:
             response = act()
         except BaseException:
-            journal.release_key(request)
+            self._settle(partial(journal.release_key, request))
             raise
-        journal.answer_key(request, Answer(response.status_code, bytes(response.body).decode()))
+        answered = Answer(response.status_code, bytes(response.body).decode())
+        self._settle(partial(journal.answer_key, request, answered))
         return response
+
+    def _settle(self, entry: Callable[[], None]) -> None:
+        """What became of a key.  What the database does not take now is entered before a key is looked up again."""
+        try:
+            entry()
+        except (DatabaseError, DiskError) as error:
+            LOG.warning("key is settled later", extra={"error": str(error)})
+            self._owed.append(entry)
+
+    def _settle_owed(self) -> None:
+        with self._settling:
+            while self._owed:
+                self._owed[0]()
+                self._owed.popleft()
 
 
 def _again(known: Answer) -> Response:

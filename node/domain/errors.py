@@ -439,6 +439,15 @@ class RequestMalformed(ApiError):
     http = 400
 
 
+class StillRunning(ApiError):
+    code = "API-018"
+    title = "action takes long and goes on"
+    hint = "do not ask for it anew: ask again under its Idempotency-Key, or look it up under its camera"
+    transient = True
+    http = 503
+    exit = TRY_AGAIN
+
+
 # --- quality, time, security ------------------------------------------------------------------------------------
 
 
