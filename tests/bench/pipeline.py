@@ -107,7 +107,8 @@ class Ours:
         )
         self._keeper.keep(taken)
         self._judge.learn(assessed)
-        thumbnail.small(jpeg, SMALL_WIDTH)
+        assert assessed.pixels is not None
+        thumbnail.shrink(assessed.pixels, assessed.width, assessed.height, SMALL_WIDTH)
 
     def close(self) -> None:
         self._database.close()
