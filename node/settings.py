@@ -19,6 +19,9 @@ DEFAULT_FILE = "/etc/heliograph/node.yml"
 ENVIRONMENT = "HELIOGRAPH_"
 LARGEST_FILE_BYTES = 20_000_000
 MOST_VALUES = 100_000
+MOST_LEVELS = 32
+"""Of fields inside fields; a document has six."""
+TOO_DEEP = f"is nested more than {MOST_LEVELS} levels deep"
 LONGEST_REASON = 200
 MOVED_BY_ROOT = ("paths.data", "paths.run", "api.tls.certificate", "api.tls.key")
 SECRET = "api.tokens"  # noqa: S105 - a field's path: what stands there is never repeated
@@ -68,13 +71,16 @@ def load_document_file(path: Path) -> dict[str, Any]:
     if len(data) > LARGEST_FILE_BYTES:
         raise NotYaml(f"{path} is larger than {LARGEST_FILE_BYTES} bytes")
     try:
-        return parse_yaml(data)
+        return parse_yaml(data) or {}
     except NotYaml as error:
         raise NotYaml(f"{path}: {error.detail}") from error
 
 
-def parse_yaml(data: bytes | str) -> dict[str, Any]:
-    """The mapping in a YAML text, made of JSON's types only.  Raises NotYaml, with the line where one is at fault."""
+def parse_yaml(data: bytes | str) -> dict[str, Any] | None:
+    """The mapping in a YAML text, made of JSON's types only; None where it holds nothing.
+
+    Raises NotYaml, with the line where one is at fault.
+    """
     try:
         tree = yaml.load(data, Loader=_Loader)  # noqa: S506 - _Loader is a SafeLoader
     except yaml.MarkedYAMLError as error:
@@ -83,7 +89,7 @@ def parse_yaml(data: bytes | str) -> dict[str, Any]:
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise NotYaml(str(error).partition("\n")[0][:LONGEST_REASON]) from error
     if tree is None:
-        return {}
+        return None
     if not isinstance(tree, dict):
         raise NotYaml("the whole must be fields with values (name: value)")
     _check_values(tree)
@@ -108,6 +114,24 @@ class _Loader(yaml.SafeLoader):
     """
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - PyYAML's own way to drop the inherited ones
+    levels = 0
+
+    def compose_node(self, parent: Any, index: Any) -> yaml.Node | None:  # noqa: ANN401 - PyYAML's signature
+        self.levels += 1
+        self._check_levels(self.levels)
+        node = super().compose_node(parent, index)
+        self.levels -= 1
+        return node
+
+    def fetch_flow_collection_start(self, token: Any) -> None:  # noqa: ANN401 - PyYAML's signature
+        # the scanner runs ahead of the composer, at a cost that grows with the square of the brackets open
+        self._check_levels(self.flow_level + 1)
+        super().fetch_flow_collection_start(token)
+
+    def _check_levels(self, levels: int) -> None:
+        if levels > MOST_LEVELS:
+            mark = self.get_mark()
+            raise yaml.MarkedYAMLError(problem=TOO_DEEP, problem_mark=mark)
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:  # noqa: ANN401 - PyYAML's signature
         node = super().compose_mapping_node(anchor)

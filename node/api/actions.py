@@ -22,6 +22,7 @@ from starlette.responses import Response
 from node.api.body import RawBody, parse_object
 from node.api.commands import Caller
 from node.api.parts import ApiParts
+from node.api.words import KEY
 from node.domain.config import faults_of
 from node.domain.errors import (
     DatabaseError,
@@ -44,7 +45,7 @@ Key = Annotated[
         alias="Idempotency-Key",
         min_length=1,
         max_length=80,
-        pattern=r"^[!-~]+$",
+        pattern=KEY,
         description="Names this action for 24 hours: the same request under it is answered again, not done again.",
     ),
 ]

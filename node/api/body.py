@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, NoReturn
@@ -11,9 +12,12 @@ from fastapi import Depends, Request
 
 from node.api.guard import Known
 from node.domain.errors import BodyTooLarge, FieldFault, MediaTypeWrong, NotYaml, RequestInvalid
-from node.settings import parse_yaml
+from node.settings import MOST_LEVELS, TOO_DEEP, parse_yaml
 
 JSON, YAML = "json", "yaml"
+_KINDS: Mapping[type, str] = {list: "a list", str: "a text", bool: "true or false", int: "a number", float: "a number"}
+_STEPS: Mapping[bytes, int] = {b"[": 1, b"{": 1, b"]": -1, b"}": -1}
+_STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 YAML_BYTES = 128 * 1024
 """Reading YAML takes about 10 s a megabyte."""
 MEDIA_TYPES = {
@@ -54,14 +58,30 @@ def parse_object(body: RawBody) -> dict[str, Any]:
 
     Raises MediaTypeWrong, RequestInvalid.
     """
-    if not body.data.strip():
-        return {}
+    return _plain_object(_parsed(body)) if body.data.strip() else {}
+
+
+def parse_document(body: RawBody) -> dict[str, Any]:
+    """The document that a body holds.  Empty has to be said as `{}`: it resets every field, an absent body does not.
+
+    Raises MediaTypeWrong, RequestInvalid.  Call it from a worker thread.
+    """
+    value = _parsed(body) if body.data.strip() else None
+    if value is None:
+        _refuse("(document)", "a document is wanted; {} resets everything")
+    return _plain_object(value)
+
+
+def _parsed(body: RawBody) -> object:
     kind = MEDIA_TYPES.get(body.media_type)
     if kind is None:
         raise MediaTypeWrong(body.media_type or "no Content-Type")
-    value = _PARSERS[kind](body.data)
+    return _PARSERS[kind](body.data)
+
+
+def _plain_object(value: object) -> dict[str, Any]:
     if not isinstance(value, dict):
-        _refuse("(body)", f"an object is wanted, not {type(value).__name__}")
+        _refuse("(body)", f"an object is wanted, not {_KINDS.get(type(value), 'null')}")
     _check_plain(value)
     return value
 
@@ -71,10 +91,22 @@ def _refuse(path: str, message: str) -> NoReturn:
 
 
 def _from_json(data: bytes) -> object:
+    _check_levels(data)
     try:
         return json.loads(data, object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         return _refuse("(body)", f"is not JSON: {error}")
+
+
+def _check_levels(data: bytes) -> None:
+    """Refuses what is nested too deep before the parser, which recurses, sees it."""
+    if data.count(b"[") + data.count(b"{") <= MOST_LEVELS:
+        return
+    levels = 0
+    for found in _STRING_OR_BRACKET.finditer(data):
+        levels += _STEPS.get(found[0], 0)
+        if levels > MOST_LEVELS:
+            _refuse("(body)", TOO_DEEP)
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -12,7 +12,7 @@ from pydantic import Field
 from starlette.responses import Response
 
 from node.api.actions import ActionBody, Key, actions_of, keyed, made, parse_action
-from node.api.body import Body, parse_object
+from node.api.body import Body, parse_document
 from node.api.commands import Activated, CameraPreview, ConfigPreview
 from node.api.effective import effective
 from node.api.etag import strong
@@ -62,7 +62,7 @@ async def replace(request: Request, parts: Parts, caller: Known, body: Body, if_
     version = _version_of(if_match)
 
     def act() -> Response:
-        return _activation(parts.commands.put_config(parse_object(body), version, caller))
+        return _activation(parts.commands.put_config(parse_document(body), version, caller))
 
     return await actions_of(request).run(None, act)
 
@@ -70,7 +70,7 @@ async def replace(request: Request, parts: Parts, caller: Known, body: Body, if_
 @router.post("/validate", responses=ERRORS)
 def validate(parts: Parts, body: Body) -> ConfigCheck:
     """What a document would change; 422 names every wrong field.  Nothing is changed."""
-    return _check(parts.commands.preview_config(parse_object(body)))
+    return _check(parts.commands.preview_config(parse_document(body)))
 
 
 @router.post("/rollback", response_model=ConfigActivation, responses=ERRORS)

@@ -86,4 +86,5 @@ def _say_body(
     model, media_types = body
     refs, definitions = models_json_schema([(model, "validation")], ref_template=_REFS)
     schemas.update(definitions["$defs"])
-    operation["requestBody"] = {"content": {each: {"schema": refs[model, "validation"]} for each in media_types}}
+    content = {each: {"schema": refs[model, "validation"]} for each in media_types}
+    operation["requestBody"] = {"content": content, "required": model is Document}

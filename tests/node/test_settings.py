@@ -196,7 +196,7 @@ def test_references_are_followed() -> None:
         ("? [a]\n: b", "line 1: found unhashable key"),
         ("a: \x00", "special characters are not allowed"),
         (b"a: \xff\xfe", "invalid"),
-        ("a: " + "[" * 5000, "recursion"),
+        ("a: " + "[" * 5000, "more than 32 levels"),
         ("a: &a [*a]", "repeat each other"),
         ("---\na: 1\n---\nb: 2\n", "line 3"),
     ],

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
 
-from node.api.body import YAML_BYTES, RawBody, parse_object
-from node.domain.errors import BodyTooLarge, MediaTypeWrong, RequestInvalid
+from node.api.body import YAML_BYTES, RawBody, parse_document, parse_object
+from node.domain.errors import BodyTooLarge, FieldFault, MediaTypeWrong, RequestInvalid
 from tests.apis import Served
 
 PUT = {"If-Match": '"1"', "Content-Type": "application/json"}
@@ -41,10 +42,13 @@ def test_other_media_types_are_not_taken() -> None:
     [
         ("{", "not JSON"),
         ("[1]", "an object is wanted"),
-        ("null", "an object is wanted"),
+        ("null", "an object is wanted, not null"),
+        ("[" * 33, "more than 32 levels"),
+        ('{"\\\\": ' * 33, "more than 32 levels"),
+        ('{"a": 1, "b": [' * 20, "more than 32 levels"),
         ('{"a": NaN}', "NaN"),
         ('{"a": 1, "a": 2}', "given twice"),
-        ("[" * 100_000, "not JSON"),
+        ("[" * 100_000, "more than 32 levels"),
         ('{"a": ' + "9" * 5000 + "}", "not JSON"),
         ('{"a": "\\ud800"}', "JSON cannot say"),
         (b'{"a": "\xff"}', "not JSON"),
@@ -73,7 +77,8 @@ def test_json_that_is_not_wanted_is_refused_in_words(text: str | bytes, part: st
         ("a: [{2: x}]", "the name 2 is no text"),
         ("? [1]\n: 2", "not YAML"),
         ("a: !!python/object:os.system x", "not YAML"),
-        ("[" * 3000, "not YAML"),
+        ("[" * 3000, "more than 32 levels"),
+        ("- " * 33 + "x", "more than 32 levels"),
         (b"a: \xff", "not YAML"),
         ("a: 1\n---\nb: 2", "not YAML"),
     ],
@@ -82,6 +87,30 @@ def test_yaml_that_is_not_wanted_is_refused_in_words(text: str | bytes, part: st
     with pytest.raises(RequestInvalid) as raised:
         parse_object(body(text, "application/yaml"))
     assert part in raised.value.fields[0].message
+
+
+def test_brackets_inside_text_and_beside_each_other_are_no_levels() -> None:
+    found = parse_object(body('{"a": "' + "[" * 100 + '\\"{", "b": [' + "{}, " * 100 + "[]]}"))
+    assert (found["a"], len(found["b"])) == ("[" * 100 + '"{', 101)
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/yaml"])
+@pytest.mark.parametrize("text", ["[" * 100_000, "{" * 100_000, '{"a":' * 20_000, '"' + "\\" * 100_000])
+def test_what_is_nested_without_end_is_refused_at_once(kind: str, text: str) -> None:
+    began = time.process_time()
+    with pytest.raises(RequestInvalid):
+        parse_object(body(text, kind))
+    assert time.process_time() - began < 0.2
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"), [("", ""), (" \n", "application/json"), ("null", "application/json"), ("# later\n", "text/yaml")]
+)
+def test_a_document_has_to_be_said_even_where_it_is_empty(text: str, kind: str) -> None:
+    with pytest.raises(RequestInvalid) as raised:
+        parse_document(body(text, kind))
+    assert raised.value.fields == (FieldFault("(document)", "a document is wanted; {} resets everything"),)
+    assert parse_document(body("{}")) == parse_document(body("{}", "text/yaml")) == {}
 
 
 def test_yaml_reads_as_a_file_does() -> None:

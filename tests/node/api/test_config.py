@@ -12,6 +12,7 @@ from node.store.log import Actor
 from node.wire.records import ConfigActivation, ConfigCheck, ConfigRecord, ConfigVersion, Page
 from tests.apis import Served
 
+JSON = {"Content-Type": "application/json"}
 SITE = {"site": {"name": "Field"}}
 
 
@@ -88,6 +89,16 @@ def test_an_invalid_document_names_every_wrong_field(api: Served) -> None:
         paths = {error["path"] for error in answer.json()["errors"]}
         assert {"site.latitude", "site.nme", "schedules.day.interval_s"} <= paths
     assert api.get("/v1/config").headers["etag"] == '"1"'
+
+
+def test_an_absent_document_is_not_an_empty_one(api: Served) -> None:
+    put(api)
+    for content in ("", "null"):
+        for answer in (put(api, content, '"2"'), api.post("/v1/config/validate", content=content, headers=JSON)):
+            assert (answer.status_code, answer.json()["code"]) == (422, "API-004")
+            assert answer.json()["errors"][0]["message"] == "a document is wanted; {} resets everything"
+    assert api.get("/v1/config").headers["etag"] == '"2"'
+    assert put(api, "{}", '"2"').headers["etag"] == '"3"'
 
 
 def test_what_the_node_says_no_to_keeps_its_code(api: Served) -> None:
