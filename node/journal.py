@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial, wraps
+from functools import wraps
 from typing import Any
 
 from node.clock import Clock
 from node.domain.config import digest
 from node.domain.errors import DatabaseError, DiskError
-from node.domain.events import ConfigActivated, ConfigConfirmed, ConfigRolledBack, Event, ShootClosed, ShootOpened
+from node.domain.events import (
+    ConfigActivated,
+    ConfigConfirmed,
+    ConfigRolledBack,
+    Event,
+    GapsRecorded,
+    ShootClosed,
+    ShootOpened,
+)
 from node.domain.frame import Frame, Gap, SlotKey
 from node.store import configs, frames, ledger, log
 from node.store.configs import Activation, Proof, Running
@@ -87,7 +95,7 @@ class Journal:
 
         def work(session: Session) -> Kept:
             known = not frames.insert(session, frame)
-            missed = gap is not None and _miss(session, [(gap, day)], now_us) > 0
+            missed = gap is not None and bool(_miss(session, [(gap, day)], now_us))
             _settle(session, frame.camera, settled_to_us)
             kept = Kept(known=known, extra=gap is not None and not missed)
             return kept if known else _with_events(session, kept, events, now_us)
@@ -99,33 +107,32 @@ class Journal:
         now_us = self._clock.now_us()
 
         def work(session: Session) -> Kept:
-            missed = _miss(session, [(gap, day)], now_us) > 0
+            missed = _miss(session, [(gap, day)], now_us)
             _settle(session, gap.slot.camera, settled_to_us)
             return _with_events(session, Kept(slot=gap.slot), events, now_us) if missed else Kept(known=True)
 
         return self._write(work, urgent=True)
 
-    def gaps(
-        self, gaps: Sequence[Gap], events: Sequence[Event], *, day_of: Callable[[int], str], settled_to_us: int
-    ) -> int:
+    def gaps(self, gaps: Sequence[Gap], *, day_of: Callable[[int], str], settled_to_us: int) -> int:
         """Many gaps of one camera, in short transactions; how many were new.
 
-        The last one carries the events, where any gap was new, and completes the ledger.  `day_of` gives the site day
-        of UTC microseconds.
+        Each carries an event for those of its gaps that were new, by reason; the last one completes the ledger.
+        `day_of` gives the site day of UTC microseconds.
         """
-        now_us, new = self._clock.now_us(), 0
         dated = [(gap, day_of(gap.slot.due_us)) for gap in gaps]
-        for start in range(0, len(dated), BULK):
-            batch = dated[start : start + BULK]
-            new += self._database.write(partial(_miss, gaps=batch, settled_us=now_us))
+        batches = [dated[start : start + BULK] for start in range(0, len(dated), BULK)]
+        return sum(self._gaps(batch, settled_to_us if batch is batches[-1] else None) for batch in batches)
 
-        def finish(session: Session) -> None:
-            for camera in {gap.slot.camera for gap in gaps}:
-                ledger.settle(session, camera, settled_to_us)
-            log.append(session, events if new else (), now_us)
+    def _gaps(self, gaps: Sequence[tuple[Gap, str]], settled_to_us: int | None) -> int:
+        now_us, camera = self._clock.now_us(), gaps[0][0].slot.camera
 
-        self._write(finish)
-        return new
+        def work(session: Session) -> int:
+            new = _miss(session, gaps, now_us)
+            log.append(session, _told(new), now_us)
+            _settle(session, camera, settled_to_us)
+            return len(new)
+
+        return self._write(work)
 
     def begin_ledgers(self, cameras: Sequence[str]) -> None:
         """At start, before any loop: from here on a slot of theirs that nobody settles is found at the next start."""
@@ -318,10 +325,17 @@ def _keep(session: Session, frame: Frame, slot: SlotKey | None, day: str, now_us
     return Kept(slot=slot)
 
 
-def _miss(session: Session, gaps: Sequence[tuple[Gap, str]], settled_us: int) -> int:
+def _miss(session: Session, gaps: Sequence[tuple[Gap, str]], settled_us: int) -> list[Gap]:
+    """Those that were new."""
     new = [(gap, day) for gap, day in gaps if ledger.miss(session, gap, settled_us)]
     ledger.count_missed(session, new)
-    return len(new)
+    return [gap for gap, _ in new]
+
+
+def _told(gaps: Sequence[Gap]) -> Iterator[GapsRecorded]:
+    for reason in dict.fromkeys(gap.reason for gap in gaps):
+        slots = [gap.slot for gap in gaps if gap.reason is reason]
+        yield GapsRecorded(slots[0].camera, reason.value, len(slots), slots[0].due_us, slots[-1].due_us)
 
 
 def _settle(session: Session, camera: str, to_us: int | None) -> None:

@@ -9,7 +9,6 @@ from itertools import islice
 
 from node.clock import US, Clock
 from node.domain.errors import DatabaseError, DiskError
-from node.domain.events import GapsRecorded
 from node.domain.frame import Gap, GapReason, SlotKey
 from node.domain.schedule import Due, Occurrence
 from node.journal import Journal
@@ -132,16 +131,13 @@ class Agenda:
         self._batch = []
 
     def _record(self, slots: Sequence[Asked], reason: GapReason) -> None:
-        """Many gaps of one cause, told as one event."""
+        """Many gaps of one cause, told together."""
         gaps = [Gap(due.slot, due.schedules, due.shoots, reason, "", segment.version) for segment, due in slots]
-        first, last = gaps[0].slot, gaps[-1].slot
-        event = GapsRecorded(self._camera, reason.value, len(gaps), first.due_us, last.due_us)
         calendar = slots[-1][0].calendar
         self._journal.gaps(
             gaps,
-            [event],
             day_of=lambda at_us: calendar.date_of(at_us).isoformat(),
-            settled_to_us=self._keeper.settled_to(last.due_us) or 0,
+            settled_to_us=self._keeper.settled_to(gaps[-1].slot.due_us) or 0,
         )
 
     def _reason(self, due: Due, *, camera_ok: bool) -> GapReason:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,11 +8,13 @@ import pytest
 
 from node.clock import US
 from node.domain.errors import DatabaseBusy, KeyReused
-from node.domain.events import ClockStepped, FrameQuarantined, GapRecorded, GapsRecorded, restore
+from node.domain.events import ClockStepped, Event, FrameQuarantined, GapRecorded, GapsRecorded, restore
 from node.domain.frame import GapReason
 from node.journal import BULK, Journal
+from node.store import log
 from node.store.ledger import SlotFilter
 from node.store.log import Actor, Answer, AuditReader, Change, Request
+from node.store.session import Session
 from tests.stores import Store, day, frame_of, gap_of, keep_many, kept_event, opened, slot_of
 
 FIVE_US = 300 * US
@@ -111,10 +113,13 @@ def test_many_gaps_fill_what_is_open_and_complete_the_ledger(store: Store) -> No
     frame = frame_of(store.clock, dues[3])
     store.journal.keep(frame, slot_of(frame), [], day=day(dues[3]))
     gaps = [gap_of(due, GapReason.PROCESS_DOWN) for due in dues]
-    event = GapsRecorded("main", "process_down", len(gaps) - 1, dues[0], dues[-1])
-    assert store.journal.gaps(gaps, [event], day_of=day, settled_to_us=dues[-1]) == len(gaps) - 1
-    assert store.journal.gaps(gaps, [event], day_of=day, settled_to_us=dues[-1]) == 0
-    assert [row.kind for row in store.events.after(0)] == ["gaps"]
+    assert store.journal.gaps(gaps, day_of=day, settled_to_us=dues[-1]) == len(gaps) - 1
+    assert store.journal.gaps(gaps, day_of=day, settled_to_us=dues[-1]) == 0
+    assert [restore(row.kind, row.body) for row in store.events.after(0)] == [
+        GapsRecorded("main", "process_down", BULK - 1, dues[0], dues[BULK - 1]),
+        GapsRecorded("main", "process_down", BULK, dues[BULK], dues[2 * BULK - 1]),
+        GapsRecorded("main", "process_down", 50, dues[2 * BULK], dues[-1]),
+    ]
     assert store.ledger.settled_to() == {"main": dues[-1]}
     assert store.ledger.settled("main", dues[0] - 1, dues[-1]) == {gap.slot for gap in gaps}
     counts = store.ledger.days()
@@ -123,6 +128,32 @@ def test_many_gaps_fill_what_is_open_and_complete_the_ledger(store: Store) -> No
     assert {count.day: count.due for count in counts} == {
         text: sum(day(due) == text for due in dues) for text in {*map(day, dues)}
     }
+
+
+def test_gaps_and_what_is_told_of_them_are_there_together_or_not_at_all(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batches that were written stay, with their events; the rest is entered by the next try, and told of once."""
+    first_us, told = store.clock.now_us(), []
+    gaps = [gap_of(first_us + number * 60 * US, GapReason.PROCESS_DOWN) for number in range(2 * BULK)]
+    store.journal.on_commit(lambda: told.append(store.events.newest()))
+    real = log.append
+
+    def fails_later(session: Session, events: Iterable[Event], at_us: int) -> tuple[int, ...]:
+        if told:
+            raise DatabaseBusy("held")
+        return real(session, events, at_us)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(log, "append", fails_later)
+        with pytest.raises(DatabaseBusy):
+            store.journal.gaps(gaps, day_of=day, settled_to_us=gaps[-1].slot.due_us)
+    assert (told, store.journal.trouble) == ([1], "DB-001")
+    assert [row.body["count"] for row in store.events.after(0)] == [BULK]
+    assert (len(store.rows("SELECT * FROM slots")), store.ledger.settled_to()) == (BULK, {})
+    assert store.journal.gaps(gaps, day_of=day, settled_to_us=gaps[-1].slot.due_us) == BULK
+    assert [row.body["count"] for row in store.events.after(0)] == [BULK, BULK]
+    assert store.ledger.settled_to() == {"main": gaps[-1].slot.due_us}
 
 
 def test_the_ledger_never_goes_back(store: Store) -> None:
