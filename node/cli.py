@@ -159,15 +159,19 @@ def _without_hashes(tokens: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _plan(given: argparse.Namespace) -> int:
     from node.clock import SystemClock
-    from node.domain.forecast import Room, forecast
+    from node.domain.forecast import forecast, room_of
     from node.host.disk import space
+    from node.store.database import NAME
+    from node.store.frames import peek_mean_bytes
 
     settings = _settings(given)
     node, now_us = settings.node_file, SystemClock().now_us()
     calendar = _calendar(given, settings)
     data = Path(node.paths.data)
     free = space(data).free_bytes if data.exists() else None
-    planned = forecast(calendar, tuple(node.cameras), now_us, given.days, Room(given.frame_bytes, free))
+    measured = peek_mean_bytes(data / NAME) if given.frame_bytes is None else None
+    room = room_of(given.frame_bytes, measured, free)
+    planned = forecast(calendar, tuple(node.cameras), now_us, given.days, room)
     if given.json:
         _print_json(planned.as_json())
         return OK
@@ -270,7 +274,8 @@ def _show_options(parser: argparse.ArgumentParser) -> None:
 
 def _plan_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--days", type=_days, default=365, metavar="N", help="site days to look ahead (365)")
-    parser.add_argument("--frame-bytes", type=_positive, default=2_000_000, metavar="N", help="mean size of a frame")
+    said = "mean size of a frame (that of the newest frames, else 2000000)"
+    parser.add_argument("--frame-bytes", type=_positive, metavar="N", help=said)
     _document_option(parser)
     _json_option(parser)
 

@@ -6,11 +6,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import timedelta, tzinfo
 from itertools import groupby
-from typing import Any
+from typing import Any, Literal
 
 from node.domain.config import DAY_S
 from node.domain.schedule import Calendar, Occurrence
 from node.domain.times import US, from_text, to_datetime, to_text
+
+USUAL_FRAME_BYTES = 2_000_000
+SizeIs = Literal["given", "measured", "assumed"]
+_MEGA = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +40,15 @@ class PlannedDay:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """A dry run.  `full_in_days` is None where the disk outlasts it, or where its free space was not given."""
+    """A dry run.  `full_in_days` is None where the disk outlasts it, or where its free space is not known."""
 
     days: tuple[PlannedDay, ...]
     frames: int
     size_bytes: int
+    frame_bytes: int
+    frame_bytes_are: SizeIs
     frames_by_camera: dict[str, int]
+    free_bytes: int | None
     full_in_days: float | None
 
     def as_json(self) -> dict[str, Any]:
@@ -51,10 +58,15 @@ class Forecast:
     def lines(self, zone: tzinfo) -> list[str]:
         """The whole for people: a line a day with windows by the site's clock, then the sums."""
         days = [_day_line(day, zone) for day in self.days]
-        lasts = "beyond these days" if self.full_in_days is None else f"{self.full_in_days:.1f} days"
         cameras = ", ".join(f"{name} {count}" for name, count in self.frames_by_camera.items())
-        sums = f"{len(self.days)} days: {self.frames} frames ({cameras}), {_gigabytes(self.size_bytes)}"
-        return [*days, f"{sums}; disk lasts {lasts}"]
+        sums = f"{len(self.days)} days: {self.frames} frames ({cameras}), {_sized(self.size_bytes)}"
+        size = f"at {_sized(self.frame_bytes)} a frame, {self.frame_bytes_are}"
+        return [*days, f"{sums} {size}; {self._lasts()}"]
+
+    def _lasts(self) -> str:
+        if self.free_bytes is None:
+            return "free space is not known"
+        return f"disk lasts {'beyond these' if self.full_in_days is None else f'{self.full_in_days:.1f}'} days"
 
 
 def _day_line(day: PlannedDay, zone: tzinfo) -> str:
@@ -64,19 +76,32 @@ def _day_line(day: PlannedDay, zone: tzinfo) -> str:
     windows = "  ".join(
         f"{window.camera}/{window.schedule} {shown(window.start)}-{shown(window.end)}" for window in day.windows
     )
-    return f"{day.date}  {day.frames:6} frames  {_gigabytes(day.size_bytes):>9}  {windows}".rstrip()
+    return f"{day.date}  {day.frames:6} frames  {_sized(day.size_bytes):>9}  {windows}".rstrip()
 
 
-def _gigabytes(size_bytes: int) -> str:
-    return f"{size_bytes / 1e9:.1f} GB"
+def _sized(size_bytes: int) -> str:
+    """In the largest unit of which there is one: whole kilobytes, else with one decimal."""
+    if size_bytes < _MEGA:
+        return f"{size_bytes / 1e3:.0f} kB"
+    return f"{size_bytes / 1e6:.1f} MB" if size_bytes < 1000 * _MEGA else f"{size_bytes / 1e9:.1f} GB"
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What the frames will need and have: mean bytes of a frame, and free bytes (None = not known)."""
+    """What the frames will need and have: mean bytes of a frame and how they are known, free bytes (None = unknown)."""
 
     frame_bytes: int
     free_bytes: int | None = None
+    frame_bytes_are: SizeIs = "given"
+
+
+def room_of(given: int | None, measured: float | None, free_bytes: int | None) -> Room:
+    """By the size of a frame that somebody gave, else by the mean of frames that there are, else by what is usual."""
+    if given is not None:
+        return Room(given, free_bytes, "given")
+    if measured is not None:
+        return Room(max(1, round(measured)), free_bytes, "measured")
+    return Room(USUAL_FRAME_BYTES, free_bytes, "assumed")
 
 
 def forecast(calendar: Calendar, cameras: Iterable[str], from_us: int, days: int, room: Room) -> Forecast:
@@ -100,7 +125,10 @@ def forecast(calendar: Calendar, cameras: Iterable[str], from_us: int, days: int
         days=planned,
         frames=sum(by_camera.values()),
         size_bytes=sum(day.size_bytes for day in planned),
+        frame_bytes=room.frame_bytes,
+        frame_bytes_are=room.frame_bytes_are,
         frames_by_camera=by_camera,
+        free_bytes=room.free_bytes,
         full_in_days=None if full_us is None else (full_us - from_us) / (DAY_S * US),
     )
 

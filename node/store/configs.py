@@ -17,13 +17,12 @@ import peewee
 from node.domain.config import digest
 from node.domain.errors import NothingToRollBack, ProbationRunning, UnknownVersion, VersionMoved
 from node.store.database import Database
-from node.store.faults import named
+from node.store.peek import peeked
 from node.store.query import PAGE
 from node.store.session import Session
 from node.store.tables import Activations, Configs
 
 ACTIVE, PROBATION, CONFIRMED, ROLLED_BACK, SUPERSEDED = "active", "probation", "confirmed", "rolled_back", "superseded"
-PEEK_S = 2.0
 CURRENT = (ACTIVE, PROBATION, CONFIRMED)
 
 
@@ -310,12 +309,4 @@ def peek(path: Path) -> Version | None:
 
     Raises DatabaseDamaged, DatabaseBusy, UnknownVersion.
     """
-    if not path.exists():
-        return None
-    db = peewee.SqliteDatabase(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=PEEK_S)
-    with named():
-        db.connect()
-        try:
-            return running(Session(db)).version
-        finally:
-            db.close()
+    return peeked(path, lambda session: running(session).version)

@@ -6,17 +6,21 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from node.domain.errors import NotFound
 from node.domain.frame import Exposure, Frame, StageTimes
 from node.domain.times import US
 from node.store.database import Database
+from node.store.peek import peeked
 from node.store.query import PAGE, beyond, first_id, last_id, order, select, where
 from node.store.session import Session
 
 _SLACK_US = 3600 * US  # an id is made before its shot; no shot takes an hour
 _BATCH = 500
+SAMPLE = 200
+"""Frames by whose size the next ones are foreseen."""
 
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 _NAMES = tuple(field.name for field in fields(Frame))
@@ -133,11 +137,9 @@ class FrameReader:
         tail = f"WHERE camera = ? AND quarantined = 0 {flagged}ORDER BY id DESC LIMIT 1"
         return next(iter(self._frames(tail, (camera,))), None)
 
-    def mean_bytes(self, sample: int = 200) -> float | None:
+    def mean_bytes(self, sample: int = SAMPLE) -> float | None:
         """The mean size of the newest frames; None where there is none."""
-        sql = "SELECT AVG(size_bytes) FROM (SELECT size_bytes FROM frames ORDER BY seq DESC LIMIT ?)"
-        row = self.database.read(lambda session: session.one(sql, (sample,)))
-        return None if row is None or row[0] is None else float(row[0])
+        return self.database.read(lambda session: _mean_bytes(session, sample))
 
     def paths(self, camera: str, from_us: int, until_us: int) -> dict[str, str]:
         """Path to id of the camera's frames whose ids are of that span, give or take an hour."""
@@ -159,6 +161,20 @@ class FrameReader:
     def _frames(self, tail: str, values: tuple[object, ...], source: str = "frames ") -> list[Frame]:
         sql = select(_COLUMNS, source + tail)
         return [from_row(row) for row in self.database.read(lambda session: session.rows(sql, values))]
+
+
+def peek_mean_bytes(path: Path, sample: int = SAMPLE) -> float | None:
+    """The mean size of the newest frames of a database, read beside a service that may be running.
+
+    None where there is no database, or no frame in it.  Raises DatabaseDamaged, DatabaseBusy.
+    """
+    return peeked(path, lambda session: _mean_bytes(session, sample))
+
+
+def _mean_bytes(session: Session, sample: int) -> float | None:
+    sql = "SELECT AVG(size_bytes) FROM (SELECT size_bytes FROM frames ORDER BY seq DESC LIMIT ?)"
+    row = session.one(sql, (sample,))
+    return None if row is None or row[0] is None else float(row[0])
 
 
 def _conditions(chosen: FrameFilter, after: str | None, *, descending: bool) -> list[tuple[str, object]]:

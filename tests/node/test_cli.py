@@ -18,6 +18,7 @@ from node.cli import COMMANDS, main
 from node.domain.errors import EXIT_CODES
 from tests.apis import jpeg
 from tests.nodes import Home, heliograph_node, started
+from tests.stores import keep_many, opened
 
 Ends = Callable[..., tuple[int, str, str]]
 DOCS = Path(__file__).parents[2] / "docs"
@@ -204,6 +205,20 @@ def test_plan_looks_ahead_without_a_camera(ends: Ends, home: Home) -> None:
     assert (status, planned["days"][0]["date"] in out) == (0, True)
     shutil.rmtree(home.data)
     assert ends(*line, "--json")[0] == 0
+
+
+def test_plan_says_by_which_size_of_a_frame_it_reckons(ends: Ends, home: Home) -> None:
+    line = ["plan", "--config", home.config, "--days", 2]
+    assert "at 2.0 MB a frame, assumed; disk lasts" in ends(*line)[1]
+    assert "at 1 kB a frame, given; disk lasts" in ends(*line, "--frame-bytes", 1000)[1]
+    with opened(home.data) as store:
+        store.journal.begin_book()
+        for size in (46_000, 48_000):
+            keep_many(store, 1, size_bytes=size)
+    assert "at 47 kB a frame, measured; disk lasts" in ends(*line)[1]
+    planned = json.loads(ends(*line, "--json")[1])
+    assert (planned["frame_bytes"], planned["frame_bytes_are"]) == (47_000, "measured")
+    assert planned["size_bytes"] == 47_000 * planned["frames"]
 
 
 # --- inspect ----------------------------------------------------------------------------------------------------------

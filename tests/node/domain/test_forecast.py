@@ -9,7 +9,7 @@ import pytest
 
 from node.almanac import Sun
 from node.domain.config import parse_document
-from node.domain.forecast import Room, forecast
+from node.domain.forecast import Room, forecast, room_of
 from node.domain.schedule import Calendar
 from node.domain.times import US, from_text
 
@@ -65,8 +65,39 @@ def test_a_day_lists_the_windows_that_start_in_it_and_the_first_those_that_are_o
     [(0, 0), (-5, 0), (12, 0.5), (12 + 24, 1.5), (12 + 6, 0.75), (12 + 24 + 23 + 24, 3.4583), (84, None)],
 )
 def test_the_disk_is_full_when_its_free_bytes_are_used(free: int, days: float | None) -> None:
-    plan = forecast(calendar({"s": {"interval_s": 3600}}), ["front"], START, 4, Room(1, free))
+    found = calendar({"s": {"interval_s": 3600}})
+    plan = forecast(found, ["front"], START, 4, Room(1, free))
+    lasts = "beyond these" if days is None else f"{days:.1f}"
+    assert plan.lines(found.zone)[-1].endswith(f"; disk lasts {lasts} days")
     assert plan.full_in_days == (days if days is None else pytest.approx(days, abs=0.001))
+
+
+@pytest.mark.parametrize(
+    ("given", "measured", "size", "how"),
+    [
+        (1000, 47_000.4, 1000, "given"),
+        (None, 47_000.4, 47_000, "measured"),
+        (None, 0.2, 1, "measured"),
+        (None, None, 2_000_000, "assumed"),
+    ],
+)
+def test_the_size_of_a_frame_is_given_or_measured_or_assumed(
+    given: int | None, measured: float | None, size: int, how: str
+) -> None:
+    assert room_of(given, measured, 5) == Room(size, 5, how)  # type: ignore[arg-type]  # the literal, by parameters
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"),
+    [(47_400, "1.1 MB at 47 kB"), (2_000_000, "48.0 MB at 2.0 MB"), (99_900_000, "2.4 GB at 99.9 MB")],
+)
+def test_the_sums_say_by_which_size_of_a_frame(size: int, shown: str) -> None:
+    found = calendar({"s": {"interval_s": 3600}})
+    midnight_us = START + DAY_US // 2
+    plan = forecast(found, ["front"], midnight_us, 1, Room(size, None, "assumed"))
+    sums = f"1 days: 24 frames (front 24), {shown} a frame, assumed"
+    assert plan.lines(found.zone)[-1] == f"{sums}; free space is not known"
+    assert (plan.as_json()["frame_bytes"], plan.as_json()["frame_bytes_are"]) == (size, "assumed")
 
 
 def test_a_plan_is_json_and_a_year_of_seconds_costs_little() -> None:

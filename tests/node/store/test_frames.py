@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from node.clock import US
 from node.domain.errors import NotFound
 from node.domain.frame import Frame
-from node.store.frames import FrameFilter, from_row, to_row
+from node.store.database import NAME
+from node.store.frames import FrameFilter, from_row, peek_mean_bytes, to_row
 from node.store.session import Session
-from tests.stores import Store, day, frame_of, keep_many, slot_of
+from tests.stores import Store, day, frame_of, keep_many, opened, slot_of
 
 HOUR_US = 3600 * US
 
@@ -102,6 +104,14 @@ def test_the_mean_size_is_of_the_newest_frames(store: Store) -> None:
     keep_many(store, 2, size_bytes=3000)
     assert store.frames.mean_bytes(2) == 3000
     assert store.frames.mean_bytes() == 2000
+
+
+def test_the_mean_size_may_be_looked_at_from_outside(tmp_path: Path) -> None:
+    assert peek_mean_bytes(tmp_path / NAME) is None
+    with opened(tmp_path) as store:
+        assert peek_mean_bytes(tmp_path / NAME) is None
+        keep_many(store, 2, size_bytes=1000)
+        assert peek_mean_bytes(tmp_path / NAME) == store.frames.mean_bytes() == 1000
 
 
 def test_hourly_means_come_from_judged_frames_that_are_not_in_quarantine(store: Store) -> None:
