@@ -108,7 +108,7 @@ def test_the_document_bounds_a_page(api: Served) -> None:
 def test_the_latest_of_each_camera_is_one_call(api: Served) -> None:
     frames = fill(api.store, 2)
     api.store.clock.advance(60)
-    bad = keep_file(api.store, None, camera="side", verdict="bad", score=3)
+    bad = keep_file(api.store, None, camera="side", verdict="bad", score=3, flagged=True)
     newest = api.get("/v1/frames/latest").json()["items"]
     assert [row["id"] for row in newest] == [frames[2].id, bad.id]
     good = api.get("/v1/frames/latest?good=true&camera=side&fields=id").json()

@@ -251,7 +251,7 @@ def test_a_memory_that_cannot_be_saved_is_said_and_costs_no_frame(tmp_path: Path
     (tmp_path / "baseline").write_bytes(b"a file where the folder should be")
     judge = warmed(Judge(tmp_path / "baseline", "main"), scenes.scene(16), work.SAVE_EVERY)
     assessed = judge.assess(scenes.jpeg(scenes.scene(16)), "auto", DAY, QUALITY)
-    assert [error.code for error in assessed.errors] == ["DSK-002"]
+    assert [error.code for error in assessed.errors] == ["DSK-004"]
     assert assessed.judgement.verdict is Verdict.GOOD
 
 
