@@ -6,18 +6,18 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from node import __version__
 from node.domain.config import Document, load_own, parse_document
-from node.domain.errors import EXIT_CODES, OK, DocumentInvalid, HeliographError, UsageWrong
-from node.domain.nodefile import check_bind
+from node.domain.errors import EXIT_CODES, OK, ConfigFileMissing, DocumentInvalid, HeliographError, UsageWrong
+from node.domain.nodefile import BIND_FIELDS, NodeFile, check_bind
 from node.domain.schedule import Calendar
 from node.domain.sidecar import to_sidecar
-from node.settings import Settings, field_origins, given_origins, load_document_file, load_node_file
+from node.settings import Settings, field_origins, given_origins, load_document_file, load_node_file, sound_part
 
 INTERRUPTED = 130
 MOST_DAYS = 3660
@@ -58,10 +58,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _settings(given: argparse.Namespace) -> Settings:
+    _check_root(given.root)
     flags = {"api.port": getattr(given, "port", None), "log_level": getattr(given, "log_level", None)}
     return load_node_file(
         given.config, os.environ, {name: value for name, value in flags.items() if value is not None}, given.root
     )
+
+
+def _check_root(root: Path | None) -> None:
+    """Raises ConfigFileMissing: without the folder, every later error would be about something else."""
+    if root is not None and not root.is_dir():
+        raise ConfigFileMissing(f"the root folder {root} is not there")
 
 
 def _own_document(settings: Settings) -> dict[str, Any]:
@@ -112,14 +119,37 @@ def _run(given: argparse.Namespace) -> int:
 
 
 def _check_config(given: argparse.Namespace) -> int:
+    """Every fault at once: each error with its lines; the status is the gravest one's."""
+    _check_root(given.root)
+    node, wrong = sound_part(given.config, os.environ, None, given.root)
+    found = tuple(_failing(_checks(given, node, wrong)))
+    for error in found:
+        print("\n".join(error.lines()), file=sys.stderr)
+    if not found:
+        print(f"node {node.node.id}: node.yml and document are valid")
+    return max((error.exit for error in found), default=OK)
+
+
+def _checks(given: argparse.Namespace, node: NodeFile, wrong: frozenset[str]) -> Iterator[Callable[[], object]]:
+    """What of `node`, the part of node.yml without `wrong`, can be checked, and the document against it."""
     from node.camera.replay import check_folders
 
-    settings = _settings(given)
-    check_bind(settings.node_file.api)
-    check_folders(settings.node_file.replay_folders())
-    _calendar(given, settings)
-    print(f"node {settings.node_file.node.id}: node.yml and document are valid")
-    return OK
+    yield lambda: _settings(given)
+    if not wrong & BIND_FIELDS:
+        yield lambda: check_bind(node.api)
+    yield lambda: check_folders(node.replay_folders())
+    if not wrong:
+        yield lambda: _calendar(given, _settings(given))
+    elif given.document is not None:
+        yield lambda: parse_document(load_document_file(given.document))
+
+
+def _failing(checks: Iterable[Callable[[], object]]) -> Iterator[HeliographError]:
+    for check in checks:
+        try:
+            check()
+        except HeliographError as error:
+            yield error
 
 
 def _config_show(given: argparse.Namespace) -> int:

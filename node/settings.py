@@ -49,6 +49,40 @@ def load_node_file(
     Without a path the default one is read where it exists.  Flags go by dotted path, None = not given.  `root` moves
     absolute paths, the default file's among them, below itself.  Raises ConfigFileMissing, NotYaml, NodeFileInvalid.
     """
+    given, origins, faults = _laid_over(path, env, flags, root)
+    node_file = _validated(given, origins, faults)
+    return Settings(_moved(node_file, root), field_origins(node_file, origins))
+
+
+def sound_part(
+    path: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    flags: Mapping[str, object] | None = None,
+    root: Path | None = None,
+) -> tuple[NodeFile, frozenset[str]]:
+    """node.yml as `load_node_file` reads it without what is wrong in it, and the paths left out.
+
+    A path has at most two parts: of a camera with a wrong field nothing is left.  For checks that name every fault at
+    once.  Raises ConfigFileMissing, NotYaml.
+    """
+    given, _, faults = _laid_over(path, env, flags, root)
+    try:
+        return NodeFile.model_validate(given), frozenset(fault.path for fault in faults)
+    except ValidationError as error:
+        wrong = {tuple(map(str, fault["loc"][:2])) for fault in error.errors()}
+    for section, *names in wrong:
+        inside = given.get(section)
+        if names and isinstance(inside, dict):
+            inside.pop(names[0], None)
+        if not names or not inside:
+            given.pop(section, None)
+    return NodeFile.model_validate(given), frozenset(map(".".join, wrong))
+
+
+def _laid_over(
+    path: Path | None, env: Mapping[str, str] | None, flags: Mapping[str, object] | None, root: Path | None
+) -> tuple[dict[str, Any], dict[str, str], list[FieldFault]]:
+    """The fields that somebody gave, where each came from, and the variables that name no field."""
     source = path or Path(_below(root, DEFAULT_FILE))
     given = load_document_file(source) if path is not None or source.exists() else {}
     origins = given_origins(given, f"file {source}")
@@ -57,8 +91,7 @@ def load_node_file(
     for field, (value, origin) in settings.items():
         _put(given, field, value)
         origins[field] = origin
-    node_file = _validated(given, origins, faults)
-    return Settings(_moved(node_file, root), field_origins(node_file, origins))
+    return given, origins, faults
 
 
 def load_document_file(path: Path) -> dict[str, Any]:

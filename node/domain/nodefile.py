@@ -9,6 +9,8 @@ from pydantic import Field
 from node.domain.config import DAY_S, NAME, SHA256_HEX, Name, Section
 from node.domain.errors import InsecureBind
 
+BIND_FIELDS = frozenset({"api", "api.host", "api.tls", "api.insecure_loopback"})
+"""What `check_bind` looks at."""
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 

@@ -153,6 +153,52 @@ def test_files_that_cannot_be_used_are_named(
         assert str(path) in err
 
 
+@pytest.mark.parametrize("command", ["run", "check-config", "plan"])
+def test_a_root_that_is_not_there_is_said(ends: Ends, tmp_path: Path, command: str) -> None:
+    (tmp_path / "file").touch()
+    for root in (tmp_path / "gone", tmp_path / "file"):
+        status, out, err = ends(command, "--root", root)
+        assert (status, out) == (78, "")
+        assert err.startswith(f"CFG-003 configuration file cannot be read: the root folder {root} is not there\n")
+
+
+def codes(errors: str) -> list[str]:
+    """The codes of the errors that a command printed."""
+    return re.findall(r"^[A-Z]+-\d{3}", errors, re.MULTILINE)
+
+
+def test_faults_of_both_files_bind_and_folders_are_named_together(
+    ends: Ends, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = {
+        "api": {"port": 99999, "host": "0.0.0.0", "insecure_loopback": True},
+        "cameras": {"one": {"backend": "replay", "folder": str(tmp_path / "gone")}, "two": {"backend": "polaroid"}},
+        "log_level": "loud",
+    }
+    line = ("check-config", "--config", written(tmp_path / "n.yml", wrong))
+    status, out, err = ends(*line, "--document", written(tmp_path / "d.yml", {"colour": 1}))
+    assert (status, out, codes(err)) == (78, "", ["CFG-002", "SEC-001", "DSK-004", "CFG-001"])
+    for field in ("api.port", "cameras.two", "log_level", "cameras.one.folder", "colour"):
+        assert f"\n  {field}" in err
+    monkeypatch.setenv("HELIOGRAPH_API_PROT", "1")
+    right = written(tmp_path / "right.yml", {"api": {"insecure_loopback": True}})
+    assert codes(ends("check-config", "--config", right)[2]) == ["CFG-002"]
+
+
+def test_where_the_fields_of_the_bind_are_wrong_themselves_nothing_is_said_of_it(ends: Ends, tmp_path: Path) -> None:
+    for api in ({"tls": {"key": "k.pem"}}, {"insecure_loopback": "perhaps"}, "none", {"host": ""}):
+        assert codes(ends("check-config", "--config", written(tmp_path / "n.yml", {"api": api}))[2]) == ["CFG-002"]
+
+
+def test_the_status_of_a_check_is_the_gravest(ends: Ends, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    home = Home(tmp_path, {"main": {"backend": "replay", "folder": str(tmp_path / "empty")}})
+    assert ends("check-config", "--config", home.config)[0] == 69
+    document = written(tmp_path / "d.yml", {"colour": 1})
+    status, _, err = ends("check-config", "--config", home.config, "--document", document)
+    assert (status, codes(err)) == (78, ["CAM-010", "CFG-001"])
+
+
 def test_plain_http_off_loopback_is_refused(ends: Ends, home: Home) -> None:
     written(home.config, {"api": {"host": "0.0.0.0", "insecure_loopback": True}})
     status, _, err = ends("check-config", "--config", home.config)
