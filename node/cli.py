@@ -252,9 +252,16 @@ def _inspect(given: argparse.Namespace) -> int:
 def _inspected(result: dict[str, Any]) -> str:
     if "error" in result:
         return f"{result['path']}: {result['error']}"
-    reasons = ", ".join(reason["code"] for reason in result["reasons"]) or "-"
     score = "-" if result["score"] is None else result["score"]
-    return f"{result['path']}: {result['integrity']} {result['verdict']} {score} {reasons}"
+    return f"{result['path']}: {result['integrity']} {result['verdict']} {score} {_reasons(result)}"
+
+
+def _reasons(result: dict[str, Any]) -> str:
+    """What makes a picture bad; of a good one it is a doubt and looks like one."""
+    codes = [reason["code"] for reason in result["reasons"]]
+    if result["verdict"] == "good" and codes:
+        return f"({', '.join(f'{code}?' for code in codes)})"
+    return ", ".join(codes) or "-"
 
 
 def _rebuild(given: argparse.Namespace) -> int:

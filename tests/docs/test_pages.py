@@ -124,13 +124,14 @@ def test_every_command_shown_is_one_that_there_is(page: str, line: str) -> None:
 
 
 def test_the_first_node_of_the_readme_is_valid(tmp_path: Path) -> None:
-    block = next(body for body in blocks(README, "sh") if "<<END" in body)
-    node_yml = block.partition("<<END\n")[2].partition("\nEND\n")[0]
-    hashed = re.sub(r"\$\(.*\)", "0" * 64, node_yml)
+    written = dict(re.findall(r"^cat > (\S+) <<END\n(.*?\n)END$", README.read_text(), re.MULTILINE | re.DOTALL))
+    assert list(written) == ["first/etc/heliograph/node.yml", "first/config.yml"]
+    hashed = re.sub(r"\$\(.*\)", "0" * 64, written["first/etc/heliograph/node.yml"])
     (tmp_path / "node.yml").write_text(hashed)
     assert load_node_file(tmp_path / "node.yml").node_file.api.tokens[0].role == "admin"
-    [schedule] = re.findall(r"^echo '(.*)' > first/config.yml$", README.read_text(), re.MULTILINE)
-    assert parse_document(parse_yaml(schedule)).schedules["dense"].interval_s == 10
+    document = parse_document(parse_yaml(written["first/config.yml"]))
+    assert document.schedules["dense"].interval_s == 10
+    assert document.site.latitude is not None, "without its place a node cannot tell black by day from night"
 
 
 def layers(contract: dict[str, Any]) -> str:

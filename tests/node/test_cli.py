@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from PIL import Image
 
 from node import __version__
 from node.cli import COMMANDS, main
@@ -281,6 +282,19 @@ def test_inspect_judges_files_and_ends_with_1_where_one_cannot_be_read(ends: End
     assert status == 1
     assert [("error" in result) for result in results] == [False, True]
     assert ends("inspect", good, tmp_path / "gone.jpg")[0] == 1
+
+
+def test_what_speaks_against_a_good_picture_is_shown_as_a_doubt(ends: Ends, tmp_path: Path) -> None:
+    black = tmp_path / "black.jpg"
+    Image.new("RGB", (320, 240)).save(black)
+    assert ends("inspect", black)[1] == f"{black}: intact good 50 (black?)\n"
+    [reason] = json.loads(ends("inspect", "--json", black)[1])["reasons"]
+    assert reason["code"] == "black"
+    batch = written(tmp_path / "list.jsonl", json.dumps({"path": str(black), "sun_elevation": 40}))
+    assert re.fullmatch(r".*: intact bad \d+ black(, \w+)*\n", ends("inspect", "--batch", batch)[1])
+    clear = tmp_path / "clear.jpg"
+    clear.write_bytes(jpeg(320, 240))
+    assert ends("inspect", clear)[1].endswith(" -\n")
 
 
 def test_inspect_takes_a_series_and_a_batch(ends: Ends, tmp_path: Path) -> None:
