@@ -14,12 +14,12 @@ from console.fleet.poller import Fleet
 from console.screens.fleet import FleetScreen
 
 
-class FleetApp(App[None]):
-    """Shows a fleet until `:q`, Ctrl-C, or `stop` is set."""
+class FleetApp(App[bool]):
+    """Shows a fleet until `:q`, Ctrl-C, or `stop` is set.  The result is True where it was Ctrl-C."""
 
     CSS_PATH = "console.tcss"
     ENABLE_COMMAND_PALETTE = False
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+c", "quit", "quit", show=False, priority=True)]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+c", "interrupt", "interrupt", show=False, priority=True)]
 
     def __init__(self, fleet: Fleet, *, title: str = "", notice: str = "", stop: asyncio.Event | None = None) -> None:
         super().__init__()
@@ -36,6 +36,9 @@ class FleetApp(App[None]):
         self.run_worker(self._fleet.run(), name="pollers")
         if self._stop is not None:
             self.run_worker(self._exit_at(self._stop), name="stop")
+
+    def action_interrupt(self) -> None:
+        self.exit(result=True)
 
     async def _exit_at(self, stop: asyncio.Event) -> None:
         await stop.wait()

@@ -7,13 +7,11 @@ import fcntl
 import json
 import os
 import secrets
-import select
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,7 +26,6 @@ from console.fleet.inventory import FLEET_GROUP, Host
 PREFIX = "heliograph-demo-"
 OWN_ENVIRONMENT = "HELIOGRAPH_"
 LOCK = "lock"
-GRACE_S = 6.0
 LAST_LINES = 12
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
@@ -65,7 +62,10 @@ class DemoNode:
 
 
 class Grounds:
-    """A folder below the system's temporary one, and the processes started in it.  `clear` ends and removes both."""
+    """A folder below the system's temporary one, and the processes started in it.
+
+    `ask_to_end` is how they go in order; `clear` ends what is left of them and removes the folder.
+    """
 
     def __init__(self) -> None:
         sweep()
@@ -100,14 +100,20 @@ class Grounds:
         self.inventory.write_text(yaml.safe_dump({FLEET_GROUP: {"hosts": hosts}}, sort_keys=False))
         return self.inventory
 
-    def clear(self) -> None:
-        """Ends every process, asked first and then made to, and removes the folder.  May be called again."""
+    def ask_to_end(self) -> None:
+        """Asks every process to end; returns at once."""
         for node in self.nodes:
             if not node.ended():
                 node.process.send_signal(signal.SIGTERM)
-        until_s = time.monotonic() + GRACE_S
+
+    def ended(self) -> bool:
+        """Whether every process has."""
+        return all(node.ended() for node in self.nodes)
+
+    def clear(self) -> None:
+        """Kills what still runs and removes the folder, at once.  May be called again."""
         for node in self.nodes:
-            _end(node, until_s - time.monotonic())
+            _end(node)
         self.nodes.clear()
         shutil.rmtree(self.root, ignore_errors=True)
         self._lock.close()
@@ -179,13 +185,8 @@ def _dies_with(parent: int) -> Callable[[], None]:
     return bind
 
 
-def _end(node: DemoNode, seconds: float) -> None:
-    """Waits so long, then kills the whole group: the leader is not reaped before, so the number is still its own."""
-    watched = os.pidfd_open(node.process.pid)
-    try:
-        select.select([watched], [], [], max(0.0, seconds))
-    finally:
-        os.close(watched)
+def _end(node: DemoNode) -> None:
+    """Kills the whole group: the leader is not reaped before, so the number is still its own."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(node.process.pid, signal.SIGKILL)
     node.process.wait()

@@ -19,7 +19,10 @@ POLL_S = 2.0
 TELL_S = 0.25
 READY_LIMIT_S = 60.0
 LOOK_S = 0.1
-SETTLE_LOOKS, SETTLE_S = 20, 0.5
+SETTLE_S, SETTLE_LOOK_S = 1.5, 0.25
+"""How long the last look at all nodes may take, and the pause before the next one."""
+GRACE_S, GRACE_LOOK_S = 3.0, 0.05
+"""How long nodes may take to end in order.  What they would still write is thrown away with their folders."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 BY_SIGNAL = 128
 Say = Callable[[str], None]
@@ -37,9 +40,10 @@ class Options:
 
 @dataclass(slots=True)
 class Ending:
-    """The one thing that everything waits for: time over, or a signal."""
+    """What everything waits for: `event` when it is to end, by time or by a signal; `hurry` at a signal after that."""
 
     event: asyncio.Event = field(default_factory=asyncio.Event)
+    hurry: asyncio.Event = field(default_factory=asyncio.Event)
     signal: int | None = None
 
     def watch(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -48,19 +52,29 @@ class Ending:
 
     async def within(self, seconds: float) -> bool:
         """Whether it came within that time."""
-        try:
-            async with asyncio.timeout(seconds):
-                return await self.event.wait()
-        except TimeoutError:
-            return False
+        return await _came(self.event, seconds)
+
+    async def hurried(self, seconds: float) -> bool:
+        """Whether, within that time, somebody would not wait any longer."""
+        return await _came(self.hurry, seconds)
 
     def _signalled(self, number: int) -> None:
+        if self.event.is_set():
+            self.hurry.set()
         self.signal = self.signal or number
         self.event.set()
 
     @property
     def exit_status(self) -> int:
         return OK if self.signal is None else BY_SIGNAL + self.signal
+
+
+async def _came(event: asyncio.Event, seconds: float) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            return await event.wait()
+    except TimeoutError:
+        return False
 
 
 async def play(options: Options, say: Say, clock: Clock | None = None) -> int:
@@ -75,9 +89,20 @@ async def play(options: Options, say: Say, clock: Clock | None = None) -> int:
         await _until_ready(grounds, ending, options.ready_limit_s, say, clock)
         if not ending.event.is_set():
             await _follow(grounds, options, ending, say)
+        ending.event.set()
+        await _let_end(grounds, ending, clock)
     finally:
         grounds.clear()
     return ending.exit_status
+
+
+async def _let_end(grounds: Grounds, ending: Ending, clock: Clock) -> None:
+    """Lets the nodes end in order, as long as there is time."""
+    grounds.ask_to_end()
+    until_s = clock.monotonic() + GRACE_S
+    while not grounds.ended() and clock.monotonic() < until_s:
+        if await ending.hurried(GRACE_LOOK_S):
+            return
 
 
 async def _until_ready(grounds: Grounds, ending: Ending, limit_s: float, say: Say, clock: Clock) -> None:
@@ -110,14 +135,17 @@ async def _follow(grounds: Grounds, options: Options, ending: Ending, say: Say) 
     if options.for_s is not None:
         asyncio.get_running_loop().call_later(options.for_s, ending.event.set)
     await (_screen(fleet, hint, ending) if options.screen else _lines(fleet, ending, say))
+    ending.event.set()
     if ending.signal != signal.SIGHUP:  # then nobody is left to read it
-        await _sum_up(fleet, say)
+        await _sum_up(fleet, ending, say)
 
 
 async def _screen(fleet: Fleet, hint: str, ending: Ending) -> None:
     from console.app import FleetApp  # noqa: PLC0415 - a demo without a terminal needs no Textual
 
-    await FleetApp(fleet, title="demo", notice=hint, stop=ending.event).run_async()
+    interrupted = await FleetApp(fleet, title="demo", notice=hint, stop=ending.event).run_async()
+    if interrupted:  # Ctrl-C is a key there; it means what it means without a screen
+        ending.signal = signal.SIGINT
 
 
 async def _lines(fleet: Fleet, ending: Ending, say: Say) -> None:
@@ -130,32 +158,48 @@ async def _lines(fleet: Fleet, ending: Ending, say: Say) -> None:
         running.cancel()
 
 
-async def _sum_up(fleet: Fleet, say: Say) -> None:
-    """One line a node, taken at a moment when none of its slots is under way."""
-    views: dict[str, NodeView] = {}
-    for _ in range(SETTLE_LOOKS):
+async def _sum_up(fleet: Fleet, ending: Ending, say: Say) -> None:
+    """One line a node, taken, where it can be, at a moment when none of its slots is under way."""
+    since_s, settled = fleet.model.clock.monotonic(), dict[str, NodeView]()
+    tasks = [asyncio.create_task(_settle(fleet, settled)), asyncio.create_task(ending.hurry.wait())]
+    done, pending = await asyncio.wait(tasks, timeout=SETTLE_S, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+    await asyncio.gather(*pending, return_exceptions=True)
+    for task in done:
+        task.result()
+    for name, view in fleet.model.views.items():
+        say(f"{name}: {_sum(settled.get(name, view), since_s)}")
+
+
+async def _settle(fleet: Fleet, settled: dict[str, NodeView]) -> None:
+    """Asks until every node that answers has been seen settled; that look of each goes into `settled`."""
+    while True:
         await fleet.ask_once()
-        views |= {name: view for name, view in fleet.model.views.items() if not _settled(views.get(name))}
-        if all(_settled(view) for view in views.values()):
-            break
-        await asyncio.sleep(SETTLE_S)
-    for name, view in views.items():
-        say(f"{name}: {_sum(view)}")
+        views = fleet.model.views
+        settled |= {name: view for name, view in views.items() if name not in settled and _is_settled(view)}
+        if all(name in settled or view.error is not None for name, view in views.items()):
+            return
+        await asyncio.sleep(SETTLE_LOOK_S)
 
 
-def _settled(view: NodeView | None) -> bool:
-    if view is None or view.status is None or view.error is not None:
+def _is_settled(view: NodeView) -> bool:
+    if view.status is None or view.error is not None:
         return False
     due, captured, gaps = counts_today(view.status)
     return due == captured + gaps
 
 
-def _sum(view: NodeView) -> str:
+def _sum(view: NodeView, since_s: float) -> str:
+    """What is known of it; as last known where it was not heard since then."""
+    why = view.error or "no answer in time"
     if view.status is None:
-        return f"never heard: {view.error}"
+        return f"never heard: {why}"
     due, captured, gaps = counts_today(view.status)
     sign = "=" if due == captured + gaps else "is not"
-    last_known = f" (last known: {view.error})" if view.error is not None else ""
+    last_known = (
+        "" if view.error is None and view.heard_s is not None and view.heard_s >= since_s else f" (last known: {why})"
+    )
     return f"{due} due {sign} {_several(captured, 'frame')} + {_several(gaps, 'gap')}{last_known}"
 
 

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from console.demo import grounds as module
 from console.demo.grounds import PREFIX, Grounds, command, sweep
 from console.demo.places import Plan
 from console.fleet.inventory import Host, read
@@ -69,21 +68,24 @@ def test_tokens_are_long_random_and_for_this_user_only(grounds: Grounds) -> None
 
 def test_clearing_ends_the_processes_and_removes_the_folder(grounds: Grounds, alive: Callable[[int], bool]) -> None:
     pids = [started(grounds, name).process.pid for name in ("kyoto", "cusco")]
-    began = time.monotonic()
+    assert not grounds.ended()
+    grounds.ask_to_end()
+    until(grounds.ended, within_s=3)
     grounds.clear()
-    assert time.monotonic() - began < 3
     assert not any(alive(pid) for pid in pids)
     assert not grounds.root.exists()
     grounds.clear()
 
 
 def test_a_node_that_will_not_stop_is_made_to_with_all_of_its_children(
-    grounds: Grounds, modes: dict[str, str], monkeypatch: pytest.MonkeyPatch, alive: Callable[[int], bool]
+    grounds: Grounds, modes: dict[str, str], alive: Callable[[int], bool]
 ) -> None:
-    monkeypatch.setattr(module, "GRACE_S", 0.3)
     modes["kyoto"] = "stubborn"
     node = started(grounds)
     worker = int((node.folder / "worker.pid").read_text())
+    grounds.ask_to_end()
+    time.sleep(0.1)
+    assert not grounds.ended()
     grounds.clear()
     assert node.process.returncode == -signal.SIGKILL
     until(lambda: not alive(worker))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,17 @@ from console.fleet.view import NodeView
 from node.wire.errors import NodeNeverReady
 
 NODES = Wish(nodes=2)
+
+
+@pytest.fixture
+def stop_node(temporary: Path) -> Callable[[str, int], None]:
+    """Sends a signal to a node of the demo that runs."""
+
+    def send(name: str, number: int) -> None:
+        (ready,) = temporary.glob(f"{PREFIX}*/{name}/ready.json")
+        os.kill(json.loads(ready.read_text())["pid"], number)
+
+    return send
 
 
 def run(options: Options, signal_when: str = "", number: int = 0) -> tuple[int, list[str]]:
@@ -87,20 +100,98 @@ def test_a_reader_that_goes_away_leaves_nothing(modes: dict[str, str], temporary
 
 
 def test_a_node_that_is_killed_on_the_way_is_summed_up_as_last_known(
-    modes: dict[str, str], temporary: Path, monkeypatch: pytest.MonkeyPatch
+    modes: dict[str, str], temporary: Path, stop_node: Callable[[str, int], None]
 ) -> None:
-    monkeypatch.setattr("console.demo.show.SETTLE_LOOKS", 2)
     said: list[str] = []
 
     def say(line: str) -> None:
         said.append(line)
         if "nairobi    ok" in line:
-            (root,) = temporary.glob(f"{PREFIX}*")
-            pid = int(re.findall(r'"pid": (\d+)', (root / "nairobi" / "ready.json").read_text())[0])
-            os.kill(pid, signal.SIGKILL)
+            stop_node("nairobi", signal.SIGKILL)
 
     assert asyncio.run(play(Options(NODES, for_s=1.5), say)) == 0
     assert said[-1].startswith("nairobi: 9 due = 7 frames + 2 gaps (last known: FLT-002")
+
+
+@pytest.mark.parametrize(("how", "why"), [(signal.SIGKILL, "FLT-002"), (signal.SIGSTOP, "no answer in time")])
+def test_a_node_that_does_not_answer_costs_the_ending_little(
+    modes: dict[str, str], temporary: Path, stop_node: Callable[[str, int], None], how: int, why: str
+) -> None:
+    said: list[str] = []
+    ended_s = 0.0
+
+    def say(line: str) -> None:
+        nonlocal ended_s
+        said.append(line)
+        if "nairobi    ok" in line:
+            stop_node("nairobi", how)
+            os.kill(os.getpid(), signal.SIGTERM)
+            ended_s = time.monotonic()
+
+    assert asyncio.run(play(Options(NODES), say)) == 143
+    assert time.monotonic() - ended_s < 5.5
+    assert said[-2] == "reykjavik: 9 due = 7 frames + 2 gaps"
+    assert said[-1].startswith(f"nairobi: 9 due = 7 frames + 2 gaps (last known: {why}")
+    assert list(temporary.glob(f"{PREFIX}*")) == []
+
+
+def test_a_second_signal_ends_it_at_once_and_still_leaves_nothing(
+    modes: dict[str, str], temporary: Path, monkeypatch: pytest.MonkeyPatch, alive: Callable[[int], bool]
+) -> None:
+    monkeypatch.setattr("console.demo.show.GRACE_S", 60.0)
+    monkeypatch.setattr("console.demo.show.SETTLE_S", 60.0)
+    modes["nairobi"] = "stubborn"
+    workers: list[int] = []
+
+    def say(line: str) -> None:
+        if "ok: was waiting" in line:
+            workers.extend(int(path.read_text()) for path in temporary.glob("*/nairobi/worker.pid"))
+            os.kill(os.getpid(), signal.SIGINT)
+        if line.startswith("nairobi: 9 due"):
+            asyncio.get_running_loop().call_later(0.2, os.kill, os.getpid(), signal.SIGTERM)
+            began.append(time.monotonic())
+
+    began: list[float] = []
+    assert asyncio.run(play(Options(NODES), say)) == 130
+    assert time.monotonic() - began[0] < 2
+    assert list(temporary.glob(f"{PREFIX}*")) == []
+    assert workers
+    assert not any(alive(pid) for pid in workers)
+
+
+def test_a_second_signal_ends_the_last_look_too(
+    modes: dict[str, str], temporary: Path, monkeypatch: pytest.MonkeyPatch, stop_node: Callable[[str, int], None]
+) -> None:
+    monkeypatch.setattr("console.demo.show.GRACE_S", 60.0)
+    monkeypatch.setattr("console.demo.show.SETTLE_S", 60.0)
+    began: list[float] = []
+
+    def say(line: str) -> None:
+        if "nairobi    ok" in line:
+            stop_node("nairobi", signal.SIGSTOP)
+            os.kill(os.getpid(), signal.SIGINT)
+            asyncio.get_running_loop().call_later(0.5, os.kill, os.getpid(), signal.SIGINT)
+            began.append(time.monotonic())
+
+    assert asyncio.run(play(Options(NODES), say)) == 130
+    assert time.monotonic() - began[0] < 2.5
+    assert list(temporary.glob(f"{PREFIX}*")) == []
+
+
+def test_control_c_on_the_screen_ends_with_130_and_the_quit_command_with_0(
+    modes: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for keys, expected in ((["ctrl+c"], 130), ([":", "q", "enter"], 0)):
+
+        async def headless(app: FleetApp, keys: list[str] = keys) -> bool | None:
+            async with app.run_test(size=(120, 40)) as pilot:
+                await pilot.press(*keys)
+            return app.return_value
+
+        monkeypatch.setattr(FleetApp, "run_async", headless)
+        status, said = run(Options(NODES, screen=True))
+        assert status == expected
+        assert "due" in said[-1]
 
 
 def test_on_a_terminal_the_screen_is_shown_until_the_time_is_over(
@@ -138,5 +229,8 @@ def test_a_sum_that_does_not_come_out_is_said_not_to(
 ) -> None:
     host = Host("kyoto", "127.0.0.1", 1, "http")
     status = make_status("kyoto", cameras=[make_camera(due=3, captured=1, gaps=1)])
-    assert _sum(NodeView(host, 0.0).heard(status, 0.0)) == "3 due is not 1 frame + 1 gap"
-    assert _sum(NodeView(host, 0.0).failed(NodeNeverReady("x"))).startswith("never heard: FLT-005")
+    heard = NodeView(host, 0.0).heard(status, 5.0)
+    assert _sum(heard, 5.0) == "3 due is not 1 frame + 1 gap"
+    assert _sum(heard, 6.0) == "3 due is not 1 frame + 1 gap (last known: no answer in time)"
+    assert _sum(NodeView(host, 0.0).failed(NodeNeverReady("x")), 0.0).startswith("never heard: FLT-005")
+    assert _sum(NodeView(host, 0.0), 0.0) == "never heard: no answer in time"
