@@ -22,12 +22,14 @@ from console.fleet import inventory
 from console.fleet.poller import Fleet
 from console.fleet.summary import as_json, exit_status, worst_first
 from console.fleet.view import FleetModel, Patience
-from node.wire.errors import EXIT_CODES, OK, DirectoryMissing, HeliographError, UsageWrong
+from node.wire.errors import EXIT_CODES, OK, HeliographError, PhotographsUnusable, UsageWrong
+from node.wire.version import __version__
 
 MOST_NODES = 32
 MOST_SUN = 3600
 SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 INTERRUPTED = 130
+ENDED_FROM_OUTSIDE = {INTERRUPTED: "ended with Ctrl-C, on the screen too", 143: "ended by SIGTERM; by another, 128 + n"}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -65,8 +67,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    codes = "; ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items())
+    codes = "; ".join(f"{code} {meaning}" for code, meaning in (EXIT_CODES | ENDED_FROM_OUTSIDE).items())
     parser = _Parser(prog="heliograph", description="Fleets of timelapse cameras.", epilog=f"exit codes: {codes}")
+    parser.add_argument("--version", action="version", version=f"heliograph {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
     for name, command in COMMANDS.items():
         one = commands.add_parser(name, help=command.sentence, description=command.sentence)
@@ -111,11 +114,20 @@ def _demo_options(parser: argparse.ArgumentParser) -> None:
 def _demo(given: argparse.Namespace) -> int:
     if given.frames is not None and given.faults:
         raise UsageWrong("--faults acts on made skies only: leave out --frames")
-    if given.frames is not None and not given.frames.is_dir():
-        raise DirectoryMissing(str(given.frames))
-    frames = given.frames.resolve() if given.frames is not None else None
+    frames = _photographs(given.frames) if given.frames is not None else None
     wish = Wish(given.nodes, frames, given.faults, given.sun)
     return asyncio.run(play(Options(wish, given.for_s, _on_terminal()), _say))
+
+
+def _photographs(folder: Path) -> Path:
+    """That folder in full.  Raises PhotographsUnusable: better here than by each of the nodes."""
+    try:
+        found = [path for path in folder.iterdir() if not path.name.startswith(".") and path.is_file()]
+    except OSError as error:
+        raise PhotographsUnusable(f"--frames {folder}: {error.strerror}") from None
+    if not found:
+        raise PhotographsUnusable(f"--frames {folder}: no files in it")
+    return folder.resolve()
 
 
 def _on_terminal() -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import re
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -15,7 +16,7 @@ import httpx
 from pydantic import ValidationError
 
 from console.fleet.inventory import Host
-from node.wire.errors import NodeAnswerWrong, NodeRefused, NodeUnreachable
+from node.wire.errors import ConsoleFileUnusable, NodeAnswerWrong, NodeRefused, NodeUnreachable
 from node.wire.problem import Problem
 from node.wire.status import NodeStatus
 from node.wire.stream import HEARTBEAT_S, MEDIA_TYPE, StreamEvent
@@ -28,6 +29,7 @@ SILENCE_LIMIT_S = 3 * HEARTBEAT_S
 """An event stream without even a heartbeat for so long is taken for dead."""
 REFUSALS = (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN)
 SAID_CHARS = 160
+TOKEN = re.compile(rb"[!-~]+")
 
 
 @cache
@@ -50,7 +52,10 @@ class NodeClient:
             self._http = None
 
     async def status(self) -> NodeStatus:
-        """What the node says of itself.  Raises NodeUnreachable, NodeRefused or NodeAnswerWrong."""
+        """What the node says of itself.
+
+        Raises NodeUnreachable, NodeRefused, NodeAnswerWrong, or, before anything is sent, ConsoleFileUnusable.
+        """
         try:
             async with asyncio.timeout(self._timeout_s), self._get(STATUS_PATH) as response:
                 body = await _whole(response)
@@ -98,8 +103,10 @@ class NodeClient:
     def _tls(self) -> ssl.SSLContext:
         try:
             return tls_context(self.host.ca_file)
-        except (OSError, ssl.SSLError) as error:
-            raise NodeRefused(f"{self.host.ca_file} is no certificate file: {_reason(error)}") from None
+        except ssl.SSLError:
+            raise ConsoleFileUnusable(f"{self.host.ca_file} holds no certificates") from None
+        except OSError as error:
+            raise ConsoleFileUnusable(f"certificate file {self.host.ca_file}: {error.strerror}") from None
 
     def _headers(self, more: Mapping[str, str] | None) -> dict[str, str]:
         # identity: a compressed answer could be a thousand times its limit once unpacked
@@ -110,14 +117,18 @@ class NodeClient:
 
 
 def read_token(path: str) -> str:
-    """The token in that file.  Read at each request, so that a rotated one is taken up.  Raises NodeRefused."""
+    """The token in that file.  Read at each request, so that a rotated one is taken up.  Raises ConsoleFileUnusable."""
     try:
-        token = Path(path).expanduser().read_text(encoding="ascii").strip()
-    except (OSError, UnicodeError) as error:
-        raise NodeRefused(f"token file {path} cannot be read: {_reason(error)}") from None
-    if not token.isprintable() or " " in token or not token:
-        raise NodeRefused(f"token file {path} holds no token")
-    return token
+        token = Path(path).expanduser().read_bytes().strip()
+    except OSError as error:
+        raise ConsoleFileUnusable(f"token file {path}: {error.strerror}") from None
+    except (RuntimeError, ValueError):  # a home that nobody has, a name with a NUL in it
+        raise ConsoleFileUnusable(f"token file {path}: no such path") from None
+    if not token:
+        raise ConsoleFileUnusable(f"token file {path} is empty")
+    if TOKEN.fullmatch(token) is None:
+        raise ConsoleFileUnusable(f"token file {path} holds something else than one line of plain letters")
+    return token.decode("ascii")
 
 
 def parse_event(block: Mapping[str, str]) -> StreamEvent | None:
@@ -137,11 +148,7 @@ def _met(error: BaseException) -> str:
         if isinstance(inner, OSError) and inner.errno is not None and inner.errno in errno.errorcode:
             return os.strerror(inner.errno)
         inner = inner.__cause__ or inner.__context__
-    return (str(error) or type(error).__name__)[:SAID_CHARS]
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or type(error).__name__
+    return str(error)[:SAID_CHARS] or "the connection was lost or took too long"
 
 
 async def _checked(response: httpx.Response) -> None:

@@ -25,6 +25,9 @@ DEFAULT_PORT = 8460
 TIMEOUT_S = 60.0
 SAID_CHARS = 300
 LOCALHOST = "localhost"
+DEFAULT = "Ansible's default inventory"
+NOT_PARSED = re.compile(r"failed to parse inventory source (?P<source>.+)$", re.MULTILINE)
+YAML_SAID = re.compile(r"Failed to parse inventory with 'yaml' plugin: (?P<why>.+?)(?:, got: <.*)?$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +80,15 @@ def read(inventory: Path | None) -> tuple[Host, ...]:
 
     Raises InventoryUnreadable, InventoryWrong or ProgramMissing.
     """
-    return hosts_of(_listed(inventory))
+    return hosts_of(_listed(inventory), str(inventory or DEFAULT))
 
 
-def hosts_of(listed: Mapping[str, Any]) -> tuple[Host, ...]:
+def hosts_of(listed: Mapping[str, Any], called: str = "it") -> tuple[Host, ...]:
     """The nodes in what `--list` printed: the group `fleet` where there is one, else every host; by name."""
     group = FLEET_GROUP if FLEET_GROUP in listed else "all"
     names = sorted(set(_members(listed, group, set())))
     if not names:
-        raise InventoryUnreadable("it names no hosts")
+        raise InventoryUnreadable(f"{called} names no hosts")
     variables = _mapping(_mapping(listed.get("_meta")).get("hostvars"))
     faults: list[FieldFault] = []
     hosts = [_host(name, _mapping(variables.get(name)), faults) for name in names]
@@ -151,8 +154,20 @@ def _program() -> str:
     return found
 
 
+def _named(inventory: Path | None) -> list[str]:
+    """As options.  Ansible takes a comma for a list of hosts; whatever else is named has to be there."""
+    if inventory is None:
+        return []
+    if "," not in str(inventory):
+        try:
+            inventory.stat()
+        except OSError as error:
+            raise InventoryUnreadable(f"{inventory}: {error.strerror}") from None
+    return ["-i", str(inventory)]
+
+
 def _listed(inventory: Path | None) -> Mapping[str, Any]:
-    named = [] if inventory is None else ["-i", str(inventory)]
+    named = _named(inventory)
     environment = {**os.environ, "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true", "ANSIBLE_NOCOLOR": "true"}
     try:
         done = subprocess.run(  # noqa: S603 - a fixed program and a path that is no option
@@ -160,19 +175,33 @@ def _listed(inventory: Path | None) -> Mapping[str, Any]:
             env=environment,
             capture_output=True,
             text=True,
+            errors="replace",
             timeout=TIMEOUT_S,
             check=False,
         )
     except subprocess.TimeoutExpired:
         raise InventoryUnreadable(f"{PROGRAM} took more than {TIMEOUT_S:.0f} s") from None
     if done.returncode:
-        raise InventoryUnreadable(_last_words(done.stderr) or f"{PROGRAM} ended with {done.returncode}")
+        said = _not_parsed(done.stderr, inventory) or _last_words(done.stderr)
+        raise InventoryUnreadable(said or f"{PROGRAM} ended with {done.returncode}")
     try:
         return _mapping(json.loads(done.stdout))
     except ValueError:
         raise InventoryUnreadable(f"{PROGRAM} printed no JSON") from None
 
 
+def _not_parsed(stderr: str, inventory: Path | None) -> str:
+    """In plain words, what Ansible could not read and why; empty where it says nothing of the kind."""
+    found = NOT_PARSED.search(stderr)
+    if found is None:
+        return ""
+    source, why = found["source"].strip(), YAML_SAID.search(stderr)
+    if inventory is not None and inventory.is_dir():
+        inside = f"{source} in it is no inventory" if source != str(inventory) else "nothing in it is an inventory"
+        return f"{inventory} is a folder, and {inside}"
+    return f"{source} is no inventory" + (f": {why['why']}"[:SAID_CHARS] if why else "")
+
+
 def _last_words(stderr: str) -> str:
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    return lines[-1][:SAID_CHARS] if lines else ""
+    return lines[-1].removeprefix("[ERROR]: ")[:SAID_CHARS] if lines else ""

@@ -11,11 +11,13 @@ from enum import StrEnum
 from console.fleet.clock import Clock
 from console.fleet.inventory import Host
 from console.fleet.text import ago
-from node.wire.errors import HeliographError, NodeAnswerWrong, NodeRefused
+from node.wire.errors import ConsoleFileUnusable, HeliographError, NodeAnswerWrong, NodeRefused
 from node.wire.status import CameraStatus, NodeStatus
 from node.wire.stream import StreamEvent
 
 EVENTS_KEPT = 1000
+GAP_TOLD_S = 120.0
+"""For so long a new gap is told of a node that complains of nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ class Word(StrEnum):
     UNREACHABLE = "unreachable"
     REFUSED = "refused"
     GARBLED = "garbled"
+    UNASKED = "unasked"
     WARN = "warn"
     STALE = "stale"
     WAITING = "waiting"
@@ -60,6 +63,7 @@ LOOKS: dict[Word, Look] = {  # worst first: the order of the rows
     Word.UNREACHABLE: Look("◌", "o", 2),
     Word.REFUSED: Look("⊘", "/", 2),
     Word.GARBLED: Look("≠", "%", 2),
+    Word.UNASKED: Look("⊖", "~", 2),
     Word.WARN: Look("▲", "!", 1),
     Word.STALE: Look("◔", "?", 1),
     Word.WAITING: Look("…", ".", 1),
@@ -67,11 +71,22 @@ LOOKS: dict[Word, Look] = {  # worst first: the order of the rows
     Word.IDLE: Look("◇", "-", 0),
 }
 RANK = {word: rank for rank, word in enumerate(LOOKS)}
-OLD_WORDS = frozenset({Word.UNREACHABLE, Word.REFUSED, Word.GARBLED, Word.STALE})
+OLD_WORDS = frozenset({Word.UNREACHABLE, Word.REFUSED, Word.GARBLED, Word.UNASKED, Word.STALE})
 """Under these words the last values are shown as what they are: old."""
 CAMERA_RANK = {"offline": 0, "recovering": 1, "warming": 2, "ok": 3, "idle": 4, "disabled": 5}
+LOST = {NodeRefused: Word.REFUSED, NodeAnswerWrong: Word.GARBLED, ConsoleFileUnusable: Word.UNASKED}
+"""What an error makes of a node that is not heard; every other one makes it unreachable."""
 WELL = frozenset({"ok", "idle", "disabled"})
 RESTING = frozenset({"idle", "disabled"})
+
+
+@dataclass(frozen=True, slots=True)
+class NewGap:
+    """A gap that this console saw come: its camera, the reason, and when (monotonic seconds)."""
+
+    camera: str
+    reason: str
+    seen_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +99,11 @@ class NodeView:
     heard_s: float | None = None
     failures: int = 0
     error: HeliographError | None = None
+    gap: NewGap | None = None
 
     def heard(self, status: NodeStatus, now_s: float) -> NodeView:
-        return replace(self, status=status, heard_s=now_s, failures=0, error=None)
+        gap = _new_gap(self.status, status, now_s) or self.gap
+        return replace(self, status=status, heard_s=now_s, failures=0, error=None, gap=gap)
 
     def failed(self, error: HeliographError) -> NodeView:
         return replace(self, failures=self.failures + 1, error=error)
@@ -94,6 +111,15 @@ class NodeView:
     def silence_s(self, now_s: float) -> float:
         """Seconds since the node was last heard, or since the console began to ask."""
         return now_s - (self.since_s if self.heard_s is None else self.heard_s)
+
+
+def _new_gap(before: NodeStatus | None, status: NodeStatus, now_s: float) -> NewGap | None:
+    """The status carries no time of its last gap: a count that has grown since the status before tells it."""
+    counted = {camera.name: camera.gaps for camera in before.cameras} if before is not None else {}
+    for camera in status.cameras:
+        if camera.gaps > counted.get(camera.name, camera.gaps) and camera.last_gap_reason:
+            return NewGap(camera.name, camera.last_gap_reason, now_s)
+    return None
 
 
 def word(view: NodeView, now_s: float, patience: Patience) -> Word:
@@ -109,9 +135,7 @@ def word(view: NodeView, now_s: float, patience: Patience) -> Word:
 
 
 def _lost(error: HeliographError | None) -> Word:
-    if isinstance(error, NodeRefused):
-        return Word.REFUSED
-    return Word.GARBLED if isinstance(error, NodeAnswerWrong) else Word.UNREACHABLE
+    return next((word for kind, word in LOST.items() if isinstance(error, kind)), Word.UNREACHABLE)
 
 
 def _said(status: NodeStatus) -> Word:
@@ -166,7 +190,15 @@ def cause(view: NodeView, now_word: Word, now_s: float) -> str:
         return "no answer yet"
     if now_word is Word.STALE:
         return f"silent for {ago(view.silence_s(now_s))}"
-    return _reasons(status) or (_next(status) if now_word is Word.IDLE else "")
+    return _reasons(status, _gap(view, now_s)) or (_next(status) if now_word is Word.IDLE else "")
+
+
+def _gap(view: NodeView, now_s: float) -> str:
+    gap = view.gap
+    if gap is None or view.status is None or now_s - gap.seen_s > GAP_TOLD_S:
+        return ""
+    camera = f"{gap.camera} " if len(view.status.cameras) > 1 else ""
+    return f"{camera}gap: {gap.reason} {ago(now_s - gap.seen_s)} ago"
 
 
 def _next(status: NodeStatus) -> str:
@@ -175,8 +207,9 @@ def _next(status: NodeStatus) -> str:
     return f"next {following[11:16] if today else following[5:16].replace('T', ' ')}Z" if following else ""
 
 
-def _reasons(status: NodeStatus) -> str:
-    said = "; ".join(status.reasons) or "; ".join(alert.sentence for alert in status.alerts)
+def _reasons(status: NodeStatus, gap: str) -> str:
+    """What the node complains of; where that is nothing, what this console saw of it."""
+    said = "; ".join(status.reasons) or "; ".join(alert.sentence for alert in status.alerts) or gap
     several = len(status.cameras) > 1
     well = sum(camera.state in WELL for camera in status.cameras)
     share = f"{well}/{len(status.cameras)} ok" if several else ""

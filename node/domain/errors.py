@@ -502,7 +502,7 @@ class FleetError(HeliographError):
 class InventoryUnreadable(FleetError):
     code = "FLT-001"
     title = "inventory cannot be read"
-    hint = "run `ansible-inventory --list` on it: the same words come back"
+    hint = "name an inventory with -i FILE; `ansible-inventory -i FILE --list` says what Ansible makes of it"
     exit = CONFIGURATION
 
 
@@ -522,7 +522,7 @@ class NodeAnswerWrong(FleetError):
 class NodeRefused(FleetError):
     code = "FLT-004"
     title = "node refuses this console"
-    hint = "check the token or certificate of this console in the inventory"
+    hint = "check what the inventory's heliograph_token_file holds, and the role that the node gives it"
     exit = REFUSED
 
 
@@ -543,6 +543,20 @@ class InventoryWrong(FleetError):
     code = "FLT-007"
     title = "inventory names a node wrongly"
     hint = "mend the host variables named"
+    exit = CONFIGURATION
+
+
+class PhotographsUnusable(FleetError):
+    code = "FLT-008"
+    title = "folder of photographs cannot be used"
+    hint = "give --frames a folder with photographs in it; without --frames the demo makes its own sky"
+    exit = USAGE
+
+
+class ConsoleFileUnusable(FleetError):
+    code = "FLT-009"
+    title = "token or certificate file of this console cannot be used"
+    hint = "mend the file named, or heliograph_token_file or heliograph_ca_file of that host in the inventory"
     exit = CONFIGURATION
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from node.domain.errors import (
     EXIT_CODES,
     OK,
-    DirectoryMissing,
+    ConsoleFileUnusable,
     FieldFault,
     HeliographError,
     InventoryUnreadable,
@@ -14,6 +14,7 @@ from node.domain.errors import (
     NodeNeverReady,
     NodeRefused,
     NodeUnreachable,
+    PhotographsUnusable,
     ProgramMissing,
     UsageWrong,
 )
@@ -21,7 +22,7 @@ from node.domain.errors import (
 __all__ = [
     "EXIT_CODES",
     "OK",
-    "DirectoryMissing",
+    "ConsoleFileUnusable",
     "FieldFault",
     "HeliographError",
     "InventoryUnreadable",
@@ -30,6 +31,7 @@ __all__ = [
     "NodeNeverReady",
     "NodeRefused",
     "NodeUnreachable",
+    "PhotographsUnusable",
     "ProgramMissing",
     "UsageWrong",
 ]

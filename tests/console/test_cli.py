@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import pytest
 
 from console import cli
 from console.demo.show import Options
+from node.wire.version import __version__
 
 
 @pytest.fixture
@@ -95,9 +97,41 @@ def test_a_wrong_command_line_is_64_with_code_and_hint(words: list[str], capsys:
     assert "hint: " in said
 
 
-def test_a_missing_folder_of_frames_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["demo", "--frames", str(tmp_path / "nowhere")]) == 78
-    assert f"DSK-004 folder does not exist or cannot be entered: {tmp_path}/nowhere" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("name", "words"), [("nowhere", "No such file"), ("a.jpg", "Not a directory"), ("empty", "no files in it")]
+)
+def test_frames_that_are_no_folder_of_photographs_are_refused_before_anything_starts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, words: str
+) -> None:
+    (tmp_path / "a.jpg").touch()
+    (tmp_path / "empty" / "folder").mkdir(parents=True)
+    (tmp_path / "empty" / ".hidden").touch()
+    assert cli.main(["demo", "--frames", str(tmp_path / name)]) == 64
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert f"FLT-008 folder of photographs cannot be used: --frames {tmp_path / name}: {words}" in err
+    assert "node.yml" not in err
+
+
+def test_an_unusable_token_is_no_refusal_of_the_node(
+    start_node: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake, token = start_node("kyoto"), tmp_path / "token"
+    token.write_bytes(b"\xff\xfe")
+    variables = {"ansible_host": "127.0.0.1", "heliograph_port": fake.port, "heliograph_scheme": "http"}
+    path = tmp_path / "inventory.json"
+    path.write_text(json.dumps({"all": {"hosts": {"kyoto": {**variables, "heliograph_token_file": str(token)}}}}))
+    assert cli.main(["status", "-i", str(path)]) == 2
+    line = capsys.readouterr().out.splitlines()[1]
+    assert line.startswith("⊖ unasked  kyoto")
+    assert f"FLT-009 token file {token} holds something else" in line
+
+
+def test_the_version_is_the_nodes(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"heliograph {__version__}\n"
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("60", 60), ("60s", 60), ("5m", 300), ("1.5h", 5400), ("0.5", 0.5)])
@@ -135,6 +169,7 @@ def test_help_names_the_commands_and_the_exit_codes() -> None:
     assert "demo" in done.stdout
     assert "status" in done.stdout
     assert "78" in done.stdout
+    assert re.search(r"130\s+ended\s+with\s+Ctrl-C", done.stdout)
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ import pytest
 
 from console.fleet.client import BODY_LIMIT_BYTES, NodeClient, parse_event
 from console.fleet.inventory import Host
-from node.wire.errors import HeliographError, NodeAnswerWrong, NodeRefused, NodeUnreachable
+from node.wire.errors import ConsoleFileUnusable, HeliographError, NodeAnswerWrong, NodeRefused, NodeUnreachable
 from node.wire.status import NodeStatus
 
 
@@ -131,25 +131,43 @@ def test_a_node_that_never_answers_costs_no_more_than_its_time(start_node: Calla
     fake.delay.set()
 
 
-@pytest.mark.parametrize("content", [None, b"", b"two words", b"caf\xc3\xa9", b"a\x00b"])
-def test_an_unusable_token_file_is_named_and_nothing_is_sent(
-    start_node: Callable[..., Any], tmp_path: Path, content: bytes | None
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "No such file"), (b" \n", "is empty"), (b"two words", "something else"),
+        (b"two\nlines", "something else"), (b"caf\xc3\xa9", "something else"), (b"\xff\xfe\x00", "something else"),
+        (b"a\x00b", "something else"),
+    ],
+)  # fmt: skip
+def test_an_unusable_token_file_is_named_in_plain_words_and_nothing_is_sent(
+    start_node: Callable[..., Any], tmp_path: Path, content: bytes | None, words: str
 ) -> None:
     fake, path = start_node(), tmp_path / "token"
     if content is not None:
         path.write_bytes(content)
     error = refusal(dataclasses.replace(fake.host, token_file=str(path)))
-    assert isinstance(error, NodeRefused)
-    assert str(path) in error.detail
+    assert isinstance(error, ConsoleFileUnusable)
+    assert error.detail.startswith(f"token file {path}")
+    assert words in error.detail
+    assert "Error" not in error.detail
+    assert fake.asked == []
+
+
+@pytest.mark.parametrize("path", ["~nobody-by-that-name/token", "a\x00b"])
+def test_a_token_file_of_an_impossible_path_is_named_too(start_node: Callable[..., Any], path: str) -> None:
+    fake = start_node()
+    assert refusal(dataclasses.replace(fake.host, token_file=path)).code == "FLT-009"
     assert fake.asked == []
 
 
 def test_an_unusable_certificate_file_is_named(start_node: Callable[..., Any], tmp_path: Path) -> None:
     path = tmp_path / "ca.pem"
-    path.write_text("no certificate")
-    error = refusal(Host("cam", "127.0.0.1", 1, "https", ca_file=str(path)))
-    assert isinstance(error, NodeRefused)
-    assert str(path) in error.detail
+    for words in ("No such file", "holds no certificates"):
+        error = refusal(Host("cam", "127.0.0.1", 1, "https", ca_file=str(path)))
+        assert isinstance(error, ConsoleFileUnusable)
+        assert str(path) in error.detail
+        assert words in error.detail
+        path.write_text("no certificate")
 
 
 def listen(host: Host, after: int, count: int) -> list[tuple[int, str]]:

@@ -45,9 +45,32 @@ def test_the_group_fleet_of_a_real_inventory_becomes_hosts_by_name(tmp_path: Pat
 def test_a_file_that_is_no_inventory_is_named_with_ansibles_own_words(tmp_path: Path) -> None:
     path = tmp_path / "inventory.yml"
     path.write_text("- x: [")
-    with pytest.raises(InventoryUnreadable, match="Completely failed to parse") as caught:
+    with pytest.raises(InventoryUnreadable, match=r"inventory\.yml is no inventory: YAML parsing failed") as caught:
         read(path)
     assert caught.value.exit == 78
+    assert "-i FILE" in caught.value.hint
+
+
+def test_a_folder_of_other_things_is_said_to_be_one(tmp_path: Path) -> None:
+    with pytest.raises(InventoryUnreadable, match="is a folder, and nothing in it is an inventory"):
+        read(tmp_path)
+    (tmp_path / "blob").write_bytes(b"\x00\xff\xfe{[")
+    with pytest.raises(InventoryUnreadable, match=r"is a folder, and \S+/blob in it is no inventory$"):
+        read(tmp_path)
+
+
+def test_a_list_of_hosts_is_taken_as_ansible_takes_it() -> None:
+    assert [host.name for host in read(Path("cam-2,cam-1"))] == ["cam-1", "cam-2"]
+
+
+def test_the_default_inventory_is_called_so_where_it_names_no_hosts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    empty = tmp_path / "hosts.yml"
+    empty.write_text("all: {hosts: {}}\n")
+    monkeypatch.setenv("ANSIBLE_INVENTORY", str(empty))
+    with pytest.raises(InventoryUnreadable, match="Ansible's default inventory names no hosts"):
+        read(None)
 
 
 def test_a_missing_file_is_unreadable(tmp_path: Path) -> None:

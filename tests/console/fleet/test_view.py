@@ -10,6 +10,7 @@ import pytest
 from console.fleet.inventory import Host
 from console.fleet.view import (
     EVENTS_KEPT,
+    GAP_TOLD_S,
     LOOKS,
     FleetModel,
     NodeView,
@@ -139,6 +140,33 @@ def test_the_cause_is_the_nodes_reason_while_it_is_fresh(
     assert of(NEW.heard(make_status(alerts=[alert]), 1.0)) == "disk is filling"
     assert of(NEW.heard(make_status(cameras=lost, reasons=["b is offline"]), 1.0)) == "1/2 ok: b is offline"
     assert of(NEW.heard(make_status(), 1.0).failed(NodeUnreachable("slow"))) == ""
+
+
+def test_a_gap_that_came_while_one_looked_is_told_for_a_while(
+    make_status: Callable[..., Any], make_camera: Callable[..., Any]
+) -> None:
+    def gaps(count: int, **changes: Any) -> Any:
+        return make_status(cameras=[make_camera(gaps=count, last_gap_reason="timeout")], **changes)
+
+    def of(view: NodeView, now_s: float) -> str:
+        return cause(view, Word.OK, now_s)
+
+    old = NEW.heard(gaps(3), 10.0)
+    assert of(old, 10.0) == "", "when it came is not known"
+    new = old.heard(gaps(4), 20.0).heard(gaps(4), 30.0)
+    assert of(new, 32.0) == "gap: timeout 12s ago"
+    assert word(new, 32.0, PATIENCE) is Word.OK
+    assert of(new.heard(gaps(4, reasons=["rain"]), 31.0), 32.0) == "rain"
+    assert of(new, 20.0 + GAP_TOLD_S + 1) == ""
+    assert of(new.heard(gaps(0), 40.0), 41.0) == "gap: timeout 21s ago", "a new day begins to count anew"
+
+
+def test_the_camera_of_a_gap_is_named_where_there_are_several(
+    make_status: Callable[..., Any], make_camera: Callable[..., Any]
+) -> None:
+    cameras = [make_camera("north"), make_camera("south", gaps=1, last_gap_reason="damaged")]
+    view = NEW.heard(make_status(cameras=[make_camera("north"), make_camera("south")]), 1.0)
+    assert cause(view.heard(make_status(cameras=cameras), 2.0), Word.OK, 2.0) == "2/2 ok: south gap: damaged 0s ago"
 
 
 def test_the_cause_of_an_idle_node_is_when_it_goes_on(
