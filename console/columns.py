@@ -169,11 +169,11 @@ MEANINGS: Mapping[str, str] = {
     "site": "where it stands",
     "seen": "how long ago it answered",
     "last": "age of the worst camera's last good frame",
-    "today": "captured of due slots today, by the site's date",
+    "today": "captured of the slots due on the site's day",
     "quality": "worst camera's quality now, 100 = perfect",
     "spark": "its quality over 24 hours, one sign an hour",
     "disk": "data disk in use",
-    "cause": "why it is as it is; 2/3 ok = cameras that are well",
+    "cause": "why it is so; 2/3 ok = cameras that are well",
 }
 
 

@@ -24,6 +24,8 @@ from console.widgets.prompt import COMMAND, FILTER, Prompt
 PAINT_S, AGES_S = 0.25, 1.0
 HOLD_S = 2.0
 """While the operator moves, the order stays for so long."""
+ANSWER_S = 6.0
+"""What a command answers stands for so long, or until the next key."""
 NEWS_LINES = 6
 NEWS_FROM_HEIGHT = 30
 
@@ -42,9 +44,9 @@ class FleetScreen(Screen[None]):
         self._keys = Resolver()
         self._teller = Teller(model)
         self._news: deque[str] = deque(maxlen=NEWS_LINES)
-        self._filter = self._error = ""
+        self._filter = self._passing = self._error = self._answer = ""
         self._test: Test = parse("")
-        self._moved_s = self._painted_s = -HOLD_S
+        self._moved_s = self._painted_s = self._answered_s = -HOLD_S
 
     def compose(self) -> ComposeResult:
         yield Lines(id="head")
@@ -71,7 +73,7 @@ class FleetScreen(Screen[None]):
             "filter": lambda: prompt.ask(FILTER, self._filter),
             "command": lambda: prompt.ask(COMMAND),
             "help": lambda: self.app.push_screen(HelpScreen(ascii_only=self._ascii)),
-            "close": self._forget_error,
+            "close": lambda: self._refilter(self._passing),
             "quit": self.app.exit,
         }
 
@@ -86,10 +88,12 @@ class FleetScreen(Screen[None]):
     def on_key(self, event: events.Key) -> None:
         prompt = self.query_one(Prompt)
         if prompt.display:
-            if event.is_printable and event.character:
+            typed = event.character if event.is_printable and event.character else ""
+            prompt.overtaken(typed)
+            if typed:
                 event.stop()
-                prompt.overtaken(event.character)
             return  # other keys are the prompt's bindings
+        self._reply("")
         action = self._keys.feed(event.character if event.is_printable and event.character else event.key)
         if action is not None:
             event.stop()
@@ -106,7 +110,9 @@ class FleetScreen(Screen[None]):
         names = apply(self._model, worst_first(self._model), self._test)
         held = self._held(names)
         self.grid.show(self.grid.names if held else names)
-        listing = Listing(self._filter, self._error, len(self.grid.names), len(self._model.views), held)
+        if self._painted_s - self._answered_s >= ANSWER_S:
+            self._answer = ""
+        listing = Listing(self._filter, self._error or self._answer, len(self.grid.names), len(self._model.views), held)
         self._line("#head", headline(self._model, self._title, self.size.width, ascii_only=self._ascii))
         self._line("#crumb", breadcrumb(listing, self._notice, self.size.width))
         self._line("#foot", footline())
@@ -120,8 +126,10 @@ class FleetScreen(Screen[None]):
     def _line(self, where: str, line: Line) -> None:
         self.query_one(where, Lines).show([line])
 
-    def _forget_error(self) -> None:
-        self._error = ""
+    def _reply(self, text: str) -> None:
+        if text != self._answer:
+            self._answer, self._answered_s = text, self._model.clock.monotonic()
+            self.paint()
 
     @on(NodeGrid.Moved)
     def _hold(self) -> None:
@@ -143,7 +151,7 @@ class FleetScreen(Screen[None]):
     def _refilter(self, text: str) -> None:
         self._filter = text
         try:
-            self._test, self._error = parse(text), ""
+            self._test, self._error, self._passing = parse(text), "", text
         except FilterWrong as error:
             self._error = str(error)  # the last good result stays
         self.paint()
@@ -151,6 +159,6 @@ class FleetScreen(Screen[None]):
     def _run(self, command: str) -> None:
         known = COMMANDS.get(command)
         if known is None:
-            self._error = f":{command[:30]} is no command; there is :{', :'.join(COMMANDS)}"
+            self._reply(f":{command[:30]} is no command; there is :{', :'.join(COMMANDS)}")
             return
         self.actions()[known[0]]()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len
@@ -20,15 +20,24 @@ NARROW = 40
 
 def headline(model: FleetModel, title: str, width: int, *, ascii_only: bool = False) -> Line:
     """Counts by state, the oldest data, the mode and the time: as much of it as fits, the counts last to go."""
-    right = (Cell("READ-ONLY", "mode"), Cell(f"  {to_text(model.clock.utc_us())[11:19]}Z"))
+    forms = list(_forms(model, title, ascii_only=ascii_only))
+    fitting = (form for form in forms if _length(form.left) + 1 + _length(form.right) <= width)
+    return next(fitting, forms[-1])
+
+
+def _forms(model: FleetModel, title: str, *, ascii_only: bool) -> Iterator[Line]:
+    """From the fullest to the barest: the grave states are the last to lose their words."""
+    mode, time = Cell("READ-ONLY", "mode"), Cell(f"  {to_text(model.clock.utc_us())[11:19]}Z")
     words, signs = _counts(model, ascii_only=ascii_only)
-    nodes, brand = Cell(f"   {len(model.views)} nodes", "dim"), Cell(f"heliograph {title}".strip() + " ", "brand")
-    room = width - _length(right) - 1
-    forms = ((brand, *words, nodes, _oldest(model)), (brand, *signs, nodes, _oldest(model)), (brand, *signs, nodes))
-    for form in forms:
-        if _length(form) <= room:
-            return Line(form, right)
-    return Line(tuple(signs), right if _length(signs) <= room else ())
+    brand, nodes = Cell(f"heliograph {title}".strip() + " ", "brand"), Cell(f"   {len(model.views)} nodes", "dim")
+    oldest = _oldest(model)
+    yield Line((brand, *words, nodes, oldest), (mode, time))
+    yield Line((brand, *words, oldest), (mode, time))
+    yield Line((*words, oldest), (mode, time))
+    yield Line((*words,), (mode, time))
+    for worst in range(len(words), -1, -1):
+        yield Line((*words[:worst], *signs[worst:]), (mode,))
+    yield Line((*signs,))
 
 
 def _length(cells: Sequence[Cell]) -> int:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
+from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
@@ -19,10 +20,11 @@ from console.screens.keys import COMMANDS, KEYS
 
 STATES: dict[Word, str] = {
     Word.CRIT: "the node says that something is broken",
-    Word.UNREACHABLE: "it does not answer; its last values stay, with a ?",
-    Word.REFUSED: "it answers, but not to this console's token",
+    Word.UNREACHABLE: "silent; its last values stay, with a ?",
+    Word.REFUSED: "it answers, but refuses this console",
     Word.GARBLED: "something answers, but not as a node does",
-    Word.WARN: "the node says that something wants looking at",
+    Word.UNASKED: "this console's token or CA file is no use",
+    Word.WARN: "the node says: this wants looking at",
     Word.STALE: "it has missed polls; what is shown is old",
     Word.WAITING: "it has not answered yet",
     Word.OK: "all is well, frames come as they should",
@@ -30,35 +32,39 @@ STATES: dict[Word, str] = {
 }
 FILTERS = (
     ("word", "anywhere in the node's text fields"),
-    ("/regex/", "the same, as a pattern; !/regex/ for the rest"),
+    ("/regex/", "as a pattern; !/regex/ for the rest"),
     ("field:a,b", "one of them; field:!a for the rest"),
     ("field>10", "also < >= <= =; age takes s m h d"),
 )
+TWO_COLUMNS_FROM = 116
+CLOSES, SCROLLS = "Esc closes", "{below} lines below, {above} above: j k scroll, Esc closes"
 
 
-def help_text(*, ascii_only: bool = False) -> Content:
-    """The whole help."""
-    return Content("\n").join(_lines(ascii_only=ascii_only))
-
-
-def _lines(*, ascii_only: bool) -> Iterator[Content]:
+def help_text(*, ascii_only: bool = False) -> tuple[Content, Content]:
+    """The whole help as two columns."""
     signs = {word: look.ascii if ascii_only else look.glyph for word, look in LOOKS.items()}
-    yield from _section("Keys", [(key.shown, key.says) for key in KEYS])
-    yield from _section("Commands", [(f":{name}", says) for name, (_, says) in COMMANDS.items()])
-    yield from _section("Filter: terms joined by blanks, all must hold", FILTERS)
-    yield from _section("Fields", [(name, field.says) for name, field in FIELDS.items()])
-    yield from _section("States, worst first", [(f"{signs[word]} {word}", says) for word, says in STATES.items()])
-    yield from _section("Columns", [(column.title, MEANINGS[column.key]) for column in COLUMNS])
+    left = (
+        *_section("Keys", [(key.shown, key.says) for key in KEYS]),
+        *_section("Commands", [(f":{name}", says) for name, (_, says) in COMMANDS.items()]),
+        *_section("Columns", [(column.title, MEANINGS[column.key]) for column in COLUMNS]),
+    )
+    right = (
+        *_section("Filter: terms joined by blanks, all must hold", FILTERS),
+        *_section("Fields", [(name, field.says) for name, field in FIELDS.items()]),
+        *_section("States, worst first", [(f"{signs[word]} {word}", says) for word, says in STATES.items()]),
+    )
+    return Content("\n").join(left), Content("\n").join(right)
 
 
 def _section(title: str, rows: Sequence[tuple[str, str]]) -> Iterator[Content]:
+    widest = max(len(name) for name, _ in rows)
     yield Content.styled(title, "bold")
-    yield from (Content(f"  {left:<13} {right}") for left, right in rows)
+    yield from (Content(f"  {name:<{widest}} {says}") for name, says in rows)
     yield Content("")
 
 
 class HelpScreen(ModalScreen[None]):
-    """Over the grid; Esc, ? or q close it."""
+    """Over the grid; Esc, ? or q close it.  Its lower edge says how much of it is out of sight."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,question_mark,q", "dismiss", "close"),
@@ -71,8 +77,24 @@ class HelpScreen(ModalScreen[None]):
         self._ascii = ascii_only
 
     def compose(self) -> ComposeResult:
-        with VerticalScroll(id="help"):
-            yield Static(help_text(ascii_only=self._ascii))
+        left, right = help_text(ascii_only=self._ascii)
+        with VerticalScroll(id="help"), Horizontal(id="columns"):
+            yield Static(left, classes="column")
+            yield Static(right, classes="column second")
+
+    def on_mount(self) -> None:
+        box = self.query_one("#help")
+        for moved in ("scroll_y", "virtual_size"):
+            self.watch(box, moved, self._sign)
+
+    def on_resize(self, event: events.Resize) -> None:
+        self.set_class(event.size.width < TWO_COLUMNS_FROM, "narrow")
+        self.call_after_refresh(self._sign)
 
     def action_scroll_by(self, lines: int) -> None:
         self.query_one("#help").scroll_relative(y=lines, animate=False)
+
+    def _sign(self) -> None:
+        box = self.query_one("#help")
+        above, all_hidden = round(box.scroll_y), box.max_scroll_y
+        box.border_subtitle = SCROLLS.format(below=all_hidden - above, above=above) if all_hidden else CLOSES

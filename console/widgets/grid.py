@@ -18,6 +18,7 @@ from console.widgets.paint import COMPONENTS, fitted, strip_of
 
 TITLE_LINES = 1
 POINTER, POINTER_ASCII = "›", ">"
+NOTHING = "nothing passes this filter; / and Enter on an empty line clears it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,8 @@ class NodeGrid(ScrollView, can_focus=True, inherit_bindings=False):
             titles = [Cell(fitted(one.title, width, right=one.right), "title") for one, width in self._columns]
             return Painted(self._spaced(" ", titles))
         index = self.scroll_offset.y + y - TITLE_LINES
+        if not self._names and index == 1 and self._model.views:
+            return Painted((Cell(f" {NOTHING}", "warn"),))
         if index >= len(self._names):
             return Painted(())
         name = self._names[index]

@@ -18,7 +18,10 @@ EXAMPLES = {FILTER: "state:!ok disk>80 /regex/", COMMAND: "q"}
 class Prompt(Horizontal):
     """Hidden until it asks.  Enter gives what was typed, Esc gives back what stood there before."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "give_up", "close", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "give_up", "close", show=False),
+        Binding("tab,shift+tab", "stay", "stay", show=False),
+    ]
 
     class Typed(Message):
         """Something changed in it, while it is open."""
@@ -54,9 +57,16 @@ class Prompt(Horizontal):
         # at once: Widget.focus() waits for a turn of the loop, and a fast typist's next keys would go elsewhere
         self.screen.set_focus(typed)
 
-    def overtaken(self, character: str) -> None:
-        """A key that was on its way to another widget when this one opened: fast typing comes in one piece."""
-        self.query_one(Input).insert_text_at_cursor(character)
+    def overtaken(self, character: str = "") -> None:
+        """A key on its way to another widget: fast typing comes in one piece, and a click takes the focus away."""
+        typed = self.query_one(Input)
+        if not typed.has_focus:
+            self.screen.set_focus(typed)
+        if character:
+            typed.insert_text_at_cursor(character)
+
+    def action_stay(self) -> None:
+        """While it is open, the keys are its own."""
 
     def action_give_up(self) -> None:
         self._close(self._before, entered=False)

@@ -2,6 +2,7 @@
 
 # read by a library
 _.virtual_size  # Textual scrolls by it
+_.border_subtitle  # Textual draws it
 _.cursor_position  # Textual's input
 _.placeholder  # Textual's input
 _.total_tokens  # anyio's limit of worker threads

@@ -11,10 +11,20 @@ from textual import events
 from textual.geometry import Region
 
 from console.screens.fleet import FleetScreen
-from console.screens.help import HelpScreen
+from console.screens.help import HelpScreen, help_text
 from console.screens.keys import COMMANDS, KEYS, Resolver
 from console.widgets.grid import NodeGrid
 
+NARROW = [  # what goes first: name and nodes, age, time, then words from the least grave state on
+    (80, "✖ 1 crit ◌ 1 unreachable ▲ 1 warn ● 1 ok oldest 0s READ-ONLY 08:00:00"),
+    (70, "✖ 1 crit ◌ 1 unreachable ▲ 1 warn ● 1 ok READ-ONLY 08:00:00"),
+    (60, "✖ 1 crit ◌ 1 unreachable ▲ 1 warn ● 1 ok READ-ONLY"),
+    (50, "✖ 1 crit ◌ 1 unreachable ▲ 1 warn ●1 READ-ONLY"),
+    (44, "✖ 1 crit ◌ 1 unreachable ▲1 ●1 READ-ONLY"),
+    (40, "✖ 1 crit ◌1 ▲1 ●1 READ-ONLY"),
+    (27, "✖1 ◌1 ▲1 ●1 READ-ONLY"),
+    (18, "✖1 ◌1 ▲1 ●1"),
+]
 SIZES = [(80, 24), (120, 40), (200, 60)]
 
 
@@ -55,10 +65,12 @@ def test_the_header_counts_states_and_says_how_old_the_data_are(look: Callable[.
 
 def test_a_narrow_header_keeps_the_counts(look: Callable[..., None]) -> None:
     async def story(seen: Any) -> None:
-        assert "✖1 ◌1 ▲1 ●1" in seen.lines()[0]
-        assert "READ-ONLY" in seen.lines()[0]
+        for width, words in NARROW:
+            await seen.pilot.resize_terminal(width, 20)
+            await seen.settle()
+            assert seen.lines()[0].split("Z")[0].split() == words.split(), width
 
-    look(story, (60, 20))
+    look(story, (80, 20))
 
 
 def test_a_silent_fleet_turns_stale_on_the_screen(look: Callable[..., None], hand: Any) -> None:
@@ -196,9 +208,43 @@ def test_escape_gives_the_filter_back_that_was_there(look: Callable[..., None]) 
 def test_a_filter_that_nothing_passes_leaves_an_empty_grid_that_still_lives(look: Callable[..., None]) -> None:
     async def story(seen: Any) -> None:
         await seen.type("/nowhere")
+        assert "nothing passes this filter; / and Enter on an empty line clears it" in seen.text()
         await seen.press("enter", "j", "G", "pageup")
         assert (seen.names(), seen.screen.grid.cursor) == ([], None)
+        assert "nothing passes" in seen.text()
         await seen.press("/", *["backspace"] * 7, "enter")
+        assert len(seen.names()) == 4
+        assert "nothing passes" not in seen.text()
+
+    look(story)
+
+
+@pytest.mark.parametrize("away", [["tab"], ["shift+tab"], ["tab", "tab"], []])
+def test_the_prompt_keeps_the_keys_until_escape_closes_it(look: Callable[..., None], away: list[str]) -> None:
+    async def story(seen: Any) -> None:
+        cursor = seen.screen.grid.cursor
+        await seen.type(":")
+        await seen.press(*away)
+        await seen.type("j")
+        assert seen.screen.grid.cursor == cursor
+        await seen.press("escape")
+        assert not seen.screen.query_one("#prompt").display
+        assert seen.app.focused is seen.screen.grid
+        await seen.press("j")
+        assert seen.screen.grid.cursor != cursor
+
+    look(story)
+
+
+def test_a_click_beside_an_open_prompt_takes_no_keys_away_from_it(look: Callable[..., None]) -> None:
+    async def story(seen: Any) -> None:
+        await seen.type("/")
+        await seen.pilot.click(NodeGrid, offset=(5, 3))
+        await seen.type("cusco")
+        assert seen.names() == ["cusco"]
+        await seen.pilot.click(NodeGrid, offset=(5, 1))
+        await seen.press("escape")
+        assert not seen.screen.query_one("#prompt").display
         assert len(seen.names()) == 4
 
     look(story)
@@ -250,9 +296,43 @@ def test_an_unknown_command_is_said_to_be_none(look: Callable[..., None]) -> Non
         assert ":fly is no command; there is :q" in seen.lines()[1]
         await seen.press("escape")
         assert ":fly" not in seen.lines()[1]
+        assert "heliograph status -i x.yml" in seen.lines()[1]
         await seen.type(":")
         await seen.press("enter")
         assert not seen.app._exit
+
+    look(story)
+
+
+@pytest.mark.parametrize("how", ["time", "key"])
+def test_what_a_command_answered_gives_way_to_the_notice(look: Callable[..., None], hand: Any, how: str) -> None:
+    async def story(seen: Any) -> None:
+        await seen.type(":bogus")
+        await seen.press("enter")
+        hand.now_s += 5
+        await seen.settle()
+        assert ":bogus is no command" in seen.lines()[1]
+        if how == "key":
+            await seen.press("j")
+        hand.now_s += 2 if how == "time" else 0
+        await seen.settle()
+        assert ":bogus" not in seen.lines()[1]
+        assert "heliograph status -i x.yml" in seen.lines()[1]
+
+    look(story)
+
+
+def test_escape_takes_a_wrong_filter_back_that_was_entered(look: Callable[..., None]) -> None:
+    async def story(seen: Any) -> None:
+        await seen.type("/kyoto")
+        await seen.press("enter")
+        await seen.type("/ /[/")
+        await seen.press("enter")
+        assert "unterminated" in seen.lines()[1]
+        await seen.press("escape")
+        assert seen.names() == ["kyoto"]
+        assert seen.lines()[1].startswith("fleet   / kyoto  ")
+        assert "unterminated" not in seen.lines()[1]
 
     look(story)
 
@@ -269,6 +349,33 @@ def test_help_names_every_key_and_command_and_closes(look: Callable[..., None]) 
             assert isinstance(seen.app.screen, FleetScreen)
 
     look(story, (120, 80))
+
+
+@pytest.mark.parametrize("size", [(120, 40), (200, 60)])
+def test_help_is_whole_on_a_screen_of_usual_size(look: Callable[..., None], size: tuple[int, int]) -> None:
+    async def story(seen: Any) -> None:
+        await seen.press("question_mark")
+        says = [text.plain for text in help_text()]
+        shown = "\n".join(re.sub(r" +", " ", line) for line in seen.lines())
+        for line in filter(None, "\n".join(says).splitlines()):
+            assert re.sub(r" +", " ", line).strip() in shown
+        assert "Esc closes" in shown
+        assert "below" not in shown
+
+    look(story, size)
+
+
+def test_help_that_does_not_fit_says_how_much_is_out_of_sight(look: Callable[..., None]) -> None:
+    async def story(seen: Any) -> None:
+        await seen.press("question_mark")
+        await seen.settle()
+        below = re.search(r"(\d+) lines below, 0 above: j k scroll, Esc closes", seen.lines()[-1])
+        assert below
+        assert int(below[1]) > 20
+        await seen.press("j", "j")
+        assert f"{int(below[1]) - 2} lines below, 2 above" in seen.lines()[-1]
+
+    look(story, (80, 24))
 
 
 def test_help_can_be_scrolled_on_a_small_screen(look: Callable[..., None]) -> None:
