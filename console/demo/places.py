@@ -39,13 +39,20 @@ PLACES = (
     Place("denver", "Colorado", 39.74, -104.99, "America/Denver", "clear"),
     Place("oaxaca", "Mexico", 17.07, -96.72, "America/Mexico_City", "clear"),
 )
-FAULTS: tuple[dict[str, Any], ...] = (
-    {"kind": "black", "after_shots": 12, "shots": 4, "every": 24},
-    {"kind": "stall", "after_shots": 4, "shots": 1, "every": 16},
-    {"kind": "crash", "after_shots": 6, "shots": 1, "every": 16},
-    {"kind": "truncated", "after_shots": 5, "shots": 2, "every": 12},
+Fault = dict[str, Any]
+FAULTS: tuple[tuple[Fault, ...], ...] = (
+    (
+        {"kind": "half_grey", "after_shots": 2, "shots": 2, "every": 40},
+        {"kind": "black", "after_shots": 6, "shots": 14, "every": 40},
+    ),
+    ({"kind": "stall", "after_shots": 2, "shots": 3, "every": 16},),
+    ({"kind": "crash", "after_shots": 2, "shots": 4, "every": 18},),
+    ({"kind": "absent", "after_shots": 2, "shots": 6, "every": 20},),
 )
-"""One for each node while they last; the node with the most daylight goes black, where that is a fault."""
+"""A script for each node while they last, by daylight: where the sun is highest, a black picture is a fault.
+
+Each begins with the third shot, lasts long enough to become an alert, passes, and comes again.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +94,9 @@ def _place(number: int) -> Place:
     )
 
 
-def _scripts(places: list[Place], now_us: int) -> dict[str, list[dict[str, Any]]]:
+def _scripts(places: list[Place], now_us: int) -> dict[str, list[Fault]]:
     by_daylight = sorted(places, key=lambda place: _height_of_sun(place, now_us), reverse=True)
-    return {place.name: [fault] for place, fault in zip(by_daylight, FAULTS, strict=False)}
+    return {place.name: list(script) for place, script in zip(by_daylight, FAULTS, strict=False)}
 
 
 def _height_of_sun(place: Place, now_us: int) -> float:
@@ -98,9 +105,7 @@ def _height_of_sun(place: Place, now_us: int) -> float:
     return math.cos(math.radians(place.latitude)) * math.cos(math.radians(degrees_west + place.longitude))
 
 
-def _node_file(
-    place: Place, wish: Wish, tokens: dict[str, str], now_us: int, faults: list[dict[str, Any]]
-) -> dict[str, Any]:
+def _node_file(place: Place, wish: Wish, tokens: dict[str, str], now_us: int, faults: list[Fault]) -> dict[str, Any]:
     return {
         "node": {"id": place.name},
         "paths": {name: f"/{name}" for name in FOLDERS},
@@ -118,7 +123,7 @@ def _node_file(
     }
 
 
-def _cameras(place: Place, wish: Wish, faults: list[dict[str, Any]]) -> dict[str, Any]:
+def _cameras(place: Place, wish: Wish, faults: list[Fault]) -> dict[str, Any]:
     if wish.frames is not None:
         return {"main": {"backend": "replay", "folder": str(wish.frames)}}
     camera = {

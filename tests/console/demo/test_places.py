@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from console.demo.places import FAULTS, PLACES, Plan, Wish, plans
+from console.demo.places import FAULTS, INTERVAL_S, PLACES, Plan, Wish, plans
 from node.domain.config import Document, parse_document
 from node.domain.nodefile import NodeFile, check_bind
 
@@ -68,11 +68,15 @@ def faults_of(file: NodeFile) -> list[str]:
     return [fault.kind for camera in file.cameras.values() for fault in getattr(camera, "faults", [])]
 
 
-def test_faults_are_given_to_some_nodes_one_each_and_daylight_goes_black() -> None:
+def test_faults_are_given_to_some_nodes_a_script_each_and_daylight_goes_black() -> None:
     kinds = {plan.name: faults_of(file) for plan, file, _ in made(faults=True)}
-    assert sorted(kind for some in kinds.values() for kind in some) == sorted(fault["kind"] for fault in FAULTS)
-    assert kinds["nairobi"] == ["black"]
+    assert sorted(filter(None, kinds.values())) == sorted([fault["kind"] for fault in script] for script in FAULTS)
+    assert kinds["nairobi"] == ["half_grey", "black"]
     assert [] in kinds.values()
+
+
+def test_every_script_begins_within_fifteen_seconds() -> None:
+    assert all(min(fault["after_shots"] for fault in script) * INTERVAL_S < 15 for script in FAULTS)
 
 
 def test_without_being_asked_nothing_fails() -> None:
