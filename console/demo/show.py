@@ -196,11 +196,10 @@ def _sum(view: NodeView, since_s: float) -> str:
     if view.status is None:
         return f"never heard: {why}"
     due, captured, gaps = counts_today(view.status)
-    sign = "=" if due == captured + gaps else "is not"
-    last_known = (
-        "" if view.error is None and view.heard_s is not None and view.heard_s >= since_s else f" (last known: {why})"
-    )
-    return f"{due} due {sign} {_several(captured, 'frame')} + {_several(gaps, 'gap')}{last_known}"
+    sign, still_open = ("=", due - captured - gaps) if due >= captured + gaps else ("is not", 0)
+    parts = [_several(captured, "frame"), _several(gaps, "gap"), *([f"{still_open} still open"] if still_open else [])]
+    heard = view.error is None and view.heard_s is not None and view.heard_s >= since_s
+    return f"{due} due {sign} {' + '.join(parts)}{'' if heard else f' (last known: {why})'}"
 
 
 def _several(count: int, noun: str) -> str:

@@ -15,8 +15,6 @@ from console.screens.keys import FOOT_COMMANDS, KEYS
 from console.widgets.lines import Line
 from node.wire.times import to_text
 
-NARROW = 40
-
 
 def headline(model: FleetModel, title: str, width: int, *, ascii_only: bool = False) -> Line:
     """Counts by state, the oldest data, the mode and the time: as much of it as fits, the counts last to go."""
@@ -79,9 +77,10 @@ def breadcrumb(listing: Listing, notice: str, width: int) -> Line:
         cells.append(Cell(f"   {listing.error}", "crit"))
     elif notice:
         cells.append(Cell(f"   {notice}", "dim"))
-    order = "held" if listing.held else "worst first"
-    shown = f"{listing.shown}/{listing.total}"
-    return Line(tuple(cells), (Cell(f"{order}   {shown}" if width >= NARROW else shown, "dim"),))
+    shown = Cell(f"{listing.shown}/{listing.total}", "dim")
+    order = Cell("held   " if listing.held else "worst first   ", "dim")
+    fits = _length((*cells, order, shown)) < width
+    return Line(tuple(cells), (order, shown) if listing.held or fits else (shown,))
 
 
 def footline() -> Line:

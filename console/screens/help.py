@@ -92,7 +92,7 @@ class HelpScreen(ModalScreen[None]):
         self.call_after_refresh(self._sign)
 
     def action_scroll_by(self, lines: int) -> None:
-        self.query_one("#help").scroll_relative(y=lines, animate=False)
+        self.query_one("#help").scroll_relative(y=lines, animate=False, immediate=True)
 
     def _sign(self) -> None:
         box = self.query_one("#help")

@@ -230,7 +230,9 @@ def test_a_sum_that_does_not_come_out_is_said_not_to(
     host = Host("kyoto", "127.0.0.1", 1, "http")
     status = make_status("kyoto", cameras=[make_camera(due=3, captured=1, gaps=1)])
     heard = NodeView(host, 0.0).heard(status, 5.0)
-    assert _sum(heard, 5.0) == "3 due is not 1 frame + 1 gap"
-    assert _sum(heard, 6.0) == "3 due is not 1 frame + 1 gap (last known: no answer in time)"
+    assert _sum(heard, 5.0) == "3 due = 1 frame + 1 gap + 1 still open"
+    assert _sum(heard, 6.0) == "3 due = 1 frame + 1 gap + 1 still open (last known: no answer in time)"
+    over = make_status("kyoto", cameras=[make_camera(due=1, captured=1, gaps=1)])
+    assert _sum(NodeView(host, 0.0).heard(over, 5.0), 5.0) == "1 due is not 1 frame + 1 gap"
     assert _sum(NodeView(host, 0.0).failed(NodeNeverReady("x")), 0.0).startswith("never heard: FLT-005")
     assert _sum(NodeView(host, 0.0), 0.0) == "never heard: no answer in time"

@@ -73,6 +73,13 @@ def test_a_narrow_header_keeps_the_counts(look: Callable[..., None]) -> None:
     look(story, (80, 20))
 
 
+def test_a_notice_that_needs_the_room_has_it_to_be_copied_whole(look: Callable[..., None]) -> None:
+    async def story(seen: Any) -> None:
+        assert re.fullmatch(r"fleet   heliograph status -i x\.yml +4/4", seen.lines()[1])
+
+    look(story, (40, 20))
+
+
 def test_a_silent_fleet_turns_stale_on_the_screen(look: Callable[..., None], hand: Any) -> None:
     async def story(seen: Any) -> None:
         hand.now_s += 7
@@ -374,6 +381,11 @@ def test_help_that_does_not_fit_says_how_much_is_out_of_sight(look: Callable[...
         assert int(below[1]) > 20
         await seen.press("j", "j")
         assert f"{int(below[1]) - 2} lines below, 2 above" in seen.lines()[-1]
+        for _ in range(3):  # in one piece, as a held key comes
+            seen.app.post_message(events.Key("j", "j"))
+        await seen.settle()
+        await seen.settle()
+        assert f"{int(below[1]) - 5} lines below, 5 above" in seen.lines()[-1]
 
     look(story, (80, 24))
 
