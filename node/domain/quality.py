@@ -134,6 +134,7 @@ class Check:
 # The numbers below were tried on Debian's wallpaper photographs and scikit-learn's samples (17 real scenes) with
 # simulated weather and faults; tests/node/work/test_judge.py holds the same trial on generated scenes.
 SAME_LIGHT_DEG = 5.0  # of the sun's elevation
+_VISIBLE = 0.015  # mean luminance; below it there is little to lose
 _SUDDEN = 4.0  # times the limit of black: what recent frames had at least, if dusk has not led here
 _CLEAR_BLACK, _CLEAR_BLOWN, _CLEAR_FILLED = 3.0, 0.6, 0.5  # of the limit
 _CLEAR_BLURRED, _CLEAR_CAST, _CLEAR_MOVED = 1.6, 0.5, 0.5
@@ -186,11 +187,12 @@ def speaks_against(codes: Sequence[str], sun_now_deg: float | None, sun_then_deg
 
 
 def went_dark(mean: float, usual: float, limits: QualityLimits) -> bool:
-    """Whether a picture is black where the camera's last ones, by whatever profile, were far from it.
+    """Whether a picture is black where the camera's last ones, by whatever profile, showed something: two stops more.
 
-    For a document on probation: a profile of its own has no history that could speak, and the sun may not be known.
+    For a document on probation: a profile of its own has no history that could speak, the sun may not be known, and
+    a night that the camera could see is no excuse.
     """
-    return mean <= limits.black_mean and usual >= _SUDDEN * limits.black_mean
+    return mean <= limits.black_mean and usual >= max(_VISIBLE, _SUDDEN * mean)
 
 
 def is_day(sun_elevation_deg: float | None, limits: QualityLimits) -> bool | None:

@@ -23,6 +23,7 @@ from node.domain.quality import (
     ramp,
     speaks_against,
     unjudged,
+    went_dark,
 )
 
 LIMITS = QualityLimits()
@@ -341,3 +342,18 @@ def test_a_proof_shot_of_another_light_is_condemned_only_for_what_cannot_be(
     codes: tuple[str, ...], now: float | None, then: float | None, against: bool
 ) -> None:
     assert speaks_against(codes, now, then) is against
+
+
+@pytest.mark.parametrize(
+    ("mean", "usual", "dark"),
+    [
+        (0.003, 0.5, True),
+        (0.003, 0.05, True),
+        (0.003, 0.01, False),
+        (0.02, 0.05, False),
+        (0.02, 0.09, True),
+        (0.1, 0.9, False),
+    ],
+)
+def test_pictures_that_went_dark_are_told_from_a_dark_night(mean: float, usual: float, dark: bool) -> None:
+    assert went_dark(mean, usual, QualityLimits()) is dark

@@ -404,6 +404,18 @@ def test_black_pictures_are_found_without_the_suns_help(tmp_path: Path, site: di
         assert [event["reason"] for event in events(tmp_path, "config_rolled_back")] == ["bad_frames"]
 
 
+@pytest.mark.parametrize("weather", ["clear", "cloudy", "fog", "rain", "snow"])
+def test_a_night_that_the_camera_could_see_excuses_no_black_pictures(tmp_path: Path, weather: str) -> None:
+    midnight = NOON + 10 * 3600 * US
+    plan = Plan(tmp_path, JumpClock(midnight), {**EVERY_MINUTE, "site": SITE}, camera={"weather": weather})
+    with rigged(plan) as rig:
+        rig.run(midnight + 5 * MINUTE)
+        before = version(rig)
+        rig.reload.put(BLACK, before, ME)
+        run(rig, 300)
+        assert version(rig) == before
+
+
 def test_black_pictures_are_found_after_kill_9_too(plan: Plan) -> None:
     plan = replace(plan, document={**EVERY_MINUTE})
     with rigged(plan) as rig:
