@@ -15,10 +15,10 @@ from node.domain.frame import ID_LENGTH, id_time_ms
 from tests.clocks import START_US, JumpClock
 
 
-def test_the_machines_clock_tells_microseconds_and_seconds_that_never_go_back() -> None:
+def test_the_machines_clock_tells_the_machines_microseconds_and_seconds() -> None:
     system = SystemClock()
     assert abs(system.now_us() - time.time_ns() // 1000) < 5 * US
-    assert system.monotonic() <= system.monotonic()
+    assert abs(system.monotonic() - time.monotonic()) < 5
 
 
 def test_a_wait_ends_when_its_event_is_set() -> None:

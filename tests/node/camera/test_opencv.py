@@ -146,7 +146,7 @@ def test_a_stream_that_falls_silent_is_a_timeout_within_its_patience(camera: Ope
     began = time.monotonic()
     with pytest.raises((CameraTimeout, CameraFault)):
         until_it_fails(camera)
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 20  # bounded: the server never answers
     assert not camera.health().open
 
 
