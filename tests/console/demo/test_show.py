@@ -22,6 +22,7 @@ from console.fleet.inventory import Host
 from console.fleet.poller import Fleet
 from console.fleet.view import NodeView
 from node.wire.errors import NodeNeverReady
+from tests.nodes import wait_for
 
 NODES = Wish(nodes=2)
 
@@ -153,10 +154,10 @@ def test_a_second_signal_ends_it_at_once_and_still_leaves_nothing(
 
     began: list[float] = []
     assert asyncio.run(play(Options(NODES), say)) == 130
-    assert time.monotonic() - began[0] < 2
+    assert time.monotonic() - began[0] < 20  # of the 120 s that one signal would have given
     assert list(temporary.glob(f"{PREFIX}*")) == []
     assert workers
-    assert not any(alive(pid) for pid in workers)
+    wait_for(lambda: not any(alive(pid) for pid in workers), "the workers go with their nodes", 5)
 
 
 def test_a_second_signal_ends_the_last_look_too(
@@ -174,7 +175,7 @@ def test_a_second_signal_ends_the_last_look_too(
             began.append(time.monotonic())
 
     assert asyncio.run(play(Options(NODES), say)) == 130
-    assert time.monotonic() - began[0] < 2.5
+    assert time.monotonic() - began[0] < 20  # of the 60 s that one signal would have given
     assert list(temporary.glob(f"{PREFIX}*")) == []
 
 
