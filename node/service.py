@@ -173,7 +173,7 @@ class Service:
         )
         given = self.reload.facts()
         self.journal.note([ServiceStarted(__version__, version.version, given.digest, self.database.clean)])
-        self._stack.callback(lambda: self.journal.note([ServiceStopped(self._why_stopped)]))
+        self._stack.callback(self._say_stopped)
         self.journal.release_unanswered()
         self.journal.begin_ledgers(tuple(self.loops))
         adopt_recent(self._data, self.journal, FrameReader(self.database))
@@ -209,6 +209,13 @@ class Service:
         until_s = self._clock.monotonic() + within_s
         for thread in self._threads:
             thread.join(max(0.0, until_s - self._clock.monotonic()))
+
+    def _say_stopped(self) -> None:
+        """A database that does not take the word does not keep the service from an orderly end."""
+        try:
+            self.journal.note([ServiceStopped(self._why_stopped)])
+        except (DatabaseError, DiskError) as error:
+            LOG.warning("event was not recorded", extra={"error": str(error)})
 
     def _say_ready(self) -> None:
         said = {"port": self.server.port, "url": self.server.url, "pid": os.getpid()}

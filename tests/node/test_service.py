@@ -353,6 +353,14 @@ def test_a_full_disk_costs_slots_and_capture_resumes_by_itself(tmp_path: Path) -
     assert all_complaints(copy) == []
 
 
+def test_sigterm_on_a_full_disk_is_an_orderly_end(tmp_path: Path) -> None:
+    with started(Home(tmp_path, tmpfs="size=16m")) as node:
+        wait_for(node.frames, "a frame")
+        fill(node.data)
+        wait_for(lambda: alert(node, "disk"), "an alert", 20)
+        assert node.stop()[0] == 0
+
+
 def alert(node: Node, start: str) -> bool:
     status: dict[str, Any] = node.get("/v1/status")
     return any(start in json.dumps(each) for each in status["alerts"])
