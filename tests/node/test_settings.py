@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from node.domain.config import parse_document
+from node.domain.config import ClockWindow, parse_document
 from node.domain.errors import ConfigFileMissing, NodeFileInvalid, NotYaml
 from node.domain.nodefile import NodeFile
 from node.settings import (
@@ -171,7 +171,8 @@ def test_times_and_dates_stay_text_and_numbers_are_decimal() -> None:
 
 
 def test_a_clock_window_needs_no_quotes() -> None:
-    parse_document(parse_yaml("schedules: {s: {window: {kind: clock, start: 18:30, end: 22:00}}}"))
+    document = parse_document(parse_yaml("schedules: {s: {window: {kind: clock, start: 18:30, end: 22:00}}}"))
+    assert document.schedules["s"].window == ClockWindow(kind="clock", start="18:30", end="22:00")
 
 
 def test_references_are_followed() -> None:

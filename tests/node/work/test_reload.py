@@ -345,9 +345,10 @@ def test_a_full_disk_during_a_probation_takes_no_slot_twice(rig: Rig, monkeypatc
     assert not [frame for frame in rig.frames.every() if frame.due_us is None]
 
 
-def test_a_document_that_switches_the_judge_off_cannot_excuse_itself(rig: Rig) -> None:
+@pytest.mark.parametrize("quality", [{"enabled": False}, {"limits": {"bad_below": 0}}, {"limits": {"black_mean": 0}}])
+def test_a_document_that_softens_the_judge_cannot_excuse_itself(rig: Rig, quality: dict[str, Any]) -> None:
     before = version(rig)
-    rig.reload.put({**BLACK, "quality": {"enabled": False}}, before, ME)
+    rig.reload.put({**BLACK, "quality": quality}, before, ME)
     run(rig, 300)
     assert version(rig) == before
     assert [event["reason"] for event in events(rig.folder, "config_rolled_back")] == ["bad_frames"]
