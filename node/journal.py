@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import wraps
 from typing import Any
 
-from node.clock import Clock
 from node.domain.config import digest
-from node.domain.errors import DatabaseError, DiskError
 from node.domain.events import (
     ConfigActivated,
     ConfigConfirmed,
@@ -20,12 +17,12 @@ from node.domain.events import (
     ShootOpened,
 )
 from node.domain.frame import Frame, Gap, SlotKey
+from node.entries import Entries
 from node.store import configs, frames, ledger, log
 from node.store.configs import Activation, Proof, Running
-from node.store.database import Database
 from node.store.ledger import Shoot
 from node.store.log import Actor, Answer, Change, Request
-from node.store.session import Result, Session, Work
+from node.store.session import Session
 
 BULK = 200
 NODE = Actor("node")
@@ -44,30 +41,8 @@ class Kept:
     known: bool = False
 
 
-class Journal:
-    """The one writer of what happened.  Every method raises DatabaseBusy, DatabaseDamaged, DiskFull, DiskReadOnly.
-
-    What ran out of time was not written, unless the commit itself hung: so every method can be repeated.
-    """
-
-    def __init__(self, database: Database, clock: Clock) -> None:
-        self._database, self._clock = database, clock
-        self._told: list[Callable[[], object]] = []
-        self._trouble, self._newest = "", database.read(log.newest_id)
-
-    def on_commit(self, callback: Callable[[], object]) -> None:
-        """Call it, in the thread that wrote, after each commit."""
-        self._told.append(callback)
-
-    @property
-    def trouble(self) -> str:
-        """The code of what kept the last write from being made; empty when it was made."""
-        return self._trouble
-
-    @property
-    def last_event_id(self) -> int:
-        """The newest event that this process knows to be committed."""
-        return self._newest
+class Journal(Entries):
+    """What happened: frames, gaps, shoots, configuration."""
 
     # --- frames and gaps ----------------------------------------------------------------------------------------
 
@@ -78,20 +53,20 @@ class Journal:
 
         Idempotent by the frame's id.  With `settled_to_us` the camera's ledger is complete until then.
         """
-        now_us = self._clock.now_us()
+        now_us = self.clock.now_us()
 
         def work(session: Session) -> Kept:
             kept = _keep(session, frame, slot, day, now_us)
             _settle(session, frame.camera, settled_to_us)
             return kept if kept.known else _with_events(session, kept, events, now_us)
 
-        return self._write(work, urgent=True)
+        return self.write(work, urgent=True)
 
     def quarantine(
         self, frame: Frame, gap: Gap | None, events: Sequence[Event], *, day: str, settled_to_us: int | None = None
     ) -> Kept:
         """A damaged picture put aside, and the gap that its slot became; no gap where no slot had asked for it."""
-        now_us = self._clock.now_us()
+        now_us = self.clock.now_us()
 
         def work(session: Session) -> Kept:
             known = not frames.insert(session, frame)
@@ -100,18 +75,18 @@ class Journal:
             kept = Kept(known=known, extra=gap is not None and not missed)
             return kept if known else _with_events(session, kept, events, now_us)
 
-        return self._write(work, urgent=True)
+        return self.write(work, urgent=True)
 
     def gap(self, gap: Gap, events: Sequence[Event], *, day: str, settled_to_us: int | None = None) -> Kept:
         """A due slot that has no frame."""
-        now_us = self._clock.now_us()
+        now_us = self.clock.now_us()
 
         def work(session: Session) -> Kept:
             missed = _miss(session, [(gap, day)], now_us)
             _settle(session, gap.slot.camera, settled_to_us)
             return _with_events(session, Kept(slot=gap.slot), events, now_us) if missed else Kept(known=True)
 
-        return self._write(work, urgent=True)
+        return self.write(work, urgent=True)
 
     def gaps(self, gaps: Sequence[Gap], *, day_of: Callable[[int], str], settled_to_us: int) -> int:
         """Many gaps of one camera, in short transactions; how many were new.
@@ -124,7 +99,7 @@ class Journal:
         return sum(self._gaps(batch, settled_to_us if batch is batches[-1] else None) for batch in batches)
 
     def _gaps(self, gaps: Sequence[tuple[Gap, str]], settled_to_us: int | None) -> int:
-        now_us, camera = self._clock.now_us(), gaps[0][0].slot.camera
+        now_us, camera = self.clock.now_us(), gaps[0][0].slot.camera
 
         def work(session: Session) -> int:
             new = _miss(session, gaps, now_us)
@@ -132,22 +107,22 @@ class Journal:
             _settle(session, camera, settled_to_us)
             return len(new)
 
-        return self._write(work)
+        return self.write(work)
 
     def begin_ledgers(self, cameras: Sequence[str]) -> None:
         """At start, before any loop: from here on a slot of theirs that nobody settles is found at the next start."""
-        now_us = self._clock.now_us()
-        self._write(lambda session: ledger.begin(session, cameras, now_us))
+        now_us = self.clock.now_us()
+        self.write(lambda session: ledger.begin(session, cameras, now_us))
 
     def settle(self, camera: str, to_us: int) -> None:
         """Every slot of the camera due until then has its frame or its gap."""
-        self._write(lambda session: ledger.settle(session, camera, to_us))
+        self.write(lambda session: ledger.settle(session, camera, to_us))
 
     # --- shoots -------------------------------------------------------------------------------------------------
 
     def open_shoot(self, shoot: str, start_us: int, end_us: int) -> bool:
         """A window has begun; False where it was open already.  `shoot` is camera/schedule/date/profile."""
-        now_us = self._clock.now_us()
+        now_us = self.clock.now_us()
 
         def work(session: Session) -> bool:
             new = ledger.open_shoot(session, shoot, start_us, end_us)
@@ -156,11 +131,11 @@ class Journal:
                 log.append(session, [ShootOpened(shoot, camera, schedule, profile, date)], now_us)
             return new
 
-        return self._write(work)
+        return self.write(work)
 
     def close_shoot(self, shoot: str) -> Shoot | None:
         """A window is over and its slots are settled: its final counts, once; None where it was closed before."""
-        now_us = self._clock.now_us()
+        now_us = self.clock.now_us()
 
         def work(session: Session) -> Shoot | None:
             done = ledger.close_shoot(session, shoot)
@@ -168,41 +143,41 @@ class Journal:
                 log.append(session, [_closed(done)], now_us)
             return done
 
-        return self._write(work)
+        return self.write(work)
 
     # --- what else happened -------------------------------------------------------------------------------------
 
     def note(self, events: Sequence[Event]) -> tuple[int, ...]:
         """Events that change no row; their ids."""
-        now_us = self._clock.now_us()
-        return self._write(lambda session: log.append(session, events, now_us))
+        now_us = self.clock.now_us()
+        return self.write(lambda session: log.append(session, events, now_us))
 
     def audit(self, actor: Actor, change: Change) -> None:
         """Who did what, or tried to."""
-        now_us = self._clock.now_us()
-        self._write(lambda session: log.record(session, actor, change, now_us))
+        now_us = self.clock.now_us()
+        self.write(lambda session: log.record(session, actor, change, now_us))
 
     def claim_key(self, request: Request) -> Answer | None:
         """None: do the action.  Else what was answered to the key, or that it is being done.  Raises KeyReused."""
-        now_us = self._clock.now_us()
-        return self._write(lambda session: log.claim_key(session, request, now_us))
+        now_us = self.clock.now_us()
+        return self.write(lambda session: log.claim_key(session, request, now_us))
 
     def answer_key(self, request: Request, answer: Answer) -> None:
         """Remember for 24 hours what was answered."""
-        self._write(lambda session: log.answer_key(session, request, answer))
+        self.write(lambda session: log.answer_key(session, request, answer))
 
     def release_key(self, request: Request) -> None:
         """The action failed and may be asked for again."""
-        self._write(lambda session: log.release_key(session, request))
+        self.write(lambda session: log.release_key(session, request))
 
     def release_unanswered(self) -> int:
         """At start: forget keys whose action an earlier life of this process did not finish."""
-        return self._write(log.release_unanswered)
+        return self.write(log.release_unanswered)
 
     def trim_events(self, before_us: int, most_rows: int) -> int:
         """Forget events older than that, or beyond the newest `most_rows`, in short transactions; how many went."""
         gone = 0
-        while batch := self._database.write(lambda session: log.trim(session, before_us, most_rows)):
+        while batch := self.database.write(lambda session: log.trim(session, before_us, most_rows)):
             gone += batch
         return gone
 
@@ -210,8 +185,8 @@ class Journal:
 
     def begin_book(self, document: Mapping[str, Any] | None = None) -> Running:
         """What runs; at the first start that is version 1: this document, or the empty one."""
-        now_us = self._clock.now_us()
-        return self._write(lambda session: configs.begin(session, now_us, document))
+        now_us = self.clock.now_us()
+        return self.write(lambda session: configs.begin(session, now_us, document))
 
     def put_config(
         self, document: Mapping[str, Any], if_match: int, actor: Actor, from_us: int, proof: Proof | None
@@ -220,7 +195,7 @@ class Journal:
 
         Raises VersionMoved where another version than `if_match` runs, ProbationRunning.
         """
-        now_us = self._clock.now_us()
+        now_us = self.clock.now_us()
 
         def work(session: Session) -> Running:
             before = configs.running(session)
@@ -230,21 +205,21 @@ class Journal:
             version = configs.add(session, document, now_us, who=actor.who, origin="put")
             return _activate(session, version, _Swap("config put", before, actor, from_us, proof), now_us)
 
-        return self._write(work)
+        return self.write(work)
 
     def activate_config(self, version: int, if_match: int, actor: Actor, from_us: int, proof: Proof | None) -> Running:
         """An earlier version runs again.  Raises VersionMoved, UnknownVersion, ProbationRunning."""
-        now_us = self._clock.now_us()
+        now_us = self.clock.now_us()
 
         def work(session: Session) -> Running:
             before = configs.check_moved(session, if_match)
             return _activate(session, version, _Swap("config rollback", before, actor, from_us, proof), now_us)
 
-        return self._write(work)
+        return self.write(work)
 
     def confirm_config(self, version: int) -> Running:
         """What is on probation has proved itself; nothing changes where that version is not (or no more)."""
-        now_us = self._clock.now_us()
+        now_us = self.clock.now_us()
 
         def work(session: Session) -> Running:
             now = configs.running(session)
@@ -255,14 +230,14 @@ class Journal:
             log.record(session, NODE, _change("config confirmed", now, now), now_us)
             return configs.running(session)
 
-        return self._write(work)
+        return self.write(work)
 
     def roll_back_config(self, version: int, reason: str, from_us: int, actor: Actor = NODE) -> Running:
         """The version on probation failed: the one before it runs again.
 
         Nothing changes where that version is not on probation (or no more).
         """
-        now_us = self._clock.now_us()
+        now_us = self.clock.now_us()
 
         def work(session: Session) -> Running:
             before = configs.running(session)
@@ -275,40 +250,19 @@ class Journal:
             log.record(session, actor, _change("config rolled back", before, after), now_us)
             return after
 
-        return self._write(work)
+        return self.write(work)
 
     def note_good(self, owed: Mapping[str, int]) -> Activation:
         """One more good frame on probation; `owed` is what is still to come, by `camera/profile`."""
-        return self._write(lambda session: configs.note_good(session, owed))
+        return self.write(lambda session: configs.note_good(session, owed))
 
     def count_start(self) -> Activation:
         """The process has started once more while on probation."""
-        return self._write(configs.count_start)
+        return self.write(configs.count_start)
 
     def prune_configs(self, keep: int, ledger_us: int) -> int:
         """Forget versions beyond the newest `keep` that nothing needs; how many went."""
-        return self._write(lambda session: configs.prune(session, keep, ledger_us))
-
-    def _write(self, work: Work[Result], *, urgent: bool = False) -> Result:
-        try:
-            result, newest = self._database.write(_numbered(work), urgent=urgent)
-        except (DatabaseError, DiskError) as error:
-            self._trouble = error.code
-            raise
-        self._trouble, self._newest = "", max(self._newest, newest)
-        for callback in self._told:
-            callback()
-        return result
-
-
-def _numbered(work: Work[Result]) -> Work[tuple[Result, int]]:
-    """The work, and the newest event after it; under the work's own name in the slow-query log."""
-
-    @wraps(work)
-    def both(session: Session) -> tuple[Result, int]:
-        return work(session), log.newest_id(session)
-
-    return both
+        return self.write(lambda session: configs.prune(session, keep, ledger_us))
 
 
 def _keep(session: Session, frame: Frame, slot: SlotKey | None, day: str, now_us: int) -> Kept:

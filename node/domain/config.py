@@ -28,6 +28,13 @@ Anchor = Literal[
     "sunrise", "sunset", "noon", "civil_dawn", "civil_dusk", "nautical_dawn", "nautical_dusk",
     "astronomical_dawn", "astronomical_dusk", "elevation_rising", "elevation_setting",
 ]  # fmt: skip
+Tier = Literal["preview", "standard", "archive"]
+Codec = Literal["h264", "hevc"]
+Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow"]
+JobKind = Literal[
+    "render", "thumbnail", "thumbnail-repair", "backup", "integrity-check", "upkeep", "reconcile", "transfer",
+    "verify-archive", "restore",
+]  # fmt: skip
 ANY_ELEVATION = ("elevation_rising", "elevation_setting")
 HOUR_S, DAY_S = 3600, 86400
 MAX_FAULTS, MAX_GIVEN_CHARS = 50, 80
@@ -226,17 +233,27 @@ class AlertLimits(Section):
     """Where a condition becomes an alert."""
 
     disk_warn_free_pct: Percent = Field(10.0, description="Free space of the data disk below which it warns.")
-    disk_crit_free_pct: Percent = Field(5.0, description="Free space below which capture stops.")
+    disk_crit_free_pct: Percent = Field(5.0, description="Free space below which no videos or thumbnails are made.")
     disk_reserve_bytes: int = Field(64 * 1024 * 1024, ge=0, description="Room kept for database and logs.")
     stale_min_s: int = Field(300, ge=10, le=DAY_S, description="A good frame may always be this old, in seconds.")
     stale_intervals: float = Field(2.5, ge=1, le=100, description="... or this many intervals, whichever is longer.")
     temperature_warn_c: float = Field(75.0, ge=30, le=110, description="Processor temperature that warns.")
+    queue_depth_warn: int = Field(10, ge=1, le=100_000, description="Jobs due now from which it warns.")
+    queue_depth_crit: int = Field(25, ge=1, le=100_000, description="Jobs due now from which it is critical.")
+    job_stuck_s: float = Field(1800.0, ge=10, le=DAY_S, description="A job that runs longer is stuck.")
+    unsent_warn_s: float = Field(6 * HOUR_S, ge=10, le=90 * DAY_S, description="Age of the oldest unsent frame.")
+    video_limit_s: float = Field(
+        6 * HOUR_S, ge=10, le=30 * DAY_S, description="Seconds after its end by which a shoot must have its video."
+    )
     hold_down_s: float = Field(5.0, ge=0, le=600, description="Seconds a condition must last before it is an alert.")
 
     @model_validator(mode="after")
     def _warn_before_crit(self) -> AlertLimits:
         if self.disk_crit_free_pct > self.disk_warn_free_pct:
             message = "disk_crit_free_pct is above disk_warn_free_pct"
+            raise ValueError(message)
+        if self.queue_depth_crit < self.queue_depth_warn:
+            message = "queue_depth_crit is below queue_depth_warn"
             raise ValueError(message)
         return self
 
@@ -251,8 +268,115 @@ class ApiLimits(Section):
     burst: int = Field(200, ge=1, le=100_000, description="Requests a client may make at once.")
 
 
+class Render(Section):
+    """Videos of shoots, and what a video is like."""
+
+    enabled: bool = Field(default=True, description="Off: no video is made by itself; on demand still.")
+    min_frames: int = Field(10, ge=2, le=10_000, description="Fewer usable frames than this make no video.")
+    tier: Tier = Field("standard", description="preview, standard or archive: CRF 28, 22, 18 unless crf says another.")
+    max_width: int = Field(1920, ge=64, le=8192, description="Pixels; nothing is enlarged.")
+    codec: Codec = Field("h264", description="h264 plays everywhere; hevc is smaller.")
+    crf: int | None = Field(
+        None, ge=0, le=51, description="Constant rate factor instead of the tier's; lower = better."
+    )
+    preset: Preset | None = Field(None, description="Encoder's preset instead of the tier's.")
+    fps: float = Field(25.0, ge=1, le=120, description="Frames per second.")
+    target_s: float | None = Field(
+        None, ge=1, le=HOUR_S, description="Seconds a video should last: the rate follows, between fps_min and fps_max."
+    )
+    fps_min: float = Field(10.0, ge=1, le=120, description="Lowest rate with target_s.")
+    fps_max: float = Field(60.0, ge=1, le=120, description="Highest rate with target_s.")
+    threads: int = Field(0, ge=0, le=8, description="Encoder threads; 0 = as the machine's cores and memory allow.")
+
+    @model_validator(mode="after")
+    def _bounds_fit(self) -> Render:
+        if self.fps_max < self.fps_min:
+            message = "fps_max is below fps_min"
+            raise ValueError(message)
+        return self
+
+
+class Thumbnails(Section):
+    """Small pictures beside the frames."""
+
+    keep: Literal["all", "latest", "off"] = Field("all", description="Of every frame, of the newest only, or none.")
+
+
+class Trigger(Section):
+    """Asks for a video when something has happened: never missed by a late look, never asked for twice."""
+
+    enabled: bool = Field(default=True, description="Off: asks for nothing.")
+    on: Literal["capture", "milestone", "daily"] = Field(
+        description="capture: new frames, throttled; milestone: every n-th frame; daily: a time of day."
+    )
+    cameras: list[Name] = Field(default=[], max_length=16, description="Cameras by name; empty = every camera.")
+    profile: Name = Field("auto", description="Frames of this profile.")
+    every: int = Field(100, ge=10, le=1_000_000, description="Frames from one to the next; milestone only.")
+    throttle_s: float = Field(3600.0, ge=10, le=30 * DAY_S, description="At least so long apart; capture only.")
+    at: str = Field("00:00", pattern=CLOCK_TIME, description="HH:MM, site time; daily only.")
+    last_s: int = Field(DAY_S, ge=60, le=366 * DAY_S, description="The video shows so many seconds up to then.")
+
+
+class Jobs(Section):
+    """The queue."""
+
+    retry_s: dict[JobKind, list[Annotated[float, Field(ge=0.1, le=7 * DAY_S)]]] = Field(
+        default={}, description="Seconds before each new attempt of a kind, instead of its own; then it is dead."
+    )
+
+
+class BreakerLimits(Section):
+    """When a target is left alone for a while."""
+
+    failures: int = Field(5, ge=1, le=100, description="Failures in a row that open it.")
+    pause_s: float = Field(60.0, ge=0.1, le=DAY_S, description="Seconds it stays open before it is tried again.")
+    successes: int = Field(2, ge=1, le=100, description="Successes in a row that close it again.")
+
+
+class TargetPolicy(Section):
+    """How one archive target of node.yml is used."""
+
+    enabled: bool = Field(default=True, description="Off: nothing is sent there.")
+    order: Literal["oldest", "newest"] = Field("oldest", description="Which unsent frames go first.")
+    videos: bool = Field(default=True, description="Send videos too.")
+    batch_frames: int = Field(200, ge=1, le=5000, description="Most frames in one transfer.")
+    batch_bytes: int = Field(256 * 1024 * 1024, ge=1024, le=1 << 40, description="Most bytes in one transfer.")
+    timeout_s: float = Field(60.0, ge=1, le=HOUR_S, description="Seconds without progress after which it gives up.")
+    limit_bytes_per_s: int | None = Field(None, ge=1024, description="Bandwidth cap; empty = none.")
+    breaker: BreakerLimits = Field(default=BreakerLimits(), description="When the target is left alone.")
+
+
+class Archive(Section):
+    """Where frames are sent; the targets themselves, with their keys, stand in node.yml."""
+
+    targets: dict[Name, TargetPolicy] = Field(default={}, description="By name of node.yml; defaults where silent.")
+
+    def policy(self, target: str) -> TargetPolicy:
+        """How that target is used; defaults where the document is silent."""
+        return self.targets.get(target) or TargetPolicy()
+
+
 class Retention(Section):
-    """What the node forgets by itself.  Frames are not among it."""
+    """What the node forgets by itself.  A frame without enough receipts never, but for `without_target`."""
+
+    receipts_needed: int = Field(1, ge=1, le=8, description="Targets that must hold a frame before it may go.")
+    frames_days: float = Field(30.0, ge=0, le=3650, description="Days a verified frame is kept here all the same.")
+    reclaim_to_free_pct: Percent = Field(
+        15.0, description="When space is low, verified frames go until so much is free, whatever their age."
+    )
+    order: Literal["oldest", "thin"] = Field(
+        "oldest", description="oldest: the oldest first; thin: the lowest scores first, ends of shoots last."
+    )
+    without_target: Literal["stop", "overwrite_oldest"] = Field(
+        "stop", description="A full node without any target stops, or deletes its oldest frames unsaved."
+    )
+    thumbnails_days: float = Field(365.0, ge=0, le=3650, description="Days a thumbnail is kept.")
+    videos_days: float | None = Field(None, ge=1, le=3650, description="Days a video is kept; empty = for ever.")
+    quarantined_days: float | None = Field(
+        None, ge=1, le=3650, description="Days a damaged picture is kept; empty = for ever."
+    )
+    backups: int = Field(7, ge=1, le=100, description="Nightly backups of the database that are kept.")
+    jobs_days: float = Field(14.0, ge=1, le=3650, description="Days a finished job is remembered.")
 
     events_days: float = Field(30.0, ge=1, le=3650, description="Days the event log is kept.")
     events_rows: int = Field(200_000, ge=1000, le=10_000_000, description="Most rows of the event log.")
@@ -267,6 +391,11 @@ class Document(Section):
     profiles: dict[Name, Profile] = Field(default={}, description="Named exposures; `auto` always exists.")
     schedules: dict[Name, Schedule] = Field(default={}, description="Empty = every camera each 60 s, day and night.")
     quality: Quality = Field(default=Quality(), description="The judge.")
+    render: Render = Field(default=Render(), description="Videos.")
+    thumbnails: Thumbnails = Field(default=Thumbnails(), description="Small pictures.")
+    triggers: dict[Name, Trigger] = Field(default={}, description="What else asks for videos.")
+    jobs: Jobs = Field(default=Jobs(), description="The queue.")
+    archive: Archive = Field(default=Archive(), description="Use of the archive's targets.")
     alerts: AlertLimits = Field(default=AlertLimits(), description="Health limits.")
     retention: Retention = Field(default=Retention(), description="What is forgotten.")
     api: ApiLimits = Field(default=ApiLimits(), description="Bounds of the API.")

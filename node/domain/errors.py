@@ -271,6 +271,21 @@ class SidecarUnknown(DiskError):
     exit = FAULT
 
 
+class FrameReclaimed(DiskError):
+    code = "DSK-007"
+    title = "frame was reclaimed from this node"
+    hint = "it is in the archive: `heliograph-node restore-frames` brings it back"
+    http = 410
+    exit = FAULT
+
+
+class FrameAltered(DiskError):
+    code = "DSK-008"
+    title = "file on this node is not what was kept"
+    hint = "check the disk; an archive target that holds the frame brings it back"
+    exit = FAULT
+
+
 # --- database ---------------------------------------------------------------------------------------------------
 
 
@@ -297,6 +312,210 @@ class SchemaNewer(DatabaseError):
     title = "database was written by a newer release"
     hint = "run that release, or restore the backup made before its migration"
     exit = CONFIGURATION
+
+
+class DatabaseMissing(DatabaseError):
+    code = "DB-004"
+    title = "database is not there yet, or of another schema than this release's"
+    hint = "`heliograph-node run` makes it and brings it up to date; start that first"
+    transient = True
+    exit = TRY_AGAIN
+
+
+class BackupUnusable(DatabaseError):
+    code = "DB-005"
+    title = "backup cannot be used"
+    hint = "name another backup; `ls -l` of the backup folder shows them, newest last"
+    exit = FAULT
+
+
+# --- jobs -------------------------------------------------------------------------------------------------------
+
+
+class JobError(HeliographError):
+    http = 409
+    exit = REFUSED
+
+
+class UnknownKind(JobError):
+    code = "JOB-001"
+    title = "no such kind of job"
+    hint = "docs/node.md lists the kinds"
+    http = 422
+    exit = USAGE
+
+
+class PayloadInvalid(JobError):
+    code = "JOB-002"
+    title = "job's payload is invalid"
+    hint = "mend the fields named"
+    http = 422
+    exit = USAGE
+
+
+class UnknownJob(JobError):
+    code = "JOB-003"
+    title = "no such job"
+    hint = "GET /v1/jobs lists them; finished ones are forgotten after retention.jobs_days"
+    http = 404
+    exit = USAGE
+
+
+class MoveIllegal(JobError):
+    code = "JOB-004"
+    title = "job is not in a state for that"
+    hint = "only a waiting or running job can be cancelled, only a dead one redriven or discarded"
+
+
+class LeaseLost(JobError):
+    code = "JOB-005"
+    title = "job belongs to another attempt by now"
+    hint = "nothing to do: the newer attempt counts"
+
+
+class JobCancelled(JobError):
+    code = "JOB-006"
+    title = "job was cancelled"
+    hint = "ask for it again if it is still wanted"
+
+
+class JobTimeout(JobError):
+    code = "JOB-007"
+    title = "job took too long, or stood still"
+    hint = "the log names the step; if it repeats, give the machine less to do or the job fewer frames"
+    transient = True
+
+
+class WorkerLost(JobError):
+    code = "JOB-008"
+    title = "the worker ended in the middle of the job"
+    hint = "it was killed or had no memory left; the journal of the unit says which"
+    transient = True
+
+
+class WorkerHeld(JobError):
+    code = "JOB-009"
+    title = "another worker does these jobs already"
+    hint = "the lock file names its pid; stop it first"
+    transient = True
+    exit = TRY_AGAIN
+
+
+# --- rendering --------------------------------------------------------------------------------------------------
+
+
+class RenderError(HeliographError):
+    http = 503
+    exit = FAULT
+
+
+class NoFrames(RenderError):
+    code = "REN-001"
+    title = "too few usable frames for a video"
+    hint = "the result names the frames left out; render.min_frames says how many are needed"
+    http = 422
+
+
+class CodecUnknown(RenderError):
+    code = "REN-002"
+    title = "this machine cannot encode that codec"
+    hint = "choose h264"
+    http = 422
+    exit = CONFIGURATION
+
+
+class MemoryShort(RenderError):
+    code = "REN-003"
+    title = "not enough free memory for a video of that size"
+    hint = "lower render.max_width, or wait until other work is done"
+    transient = True
+
+
+class EncoderFailed(RenderError):
+    code = "REN-004"
+    title = "encoder failed"
+    hint = "it is tried again; the log has its last words"
+    transient = True
+
+
+class VideoWrong(RenderError):
+    code = "REN-005"
+    title = "video is not what was asked for"
+    hint = "it was thrown away and is made again; the older video stays"
+    transient = True
+
+
+class VideoMissing(RenderError):
+    code = "REN-006"
+    title = "video's file is not on this node"
+    hint = "render it again: POST /v1/videos"
+    http = 404
+
+
+# --- archive ----------------------------------------------------------------------------------------------------
+
+
+class ArchiveError(HeliographError):
+    http = 503
+    exit = UNAVAILABLE
+
+
+class TargetUnavailable(ArchiveError):
+    code = "ARC-001"
+    title = "archive target cannot be reached"
+    hint = "check mount or network; it is tried again by itself"
+    transient = True
+
+
+class MarkerMissing(ArchiveError):
+    code = "ARC-002"
+    title = "archive target carries no marker file"
+    hint = "mount it; on first use run `heliograph-node archive init`"
+    transient = True
+
+
+class TargetRefused(ArchiveError):
+    code = "ARC-003"
+    title = "archive target refuses this node"
+    hint = "check user, key and known_hosts of the target in node.yml"
+    transient = True
+
+
+class TargetFull(ArchiveError):
+    code = "ARC-004"
+    title = "archive target has no room"
+    hint = "make room there; sending goes on by itself"
+    transient = True
+
+
+class ReceiptRefused(ArchiveError):
+    code = "ARC-005"
+    title = "target does not hold what was sent"
+    hint = "its storage or network is broken: nothing is deleted here; look at the target before anything else"
+    transient = True
+
+
+class SameDevice(ArchiveError):
+    code = "ARC-006"
+    title = "archive target lies on the frames' own file system"
+    hint = "it would be lost with them: mount another disk or share there"
+    exit = CONFIGURATION
+
+
+class UnknownTarget(ArchiveError):
+    code = "ARC-007"
+    title = "no such archive target"
+    hint = "targets are named in node.yml; GET /v1/targets lists them"
+    http = 404
+    exit = USAGE
+
+
+class NotArchived(ArchiveError):
+    code = "ARC-008"
+    title = "target holds no such frame"
+    hint = "GET /v1/frames/{frame}/archive says which targets do"
+    http = 404
+    exit = FAULT
 
 
 # --- API --------------------------------------------------------------------------------------------------------

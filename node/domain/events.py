@@ -198,6 +198,163 @@ class ClockStepped(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class JobMoved(Event):
+    """A job came to an end or to a stop; routine successes are not told of."""
+
+    kind: ClassVar[str] = "job"
+    job: str
+    job_kind: str
+    key: str
+    state: str
+    attempt: int
+    error_code: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JobDied(Event):
+    """The last attempt failed; a dead letter is left."""
+
+    kind: ClassVar[str] = "job_dead"
+    level: ClassVar[str] = "error"
+    job: str
+    job_kind: str
+    key: str
+    attempt: int
+    error_code: str
+    error: str
+    shoot: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class VideoMade(Event):
+    kind: ClassVar[str] = "video"
+    video: str
+    camera: str
+    profile: str
+    shoot: str
+    frames: int
+    left_out: int
+    size_bytes: int
+    took_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class VideoRemoved(Event):
+    kind: ClassVar[str] = "video_removed"
+    video: str
+    camera: str
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShootMoved(Event):
+    """rendering, done, degraded or failed."""
+
+    kind: ClassVar[str] = "shoot_moved"
+    shoot: str
+    camera: str
+    state: str
+    video: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemsArchived(Event):
+    """Frames and videos for which a target gave receipts."""
+
+    kind: ClassVar[str] = "archived"
+    target: str
+    count: int
+    size_bytes: int
+    took_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptDenied(Event):
+    """A target does not hold what it took."""
+
+    kind: ClassVar[str] = "receipt_denied"
+    level: ClassVar[str] = "error"
+    target: str
+    item: str
+    expected: str
+    found: str
+
+
+@dataclass(frozen=True, slots=True)
+class TargetMoved(Event):
+    """A target's breaker: closed, open or half_open."""
+
+    kind: ClassVar[str] = "target"
+    level: ClassVar[str] = "warning"
+    target: str
+    state: str
+    failures: int
+    error_code: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FramesReclaimed(Event):
+    """Files deleted by a rule."""
+
+    kind: ClassVar[str] = "reclaimed"
+    what: str
+    rule: str
+    count: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReclaimStopped(Event):
+    """A file, its row and its receipt did not agree: nothing more of that class is deleted."""
+
+    kind: ClassVar[str] = "reclaim_stopped"
+    level: ClassVar[str] = "error"
+    what: str
+    item: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class DiskStepped(Event):
+    """A step of the ladder as the disk fills, or back."""
+
+    kind: ClassVar[str] = "disk_step"
+    level: ClassVar[str] = "warning"
+    step: str
+    before: str
+    free_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class BackupMade(Event):
+    kind: ClassVar[str] = "backup"
+    path: str
+    size_bytes: int
+    frames: int
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseRestored(Event):
+    """A damaged database was put aside; this one is the newest good backup, with rows made from the frames since."""
+
+    kind: ClassVar[str] = "database_restored"
+    level: ClassVar[str] = "error"
+    aside: str
+    backup: str
+    adopted: int
+
+
+@dataclass(frozen=True, slots=True)
+class FilesReconciled(Event):
+    kind: ClassVar[str] = "reconciled"
+    orphan_files: int
+    orphan_rows: int
+    repaired: int
+
+
+@dataclass(frozen=True, slots=True)
 class LoopFailed(Event):
     """An unexpected failure inside a loop; the loop goes on."""
 

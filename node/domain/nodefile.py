@@ -11,6 +11,7 @@ from node.domain.errors import InsecureBind
 
 BIND_FIELDS = frozenset({"api", "api.host", "api.tls", "api.insecure_loopback"})
 """What `check_bind` looks at."""
+HOST = r"^[A-Za-z0-9][A-Za-z0-9.:-]*$"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -64,6 +65,28 @@ class PicameraCamera(Section):
 CameraBackend = Annotated[
     SyntheticCamera | ReplayCamera | OpencvCamera | PicameraCamera, Field(discriminator="backend")
 ]
+
+
+class DirectoryTarget(Section):
+    """A mounted disk or network share; `heliograph-node archive init` puts a marker file on it once."""
+
+    kind: Literal["directory"]
+    path: str = Field(min_length=1, description="The folder; on another file system than the frames.")
+
+
+class RsyncTarget(Section):
+    """A host reached with rsync over SSH."""
+
+    kind: Literal["rsync"]
+    host: str = Field(max_length=253, pattern=HOST, description="Its name or address.")
+    port: int = Field(22, ge=1, le=65535, description="Its SSH port.")
+    user: str = Field("heliograph", pattern=r"^[a-z_][a-z0-9_-]{0,31}$", description="Its user.")
+    path: str = Field(min_length=1, pattern=r"^/[A-Za-z0-9._/-]*$", description="Absolute folder there.")
+    key: str = Field(min_length=1, description="File with the private key.")
+    known_hosts: str = Field(min_length=1, description="File with the host's key; an unknown host is refused.")
+
+
+ArchiveTarget = Annotated[DirectoryTarget | RsyncTarget, Field(discriminator="kind")]
 
 
 class NodeIdentity(Section):
@@ -130,6 +153,9 @@ class NodeFile(Section):
         max_length=16,
         min_length=1,
         description="Cameras by name.",
+    )
+    archive: dict[Name, ArchiveTarget] = Field(
+        default={}, max_length=8, description="Archive targets by name; how each is used stands in the document."
     )
     clock: TimeSource = Field(default=TimeSource(), description="What keeps the wall clock right.")
     probation: Probation = Field(default=Probation(), description="Proof that a new document owes.")

@@ -20,7 +20,8 @@ from node.settings import load_document_file, load_node_file
 DOCS = Path(__file__).parents[2] / "docs"
 NODE, DOCUMENT = DOCS / "node.example.yml", DOCS / "config.example.yml"
 SAID = re.compile(r"^ *(?P<name>\w+): (?P<value>[^#{]*?) *# .*\bdefault (?P<default>[^,;)]+)$")
-IN_WORDS = {"this": None, "all": None, "empty": "", "none": None, "64 MiB": 64 * 1024 * 1024}
+MIB = 1024 * 1024
+IN_WORDS = {"this": None, "all": None, "empty": "", "none": None, "64 MiB": 64 * MIB, "256 MiB": 256 * MIB}
 
 
 def models(annotation: Any) -> Iterator[type[BaseModel]]:

@@ -32,9 +32,12 @@ def test_a_wait_ends_when_its_time_is_over(seconds: float) -> None:
     assert SystemClock().wait(threading.Event(), seconds) is False
 
 
-def test_the_boot_id_is_the_kernels_and_stays() -> None:
+def test_the_boot_id_is_the_kernels_with_the_start_of_the_first_process_and_stays() -> None:
     told = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    assert clock.boot_id() == told == clock.boot_id()
+    kernels, _, started_ticks = clock.boot_id().rpartition("-")
+    assert kernels == told
+    assert started_ticks.isdigit()
+    assert clock.boot_id() == f"{kernels}-{started_ticks}"
 
 
 def test_new_ids_carry_their_time_and_differ() -> None:

@@ -178,11 +178,12 @@ def test_an_own_document_of_a_newer_release_runs_without_what_is_unknown_and_say
     newer: dict[str, Any] = {
         "site": {"name": "Pier", "harbour": {"depth_m": 4}},
         "schedules": {"s": {"window": SUNNY | {"moon": {"above_deg": 3}}, "mood": "calm"}},
-        "render": {"codec": "av1"},
+        "render": {"hologram": 3},
+        "tides": {"station": "pier"},
     }
     before = json.dumps(newer)
     document, unknown = load_own(newer)
-    assert set(unknown) == {"site.harbour", "schedules.s.window.moon", "schedules.s.mood", "render"}
+    assert set(unknown) == {"site.harbour", "schedules.s.window.moon", "schedules.s.mood", "render.hologram", "tides"}
     assert document == parse_document({"site": {"name": "Pier"}, "schedules": {"s": {"window": SUNNY}}})
     assert json.dumps(newer) == before, "what was given was changed"
 

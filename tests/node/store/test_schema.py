@@ -53,7 +53,7 @@ def test_the_table_of_frames_has_a_column_for_each_field(store: Store) -> None:
 
 def test_a_new_database_gets_every_step_and_no_copy(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
-        assert store.database.applied == ("0001_initial",)
+        assert store.database.applied == ("0001_initial", "0002_work")
         assert store.rows("PRAGMA user_version") == [(schema.SCHEMA,)]
         assert store.rows("PRAGMA application_id") == [(schema.APPLICATION_ID,)]
     with opened(tmp_path) as store:
@@ -64,9 +64,9 @@ def test_a_new_database_gets_every_step_and_no_copy(tmp_path: Path) -> None:
 def test_a_step_is_taken_once_after_a_whole_copy(tmp_path: Path, steps: Path) -> None:
     with opened(tmp_path) as store:
         (frame,) = keep_many(store, 1)
-    (steps / "0002_note.py").write_text(ADDS)
+    (steps / "0003_note.py").write_text(ADDS)
     with opened(tmp_path) as store:
-        assert store.database.applied == ("0002_note",)
+        assert store.database.applied == ("0003_note",)
         assert columns(store, "meta") == ["key", "value", "note"]
         assert store.frames.get(frame.id) == frame
     copy = sqlite3.connect(tmp_path / "backup" / "heliograph-schema-1.db")
@@ -80,19 +80,19 @@ def test_a_step_is_taken_once_after_a_whole_copy(tmp_path: Path, steps: Path) ->
 def test_a_step_that_fails_leaves_the_schema_before_it(tmp_path: Path, steps: Path) -> None:
     with opened(tmp_path) as store:
         (frame,) = keep_many(store, 1)
-    (steps / "0002_broken.py").write_text(FAILS)
+    (steps / "0003_broken.py").write_text(FAILS)
     with pytest.raises(Exception, match="no such table: nowhere"):
         Database(tmp_path / NAME)
-    (steps / "0002_broken.py").unlink()
+    (steps / "0003_broken.py").unlink()
     with opened(tmp_path) as store:
         assert columns(store, "meta") == ["key", "value"]
         assert store.frames.get(frame.id) == frame
 
 
 def test_a_database_that_a_newer_release_only_added_to_still_opens(tmp_path: Path, steps: Path) -> None:
-    (steps / "0002_note.py").write_text(ADDS)
+    (steps / "0003_note.py").write_text(ADDS)
     Database(tmp_path / NAME).close()
-    (steps / "0002_note.py").unlink()
+    (steps / "0003_note.py").unlink()
     with opened(tmp_path) as store:
         assert store.database.applied == ()
         keep_many(store, 1)
