@@ -7,17 +7,17 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from node import __version__
+from node.commands.base import Command, check_root, json_option, print_json, settings_of, token_option
 from node.domain.config import Document, load_own, parse_document
-from node.domain.errors import EXIT_CODES, OK, ConfigFileMissing, DocumentInvalid, HeliographError, UsageWrong
+from node.domain.errors import EXIT_CODES, OK, DocumentInvalid, HeliographError, UsageWrong
 from node.domain.nodefile import BIND_FIELDS, NodeFile, check_bind
 from node.domain.schedule import Calendar
 from node.domain.sidecar import to_sidecar
-from node.settings import Settings, field_origins, given_origins, load_document_file, load_node_file, sound_part
+from node.settings import Settings, field_origins, given_origins, load_document_file, sound_part
 
 INTERRUPTED = 130
 MOST_DAYS = 3660
@@ -28,15 +28,6 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> Any:  # noqa: ANN401 - argparse says NoReturn, which no caller needs
         raise UsageWrong(message)
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """One command: its line in the help, its options, and what it does; the answer is the exit status."""
-
-    sentence: str
-    options: Callable[[argparse.ArgumentParser], None]
-    act: Callable[[argparse.Namespace], int]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -55,20 +46,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 # --- what commands share --------------------------------------------------------------------------------------------
-
-
-def _settings(given: argparse.Namespace) -> Settings:
-    _check_root(given.root)
-    flags = {"api.port": getattr(given, "port", None), "log_level": getattr(given, "log_level", None)}
-    return load_node_file(
-        given.config, os.environ, {name: value for name, value in flags.items() if value is not None}, given.root
-    )
-
-
-def _check_root(root: Path | None) -> None:
-    """Raises ConfigFileMissing: without the folder, every later error would be about something else."""
-    if root is not None and not root.is_dir():
-        raise ConfigFileMissing(f"the root folder {root} is not there")
 
 
 def _own_document(settings: Settings) -> dict[str, Any]:
@@ -103,24 +80,20 @@ def _calendar(given: argparse.Namespace, settings: Settings) -> Calendar:
     return calendar
 
 
-def _print_json(value: object) -> None:
-    print(json.dumps(value, indent=2, ensure_ascii=False))
-
-
 # --- commands -------------------------------------------------------------------------------------------------------
 
 
 def _run(given: argparse.Namespace) -> int:
     from node.service import Start, run
 
-    settings = _settings(given).node_file
+    settings = settings_of(given).node_file
     document = None if given.document is None else load_document_file(given.document)
     return run(Start(settings, document, given.ready_file))
 
 
 def _check_config(given: argparse.Namespace) -> int:
     """Every fault at once: each error with its lines; the status is the gravest one's."""
-    _check_root(given.root)
+    check_root(given.root)
     node, wrong = sound_part(given.config, os.environ, None, given.root)
     found = tuple(_failing(_checks(given, node, wrong)))
     for error in found:
@@ -134,12 +107,12 @@ def _checks(given: argparse.Namespace, node: NodeFile, wrong: frozenset[str]) ->
     """What of `node`, the part of node.yml without `wrong`, can be checked, and the document against it."""
     from node.camera.replay import check_folders
 
-    yield lambda: _settings(given)
+    yield lambda: settings_of(given)
     if not wrong & BIND_FIELDS:
         yield lambda: check_bind(node.api)
     yield lambda: check_folders(node.replay_folders())
     if not wrong:
-        yield lambda: _calendar(given, _settings(given))
+        yield lambda: _calendar(given, settings_of(given))
     elif given.document is not None:
         yield lambda: parse_document(load_document_file(given.document))
 
@@ -154,7 +127,7 @@ def _failing(checks: Iterable[Callable[[], object]]) -> Iterator[HeliographError
 
 def _config_show(given: argparse.Namespace) -> int:
     """Effective values; with --origin, where each came from."""
-    settings = _settings(given)
+    settings = settings_of(given)
     text, document = _chosen_document(given, settings)
     origin = f"file {given.document}" if given.document else "version book"
     shown = {
@@ -162,7 +135,7 @@ def _config_show(given: argparse.Namespace) -> int:
         "document": _fields(document.model_dump(), field_origins(document, given_origins(text, origin))),
     }
     if given.json:
-        _print_json({part: {path: {"value": value, "origin": said} for path, value, said in rows}
+        print_json({part: {path: {"value": value, "origin": said} for path, value, said in rows}
                      for part, rows in shown.items()})  # fmt: skip
         return OK
     for part, rows in shown.items():
@@ -194,7 +167,7 @@ def _plan(given: argparse.Namespace) -> int:
     from node.store.database import NAME
     from node.store.frames import peek_mean_bytes
 
-    settings = _settings(given)
+    settings = settings_of(given)
     node, now_us = settings.node_file, SystemClock().now_us()
     calendar = _calendar(given, settings)
     data = Path(node.paths.data)
@@ -203,7 +176,7 @@ def _plan(given: argparse.Namespace) -> int:
     room = room_of(given.frame_bytes, measured, free)
     planned = forecast(calendar, tuple(node.cameras), now_us, given.days, room)
     if given.json:
-        _print_json(planned.as_json())
+        print_json(planned.as_json())
         return OK
     for line in planned.lines(calendar.zone):
         print(line)
@@ -212,7 +185,7 @@ def _plan(given: argparse.Namespace) -> int:
 
 def _capture(given: argparse.Namespace) -> int:
     """Through the running service where a token is given; else this command itself opens the camera."""
-    settings = _settings(given).node_file
+    settings = settings_of(given).node_file
     camera = given.camera or next(iter(settings.cameras))
     if given.token_file is not None:
         from node.api.local import post
@@ -223,7 +196,7 @@ def _capture(given: argparse.Namespace) -> int:
 
         said = dict(to_sidecar(frame := capture_once(Start(settings), camera, given.profile)), path=frame.path)
     if given.json:
-        _print_json(said)
+        print_json(said)
     else:
         print(f"{said['id']} {said['verdict']} {said['score']} {said['path']}")
     return OK
@@ -270,9 +243,9 @@ def _rebuild(given: argparse.Namespace) -> int:
     from node.clock import SystemClock
     from node.work.rebuild import rebuild
 
-    report = rebuild(Path(_settings(given).node_file.paths.data), SystemClock())
+    report = rebuild(Path(settings_of(given).node_file.paths.data), SystemClock())
     if given.json:
-        _print_json(asdict(report))
+        print_json(asdict(report))
         return OK
     if report.aside:
         print(f"the damaged database was put aside as {report.aside}; this is a new one")
@@ -291,10 +264,6 @@ def _document_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--document", type=Path, metavar="FILE", help="a document instead of the node's own")
 
 
-def _json_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print JSON")
-
-
 def _run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--document", type=Path, metavar="FILE", help="the document of a first start")
     parser.add_argument("--ready-file", type=Path, metavar="FILE", help="written when ready: port, url and pid as JSON")
@@ -306,7 +275,7 @@ def _show_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", choices=("show",), help="show: every value in force")
     parser.add_argument("--origin", action="store_true", help="say where each value came from")
     _document_option(parser)
-    _json_option(parser)
+    json_option(parser)
 
 
 def _plan_options(parser: argparse.ArgumentParser) -> None:
@@ -314,14 +283,14 @@ def _plan_options(parser: argparse.ArgumentParser) -> None:
     said = "mean size of a frame (that of the newest frames, else 2000000)"
     parser.add_argument("--frame-bytes", type=_positive, metavar="N", help=said)
     _document_option(parser)
-    _json_option(parser)
+    json_option(parser)
 
 
 def _capture_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--camera", metavar="NAME", help="a camera of node.yml (the first)")
     parser.add_argument("--profile", default="auto", metavar="NAME", help="a profile of the document (auto)")
-    parser.add_argument("--token-file", type=Path, metavar="FILE", help="ask the running service, with this token")
-    _json_option(parser)
+    token_option(parser)
+    json_option(parser)
 
 
 def _inspect_options(parser: argparse.ArgumentParser) -> None:
@@ -329,7 +298,7 @@ def _inspect_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--series", type=Path, metavar="FOLDER", help="in the order of time, learning as the node does")
     parser.add_argument("--batch", type=Path, metavar="LIST", help="JSON lines that name a picture and its history")
     _document_option(parser)
-    _json_option(parser)
+    json_option(parser)
 
 
 def _positive(text: str) -> int:
@@ -357,7 +326,7 @@ COMMANDS: dict[str, Command] = {
     "plan": Command("dry run: windows, frames, bytes, days until the disk is full", _plan_options, _plan),
     "capture": Command("one shot now, outside the schedule", _capture_options, _capture),
     "inspect": Command("judge pictures as the node does", _inspect_options, _inspect),
-    "rebuild": Command("compare files and rows; make the rows that are missing", _json_option, _rebuild),
+    "rebuild": Command("compare files and rows; make the rows that are missing", json_option, _rebuild),
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,17 +18,35 @@ from node.api.problems import ERRORS
 from node.board import Board
 from node.clock import US, Clock
 from node.domain.config import AlertLimits, Document
-from node.domain.facts import Alert, CameraFacts, ConfigFacts, DiskFacts, HostFacts, IdentityFacts, NodeFacts, gather
+from node.domain.facts import (
+    Alert,
+    CameraFacts,
+    ConfigFacts,
+    DiskFacts,
+    HostFacts,
+    IdentityFacts,
+    NodeFacts,
+    QueueFacts,
+    TargetFacts,
+    gather,
+)
 from node.domain.health import camera_state, disk_level, fold, not_ready
 from node.domain.times import to_text
 from node.wire import status as wire
 
 FRESH_S = 0.25
-ALERTS, REASONS, SENTENCE_CHARS, REASON_CHARS = 8, 3, 120, 100
+ALERTS, REASONS, SENTENCE_CHARS, SHORT_CHARS, REASON_CHARS = 8, 3, 120, 32, 100
 HOURS = 24
 LIMIT_BYTES, FULL_CAMERAS = 4096, 4
-"""Bytes of a status with so many cameras; each further one adds its share."""
-VOLATILE: dict[str, Any] = {"uptime_s": True, "clock": {"now"}, "cameras": {"__all__": {"last_good_age_s"}}}
+"""Bytes of a status with so many cameras, and so many targets; each further one adds its share."""
+VOLATILE: dict[str, Any] = {
+    "uptime_s": True,
+    "clock": {"now"},
+    "cameras": {"__all__": {"last_good_age_s"}},
+    "queue": {"oldest_s"},
+    "workers": {"work", "ship"},
+    "archive": {"__all__": {"oldest_s"}},
+}
 """What moves by itself: it does not make a new ETag, and a 304 says that all else is as it was."""
 
 router = APIRouter()
@@ -36,7 +54,7 @@ router = APIRouter()
 
 @router.get("/v1/status", response_model=wire.NodeStatus, responses=ERRORS)
 async def status(request: Request) -> Response:
-    """The whole node in one object of at most 4 KB (four cameras, eight alerts)."""
+    """The whole node in one object of at most 4 KB (four cameras, eight alerts, four targets)."""
     shared: SharedStatus = request.app.state.status
     made = shared.current()
     return answer(request, made.body, made.etag, "application/json")
@@ -68,7 +86,7 @@ class SharedStatus:
         facts = gather(self._board.all().values())
         built = fitted(node_status(facts, self._document().alerts, self._clock.now_us()))
         steady = built.model_dump_json(exclude=VOLATILE)
-        return Made(built.model_dump_json().encode(), weak(hashlib.sha256(steady.encode()).hexdigest()), now_s)
+        return Made(_sent(built), weak(hashlib.sha256(steady.encode()).hexdigest()), now_s)
 
 
 def facts_of(parts: ApiParts) -> NodeFacts:
@@ -94,6 +112,9 @@ def node_status(facts: NodeFacts, limits: AlertLimits, now_us: int) -> wire.Node
         config=_config(config),
         cameras=tuple(camera_status(fact.value, now_us) for fact in facts.cameras),
         disk=_disk(facts.disk.value, limits) if facts.disk else None,
+        queue=_queue(facts.queue.value, now_us) if facts.queue else None,
+        workers=_workers(facts, now_us),
+        archive=tuple(_target(fact.value, now_us) for fact in facts.targets),
         host=_host(facts.host.value) if facts.host else wire.HostStatus(),
         alerts=tuple(_alert(alert) for alert in health.alerts[:ALERTS]),
         alerts_total=len(health.alerts),
@@ -103,15 +124,36 @@ def node_status(facts: NodeFacts, limits: AlertLimits, now_us: int) -> wire.Node
 
 
 def fitted(status: wire.NodeStatus) -> wire.NodeStatus:
-    """The status in its bytes: what says least goes first (repeated reasons, then the least grave alerts).
+    """The status in its bytes: what says least goes first.
 
-    `alerts_total` still counts them.
+    Repeated reasons, then the ends of the alerts' sentences, then the least grave alerts; `alerts_total` counts them.
     """
-    allowed = LIMIT_BYTES * max(FULL_CAMERAS, len(status.cameras)) // FULL_CAMERAS
-    while len(status.model_dump_json().encode()) > allowed and (len(status.reasons) > 1 or len(status.alerts) > 1):
-        shorter = {"reasons": status.reasons[:1]} if len(status.reasons) > 1 else {"alerts": status.alerts[:-1]}
-        status = status.model_copy(update=shorter)
+    allowed = LIMIT_BYTES * max(FULL_CAMERAS, len(status.cameras), len(status.archive)) // FULL_CAMERAS
+    for shorter in _shorter(status):
+        if len(_sent(status)) <= allowed:
+            break
+        status = shorter
     return status
+
+
+def _shorter(status: wire.NodeStatus) -> Iterator[wire.NodeStatus]:
+    """Ever shorter ones, each shorter than the one before."""
+    status = status.model_copy(update={"reasons": status.reasons[:1]})
+    yield status
+    cut = tuple(each.model_copy(update={"sentence": each.sentence[:SHORT_CHARS]}) for each in status.alerts)
+    for number in range(len(cut), 0, -1):
+        yield status.model_copy(update={"alerts": cut[:number]})
+
+
+def _sent(status: wire.NodeStatus) -> bytes:
+    """As it goes out: of a target, what is as it should be is left out."""
+    well = {place: _defaults(target) for place, target in enumerate(status.archive)}
+    return status.model_dump_json(exclude={"archive": well}).encode()
+
+
+def _defaults(target: wire.TargetStatus) -> set[str]:
+    fields = wire.TargetStatus.model_fields
+    return {name for name, field in fields.items() if getattr(target, name) == field.default}
 
 
 def camera_status(camera: CameraFacts, now_us: int) -> wire.CameraStatus:
@@ -125,7 +167,7 @@ def camera_fields(camera: CameraFacts, now_us: int) -> dict[str, Any]:
         "name": camera.name,
         "state": camera_state(camera),
         "last_good": text_or_none(last_good_us),
-        "last_good_age_s": None if last_good_us is None else _seconds_since(last_good_us, now_us),
+        "last_good_age_s": _age_s(last_good_us, now_us),
         "last_frame_id": camera.last_frame_id,
         "next_slot": text_or_none(camera.next_due_us),
         "interval_s": camera.interval_s,
@@ -154,6 +196,10 @@ def _seconds_since(at_us: int, now_us: int) -> float:
     return round(max(0, now_us - at_us) / US, 1)
 
 
+def _age_s(at_us: int | None, now_us: int) -> float | None:
+    return None if at_us is None else _seconds_since(at_us, now_us)
+
+
 def _config(config: ConfigFacts) -> wire.ConfigStatus:
     return wire.ConfigStatus(
         version=config.version,
@@ -169,7 +215,39 @@ def _disk(disk: DiskFacts, limits: AlertLimits) -> wire.DiskStatus | None:
     if disk.total_bytes is None or disk.free_bytes is None or level is None:
         return None
     return wire.DiskStatus(
-        total_bytes=disk.total_bytes, free_bytes=disk.free_bytes, level=level, full_in_days=disk.full_in_days
+        total_bytes=disk.total_bytes,
+        free_bytes=disk.free_bytes,
+        level=level,
+        full_in_days=disk.full_in_days,
+        step=disk.step,
+        reclaimable_bytes=disk.reclaimable_bytes,
+    )
+
+
+def _queue(queue: QueueFacts, now_us: int) -> wire.QueueStatus:
+    return wire.QueueStatus(
+        due=queue.due,
+        running=queue.running,
+        stuck=queue.stuck,
+        dead=queue.dead,
+        oldest_s=_age_s(queue.oldest_us, now_us),
+    )
+
+
+def _workers(facts: NodeFacts, now_us: int) -> wire.WorkersStatus | None:
+    """None while nobody has looked for their pulses."""
+    ages = {fact.value.name: _age_s(fact.value.pulse_us, now_us) for fact in facts.workers}
+    return wire.WorkersStatus(work=ages.get("work"), ship=ages.get("ship")) if ages else None
+
+
+def _target(target: TargetFacts, now_us: int) -> wire.TargetStatus:
+    return wire.TargetStatus(
+        name=target.name,
+        breaker=target.breaker,
+        unsent=target.unsent,
+        unsent_bytes=target.unsent_bytes,
+        oldest_s=_age_s(target.oldest_us, now_us),
+        error_code=target.error_code or None,
     )
 
 

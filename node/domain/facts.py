@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
@@ -10,9 +10,10 @@ Value = TypeVar("Value")
 
 Severity = Literal["warn", "crit"]
 CameraWord = Literal["ok", "warming", "recovering", "offline"]
+BreakerWord = Literal["closed", "open", "half_open"]
 
-IDENTITY, CONFIG, CLOCK, DISK, HOST, DATABASE, HEALTH = (
-    "identity", "config", "clock", "disk", "host", "database", "health",
+IDENTITY, CONFIG, CLOCK, DISK, HOST, DATABASE, HEALTH, QUEUE = (
+    "identity", "config", "clock", "disk", "host", "database", "health", "queue",
 )  # fmt: skip
 
 
@@ -24,6 +25,16 @@ def camera_key(name: str) -> str:
 def quality_key(name: str) -> str:
     """The board's name for what a camera is judged by."""
     return f"quality/{name}"
+
+
+def target_key(name: str) -> str:
+    """The board's name for an archive target's facts."""
+    return f"target/{name}"
+
+
+def worker_key(name: str) -> str:
+    """The board's name for the pulse of a process beside the service: `work` or `ship`."""
+    return f"worker/{name}"
 
 
 def loop_key(name: str) -> str:
@@ -62,13 +73,16 @@ class ClockFacts:
 class DiskFacts:
     """The data disk; sizes are None where it cannot be asked.
 
-    `error_code` is set while the data directory cannot be written (DSK-002) or is not there (DSK-004).
+    `error_code` is set while the data directory cannot be written (DSK-002) or is not there (DSK-004).  `step` is the
+    ladder's, empty where it was not judged yet; `reclaimable_bytes` is what upkeep found that may go.
     """
 
     total_bytes: int | None = None
     free_bytes: int | None = None
     full_in_days: float | None = None
     error_code: str = ""
+    step: str = ""
+    reclaimable_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +116,48 @@ class LoopFacts:
     interval_s: float
     failures: int = 0
     error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueFacts:
+    """Jobs: due now (those behind an open breaker left out), running, running for too long, dead letters.
+
+    `oldest_us` is when the oldest of the due ones came due; None = none is due.
+    """
+
+    due: int = 0
+    running: int = 0
+    stuck: int = 0
+    dead: int = 0
+    oldest_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TargetFacts:
+    """One archive target: its breaker, and what it does not hold yet.  `oldest_us` None = it holds everything."""
+
+    name: str
+    breaker: BreakerWord = "closed"
+    unsent: int = 0
+    unsent_bytes: int = 0
+    oldest_us: int | None = None
+    error_code: str = ""
+    last_ok_us: int | None = None
+    last_failed_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerFacts:
+    """A process beside the service: when it last gave its pulse, and what it does; None = it never did, or ended.
+
+    The next one comes within `promise_s`; `job` is the id of the job that it works on.
+    """
+
+    name: str
+    pulse_us: int | None = None
+    promise_s: float = 0.0
+    pid: int | None = None
+    job: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,11 +249,14 @@ class NodeFacts:
     host: Learnt[HostFacts] | None = None
     database: Learnt[DatabaseFacts] | None = None
     health: Learnt[HealthFacts] | None = None
+    queue: Learnt[QueueFacts] | None = None
     cameras: tuple[Learnt[CameraFacts], ...] = ()
     loops: tuple[Learnt[LoopFacts], ...] = ()
+    targets: tuple[Learnt[TargetFacts], ...] = ()
+    workers: tuple[Learnt[WorkerFacts], ...] = ()
 
 
-_SINGLE: dict[type, str] = {
+_SINGLE: Mapping[type, str] = {
     IdentityFacts: "identity",
     ConfigFacts: "config",
     ClockFacts: "clock",
@@ -205,21 +264,27 @@ _SINGLE: dict[type, str] = {
     HostFacts: "host",
     DatabaseFacts: "database",
     HealthFacts: "health",
+    QueueFacts: "queue",
+}
+_SEVERAL: Mapping[type, str] = {
+    CameraFacts: "cameras",
+    LoopFacts: "loops",
+    TargetFacts: "targets",
+    WorkerFacts: "workers",
 }
 
 
 def gather(facts: Iterable[Learnt[Any]]) -> NodeFacts:
-    """The board's facts, sorted by kind; kinds that are not named here are passed over."""
+    """The board's facts, sorted by kind, of one kind by name; kinds that are not named here are passed over."""
     single: dict[str, Any] = {}
-    cameras: list[Learnt[CameraFacts]] = []
-    loops: list[Learnt[LoopFacts]] = []
+    several: dict[str, list[Learnt[Any]]] = {name: [] for name in _SEVERAL.values()}
     for fact in facts:
-        if isinstance(fact.value, CameraFacts):
-            cameras.append(fact)
-        elif isinstance(fact.value, LoopFacts):
-            loops.append(fact)
-        elif type(fact.value) in _SINGLE:
-            single[_SINGLE[type(fact.value)]] = fact
-    cameras.sort(key=lambda fact: fact.value.name)
-    loops.sort(key=lambda fact: fact.value.name)
-    return NodeFacts(**single, cameras=tuple(cameras), loops=tuple(loops))
+        kind = type(fact.value)
+        if kind in _SINGLE:
+            single[_SINGLE[kind]] = fact
+        elif kind in _SEVERAL:
+            several[_SEVERAL[kind]].append(fact)
+    named: dict[str, Any] = {
+        name: tuple(sorted(found, key=lambda fact: str(fact.value.name))) for name, found in several.items()
+    }
+    return NodeFacts(**single, **named)

@@ -1,4 +1,4 @@
-"""The whole node in one object: GET /v1/status, at most 4 KB with four cameras and eight alerts.
+"""The whole node in one object: GET /v1/status, at most 4 KB with four cameras, eight alerts and four targets.
 
 Published fields keep name and meaning; a new field has a default; readers ignore what they do not know.
 Times are RFC 3339 UTC with ms; None = not known yet, which is not zero.
@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 State = Literal["ok", "warn", "crit"]
+BreakerState = Literal["closed", "open", "half_open"]
 CameraState = Literal["ok", "idle", "warming", "recovering", "offline", "disabled"]
 
 
@@ -68,12 +69,46 @@ class DiskStatus(Wire):
     free_bytes: int
     level: State
     full_in_days: float | None = None
+    step: str = ""
+    """Of the ladder as it fills; empty = an older node, or not judged yet."""
+    reclaimable_bytes: int | None = None
 
 
 class HostStatus(Wire):
     memory_available_bytes: int | None = None
     node_pss_bytes: int | None = None
     temperature_c: float | None = None
+
+
+class QueueStatus(Wire):
+    """Jobs.  `due` leaves out what an open breaker holds; `oldest_s` is how long the oldest of them has been due."""
+
+    due: int = 0
+    running: int = 0
+    stuck: int = 0
+    dead: int = 0
+    oldest_s: float | None = None
+
+
+class WorkersStatus(Wire):
+    """Seconds since the last pulse of each process beside the service; None = it does not run."""
+
+    work: float | None = None
+    ship: float | None = None
+
+
+class TargetStatus(Wire):
+    """One archive target, and what it does not hold yet; `oldest_s` None = it holds everything.
+
+    What is as it should be is not sent: a target that is well is its name.
+    """
+
+    name: str
+    breaker: BreakerState = "closed"
+    unsent: int = 0
+    unsent_bytes: int = 0
+    oldest_s: float | None = None
+    error_code: str | None = None
 
 
 class NodeStatus(Wire):
@@ -89,6 +124,9 @@ class NodeStatus(Wire):
     config: ConfigStatus
     cameras: tuple[CameraStatus, ...]
     disk: DiskStatus | None = None
+    queue: QueueStatus | None = None
+    workers: WorkersStatus | None = None
+    archive: tuple[TargetStatus, ...] = ()
     host: HostStatus = HostStatus()
     alerts: tuple[Alert, ...] = ()
     alerts_total: int = 0

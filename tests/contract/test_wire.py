@@ -14,23 +14,46 @@ from node.api.status import ALERTS, FULL_CAMERAS, LIMIT_BYTES, SharedStatus
 from node.board import Board
 from node.domain.config import Document
 from node.domain.events import FrameKept, restore
-from node.domain.facts import HEALTH, Alert, CameraFacts, HealthFacts, camera_key
+from node.domain.facts import (
+    DISK,
+    HEALTH,
+    QUEUE,
+    Alert,
+    CameraFacts,
+    DiskFacts,
+    HealthFacts,
+    QueueFacts,
+    TargetFacts,
+    WorkerFacts,
+    camera_key,
+    target_key,
+    worker_key,
+)
 from node.domain.health import RULES
 from node.store.log import EventRow
 from node.wire.status import NodeStatus
 from node.wire.stream import event_block
-from tests.apis import post_facts
+from tests.apis import GB, post_facts
 from tests.clocks import JumpClock
 
 HERE = Path(__file__).parent
 CAMERAS = ("north", "east", "south", "west")
+TARGETS = (
+    TargetFacts("nas", "open", 4711, 9_422_000_000, error_code="ARC-001"),
+    TargetFacts("office"),
+    TargetFacts("store"),
+    TargetFacts("usb"),
+)
+DAY_US = 86_400_000_000
 REFRESH = "a published field changed its name or form: see node/wire; to accept, write what was made into the example"
 
 
 def full(
-    names: tuple[str, ...] = CAMERAS, sentence: str = "Camera {0} has given no good frame, though one was due."
+    names: tuple[str, ...] = CAMERAS,
+    sentence: str = "Camera {0} has given no good frame, though one was due.",
+    targets: tuple[TargetFacts, ...] = TARGETS,
 ) -> bytes:
-    """A status with four cameras in trouble and eight alerts, as a node makes it."""
+    """A status with four cameras in trouble, eight alerts and four targets, as a node makes it."""
     clock, board = JumpClock(), Board()
     post_facts(board, clock, names)
     now_us = clock.now_us()
@@ -38,6 +61,14 @@ def full(
         fact = board.read(camera_key(name))
         assert fact is not None
         board.post(camera_key(name), replace(fact.value, **TROUBLE), now_us)
+    for target in targets:
+        board.post(
+            target_key(target.name), replace(target, oldest_us=now_us - DAY_US if target.unsent else None), now_us
+        )
+    board.post(QUEUE, QueueFacts(due=31, running=2, stuck=1, dead=4, oldest_us=now_us - 5_000_000), now_us)
+    board.post(worker_key("work"), WorkerFacts("work", now_us - 4_000_000, 10.0, 4711), now_us)
+    board.post(worker_key("ship"), WorkerFacts("ship"), now_us)
+    board.post(DISK, DiskFacts(64 * GB, 3 * GB, 2.5, step="reclaim", reclaimable_bytes=2 * GB), now_us)
     codes = ("camera_offline", "no_good_frame")
     alerts = [Alert(code, "crit", name, now_us, sentence.format(name)) for code in codes for name in names]
     board.post(HEALTH, HealthFacts(tuple(alerts)), now_us)
@@ -51,11 +82,11 @@ TROUBLE = {
 }  # fmt: skip
 
 
-def test_a_status_with_four_cameras_and_eight_alerts_is_the_example_and_fits() -> None:
+def test_a_status_with_four_cameras_eight_alerts_and_four_targets_is_the_example_and_fits() -> None:
     made = full()
     assert json.loads(made) == json.loads((HERE / "status.json").read_text()), REFRESH
     status = NodeStatus.model_validate_json(made)
-    assert (len(status.cameras), len(status.alerts)) == (FULL_CAMERAS, ALERTS)
+    assert (len(status.cameras), len(status.alerts), len(status.archive)) == (FULL_CAMERAS, ALERTS, len(TARGETS))
     assert len(made) <= LIMIT_BYTES
 
 
@@ -67,6 +98,28 @@ def test_the_longest_names_and_sentences_still_fit_and_every_alert_is_counted() 
     assert (status.alerts_total, status.state) == (8, "crit")
     assert status.alerts
     assert len(status.reasons) == 1
+
+
+def test_four_targets_in_trouble_fit_too_and_every_alert_is_named() -> None:
+    made = full(targets=tuple(replace(TARGETS[0], name=target.name) for target in TARGETS))
+    status = NodeStatus.model_validate_json(made)
+    assert len(made) <= LIMIT_BYTES
+    assert [target.unsent for target in status.archive] == [4711] * 4
+    assert len(status.alerts) == ALERTS
+
+
+def test_of_a_target_that_is_well_only_the_name_is_sent_and_read_as_well() -> None:
+    made = full()
+    assert json.loads(made)["archive"][1:] == [{"name": name} for name in ("office", "store", "usb")]
+    office = NodeStatus.model_validate_json(made).archive[1]
+    assert (office.breaker, office.unsent, office.unsent_bytes, office.oldest_s) == ("closed", 0, 0, None)
+
+
+def test_a_status_of_a_node_without_a_queue_is_still_read() -> None:
+    status = NodeStatus.model_validate_json((HERE / "status_before_jobs.json").read_text())
+    assert (status.queue, status.workers, status.archive) == (None, None, ())
+    assert status.disk is not None
+    assert (status.disk.step, status.disk.reclaimable_bytes) == ("", None)
 
 
 def test_sixteen_cameras_have_sixteen_shares() -> None:

@@ -1,0 +1,49 @@
+"""What commands share: the shape of one, its settings, options that several take, JSON on standard output."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from node.domain.errors import ConfigFileMissing
+from node.settings import Settings, load_node_file
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command: its line in the help, its options, and what it does; the answer is the exit status."""
+
+    sentence: str
+    options: Callable[[argparse.ArgumentParser], None]
+    act: Callable[[argparse.Namespace], int]
+
+
+def settings_of(given: argparse.Namespace) -> Settings:
+    """node.yml as this command line moves it.  Raises ConfigFileMissing, NodeFileInvalid and its like."""
+    check_root(given.root)
+    flags = {"api.port": getattr(given, "port", None), "log_level": getattr(given, "log_level", None)}
+    return load_node_file(
+        given.config, os.environ, {name: value for name, value in flags.items() if value is not None}, given.root
+    )
+
+
+def check_root(root: Path | None) -> None:
+    """Raises ConfigFileMissing: without the folder, every later error would be about something else."""
+    if root is not None and not root.is_dir():
+        raise ConfigFileMissing(f"the root folder {root} is not there")
+
+
+def print_json(value: object) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def json_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def token_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--token-file", type=Path, metavar="FILE", help="ask the running service, with this token")

@@ -1,0 +1,196 @@
+"""What the API says of jobs, videos, the archive and the disk.  Times are RFC 3339 UTC with ms; None = not known."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from node.wire.status import BreakerState, State, Wire
+
+JobState = Literal["queued", "leased", "retry", "done", "dead", "cancelled"]
+
+
+# --- jobs ---------------------------------------------------------------------------------------------------------
+
+
+class AttemptRecord(Wire):
+    """One attempt at a job, and how it ended."""
+
+    attempt: int
+    started: str
+    ended: str
+    outcome: str
+    error_code: str = ""
+    error: str = ""
+
+
+class JobRecord(Wire):
+    """One job.  `payload`, `result` and `attempts` stand only where one job was asked for.
+
+    `due` is when it may begin next; `new` is False where an action found it waiting already.
+    """
+
+    id: str
+    kind: str
+    key: str
+    state: JobState
+    priority: int
+    who: str
+    created: str
+    due: str
+    attempt: int = 0
+    started: str | None = None
+    finished: str | None = None
+    cancel_asked: bool = False
+    progress: float = Field(0.0, ge=0, le=1)
+    said: str = ""
+    error_code: str = ""
+    error: str = ""
+    payload: dict[str, Any] | None = None
+    result: dict[str, Any] | None = None
+    attempts: tuple[AttemptRecord, ...] | None = None
+    new: bool | None = None
+
+
+class JobsMoved(Wire):
+    """How many dead letters were redriven or discarded."""
+
+    count: int
+
+
+# --- videos -------------------------------------------------------------------------------------------------------
+
+
+class LeftOutRecord(Wire):
+    """A frame that is not in the video, and why."""
+
+    frame: str
+    why: str
+
+
+class VideoRecord(Wire):
+    """One verified video.  `left_out` names frames only where one video was asked for; `deleted` = its file is gone."""
+
+    id: str
+    camera: str
+    profile: str
+    shoot: str | None = None
+    job: str
+    title: str = ""
+    start: str
+    end: str
+    size_bytes: int
+    sha256: str
+    width: int
+    height: int
+    fps: float
+    frames: int
+    duration_s: float
+    codec: str
+    encoder: str
+    tier: str
+    created: str
+    pinned: bool = False
+    left_out_count: int = 0
+    left_out: tuple[LeftOutRecord, ...] | None = None
+    deleted: str | None = None
+    deleted_rule: str = ""
+
+
+# --- archive ------------------------------------------------------------------------------------------------------
+
+
+class TargetRecord(Wire):
+    """One archive target of node.yml, how it is used, and how it stands."""
+
+    name: str
+    kind: str
+    enabled: bool
+    videos: bool = True
+    order: str = ""
+    breaker: BreakerState = "closed"
+    failures: int = 0
+    opened: str | None = None
+    unsent: int = 0
+    unsent_bytes: int = 0
+    oldest_unsent: str | None = None
+    sent: int = 0
+    sent_bytes: int = 0
+    last_ok: str | None = None
+    last_failed: str | None = None
+    error_code: str | None = None
+    error: str = ""
+
+
+class ReceiptRecord(Wire):
+    """A target holds it: hash and size as read there, how and when."""
+
+    target: str
+    name: str
+    size_bytes: int
+    sha256: str
+    how: str
+    verified: str
+
+
+class ArchiveRecord(Wire):
+    """Where a frame is.  `deleted` is when its file here went, by which rule; None = it is here."""
+
+    frame: str
+    captured: str
+    size_bytes: int
+    sha256: str
+    receipts: tuple[ReceiptRecord, ...] = ()
+    deleted: str | None = None
+    deleted_rule: str = ""
+
+
+# --- disk ---------------------------------------------------------------------------------------------------------
+
+
+class DiskClass(Wire):
+    """What one class of files takes; `bytes` None = not counted."""
+
+    name: str
+    count: int | None = None
+    size_bytes: int | None = None
+
+
+class Reclaimable(Wire):
+    """What one rule would delete of one class."""
+
+    what: str
+    rule: str
+    count: int
+    size_bytes: int
+
+
+class DiskRecord(Wire):
+    """The data disk: its space, its step of the ladder, what lies on it, and what reclaim would take now."""
+
+    total_bytes: int | None = None
+    free_bytes: int | None = None
+    level: State | None = None
+    step: str = ""
+    full_in_days: float | None = None
+    error_code: str = ""
+    classes: tuple[DiskClass, ...] = ()
+    reclaim: tuple[Reclaimable, ...] = ()
+    reclaimable_bytes: int | None = None
+
+
+class ReclaimPreview(Wire):
+    """What would go under a retention section: nothing has."""
+
+    reclaim: tuple[Reclaimable, ...] = ()
+    count: int = 0
+    size_bytes: int = 0
+
+
+class BackupRecord(Wire):
+    """One backup on this node's disk."""
+
+    name: str
+    created: str
+    size_bytes: int
