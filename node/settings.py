@@ -23,6 +23,7 @@ MOST_LEVELS = 32
 """Of fields inside fields; a document has six."""
 TOO_DEEP = f"is nested more than {MOST_LEVELS} levels deep"
 LONGEST_REASON = 200
+ARCHIVE_KEYS = ("key", "known_hosts")
 MOVED_BY_ROOT = ("paths.data", "paths.run", "api.tls.certificate", "api.tls.key")
 SECRET = "api.tokens"  # noqa: S105 - a field's path: what stands there is never repeated
 
@@ -275,6 +276,8 @@ def _moved(node_file: NodeFile, root: Path | None) -> NodeFile:
             section = section[name] or {}
         if section:
             section[last] = _below(root, section[last])
+    for target in tree["archive"].values():  # its keys lie here; its folder is another machine's, or a mount
+        target.update({name: _below(root, target[name]) for name in ARCHIVE_KEYS if name in target})
     return NodeFile.model_validate(tree)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from node.crashpoint import crash_point
-from node.domain.errors import DirectoryHeld, DirectoryMissing, DiskFull
+from node.domain.errors import DirectoryHeld, DirectoryMissing, DiskFull, HeliographError
 from node.host import disk
 
 FRAMES, QUARANTINE, LOCK = "frames", "quarantine", "lock"
@@ -83,11 +83,12 @@ class Hold:
 
     data_dir: Path
     descriptor: int
+    lock: str = LOCK
 
     def check(self) -> None:
         """Raises DirectoryMissing where the directory is no longer the one that was locked: moved, or unmounted."""
         try:
-            same = os.path.samestat((self.data_dir / LOCK).stat(), os.fstat(self.descriptor))
+            same = os.path.samestat((self.data_dir / self.lock).stat(), os.fstat(self.descriptor))
         except OSError as error:
             raise DirectoryMissing(f"{self.data_dir}: {error.strerror}; it was there at the start") from error
         if not same:
@@ -95,35 +96,35 @@ class Hold:
 
 
 @contextmanager
-def hold(data_dir: Path) -> Iterator[Hold]:
-    """Makes sure that no other process works in the data directory meanwhile.
+def hold(data_dir: Path, lock: str = LOCK, refusal: type[HeliographError] = DirectoryHeld) -> Iterator[Hold]:
+    """Makes sure that no other process works in the data directory meanwhile; `lock` names another part of the work.
 
-    The lock goes with the process, however it ends.  Raises DirectoryHeld (pid and command of the holder),
+    The lock goes with the process, however it ends.  Raises the refusal (pid and command of the holder),
     DirectoryMissing, DiskReadOnly.
     """
-    descriptor = _open_lock(data_dir)
+    descriptor = _open_lock(data_dir / lock)
     try:
-        _lock(descriptor)
-        yield Hold(data_dir, descriptor)
+        _lock(descriptor, refusal)
+        yield Hold(data_dir, descriptor, lock)
     finally:
         os.close(descriptor)
 
 
-def _open_lock(data_dir: Path) -> int:
+def _open_lock(path: Path) -> int:
     try:
-        return os.open(data_dir / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise DirectoryMissing(str(data_dir)) from error
+        raise DirectoryMissing(str(path.parent)) from error
     except OSError as error:
-        raise disk.meaning(error, data_dir) from error
+        raise disk.meaning(error, path.parent) from error
 
 
-def _lock(descriptor: int) -> None:
+def _lock(descriptor: int, refusal: type[HeliographError]) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         holder = os.pread(descriptor, 4096, 0).decode(errors="replace").strip()
-        raise DirectoryHeld(f"held by {holder or 'another process'}") from None
+        raise refusal(f"held by {holder or 'another process'}") from None
     try:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"pid {os.getpid()}: {_command()}\n".encode(), 0)

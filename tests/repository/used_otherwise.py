@@ -133,3 +133,5 @@ video_limit_s  # the parts that come next
 videos  # the parts that come next
 videos_days  # the parts that come next
 without_target  # the parts that come next
+Pulse  # the parts that come next
+RunningDocument  # the parts that come next
