@@ -1,4 +1,4 @@
-"""One SQLite file: a writer thread, a few read-only connections, checks and migrations when it is opened."""
+"""One SQLite file: a writer thread, a few read-only connections; its owner checks and migrates it, others join."""
 
 from __future__ import annotations
 
@@ -12,10 +12,19 @@ from pathlib import Path
 
 import peewee
 
-from node.domain.errors import DatabaseBusy, DatabaseDamaged, DiskReadOnly
+from node.domain.errors import (
+    DatabaseBusy,
+    DatabaseDamaged,
+    DatabaseMissing,
+    DiskError,
+    DiskFull,
+    DiskReadOnly,
+)
+from node.store import marks
 from node.store.faults import named
-from node.store.schema import migrate
+from node.store.schema import check_ours, migrate, usable
 from node.store.session import Result, Session, Work, name_of
+from node.store.sharing import Share
 from node.store.writer import Writer
 
 NAME = "heliograph.db"
@@ -23,7 +32,7 @@ READERS = 4
 SLOW_S = 0.1
 CLOSE_S = 5.0
 _OTHERS = 2  # the writer and the watch
-_BUSY_S = 0.05
+_BUSY_S, _OPENING_BUSY_S = 0.05, 2.0
 _PAGE_BYTES = 2048
 _WAL_LIMIT_BYTES = 4 * 1024 * 1024
 _LOG = logging.getLogger(__name__)
@@ -53,20 +62,22 @@ class Database:
     `clean` is False when the last process ended without closing it; `applied` names the migrations done just now.
     """
 
-    def __init__(self, path: Path, observe: Callable[[str, float], None] = _ignore) -> None:
+    def __init__(self, path: Path, observe: Callable[[str, float], None] = _ignore, *, joined: bool = False) -> None:
         """Opens, checks and migrates.  `observe(name of the transaction, seconds)` is told of each write.
 
         Raises DatabaseDamaged, SchemaNewer, DiskFull, DiskReadOnly, DatabaseBusy.
         """
         self.path = path
+        self.clean = True
+        self.applied: tuple[str, ...] = ()
         self._wal = path.with_name(path.name + "-wal")
-        self.clean = not self._wal.exists()
         self._observe = observe
         self._made: list[Session] = []
+        self._open_now, self._suspected = True, False
+        self._share = Share(path.parent) if joined else None
+        self._mark = marks.joined_name() if joined else marks.OWNER
         try:
-            filled = path.exists() and path.stat().st_size > 0
-            self._own = self._open(str(path), _PRAGMAS if filled else {**_FIRST_PRAGMAS, **_PRAGMAS})
-            self.applied = self._prepare()
+            self._own = self._joined() if joined else self._owned()
             self._watch = self._reader()
         except BaseException:
             self._close_all()
@@ -75,13 +86,26 @@ class Database:
         self._readers: queue.LifoQueue[Session] = queue.LifoQueue()
         self._writer = Writer(self._own, self._measured)
 
+    @classmethod
+    def join(cls, path: Path, observe: Callable[[str, float], None] = _ignore) -> Database:
+        """A database that another process owns: opened as it is, neither checked nor migrated.
+
+        Raises DatabaseMissing where there is none, one of another schema or of another program, or where its owner is
+        replacing it; DatabaseDamaged, DiskReadOnly, DatabaseBusy.
+        """
+        return cls(path, observe, joined=True)
+
     def write(self, work: Work[Result], *, urgent: bool = False, timeout_s: float = 2.0) -> Result:
         """Runs `work(session)` in one transaction on the writer thread and returns what it returned.
 
         `work` may run again where the lock was lost, so it keeps no state.  Raises what it raises, DatabaseBusy where
-        nothing could be written within `timeout_s`, DatabaseDamaged, DiskFull, DiskReadOnly.
+        nothing could be written within `timeout_s`, DatabaseDamaged, DiskFull, DiskReadOnly; DatabaseMissing where
+        this process is `unwanted`.
         """
-        return self._writer.write(work, urgent=urgent, timeout_s=timeout_s)
+        if self.unwanted():
+            raise DatabaseMissing("the service waits to put another file in its place")
+        with self._suspecting():
+            return self._writer.write(work, urgent=urgent, timeout_s=timeout_s)
 
     def read(self, work: Work[Result], *, timeout_s: float = 2.0) -> Result:
         """Runs `work(session)` on a read-only connection, in one snapshot.  `work` must not call `read` itself.
@@ -89,7 +113,7 @@ class Database:
         Raises DatabaseBusy where no connection was free within `timeout_s`, DatabaseDamaged.
         """
         began = time.perf_counter()
-        with self._borrowed(timeout_s) as session, named():
+        with self._suspecting(), self._borrowed(timeout_s) as session, named():
             session.execute("BEGIN")
             try:
                 return work(session)
@@ -105,6 +129,14 @@ class Database:
     def check(self) -> None:
         """SQLite's quick check; slow on a large file.  Raises DatabaseDamaged with what it found first."""
         self.read(_quick_check)
+
+    def unwanted(self) -> bool:
+        """Whether the owner waits for this process, which has joined, to close: it has to put another file here."""
+        return self._share is not None and self._share.unwanted()
+
+    def suspect(self) -> None:
+        """Something speaks for damage: the owner's next start checks the whole file, and restores it if need be."""
+        self.write(lambda session: marks.put(session, marks.SUSPECT))
 
     @property
     def waiting(self) -> int:
@@ -122,15 +154,30 @@ class Database:
 
     def close(self) -> None:
         """Finishes the writes that wait, then closes.  Idempotent."""
-        if self._writer.close(CLOSE_S):
-            self._close_all()
-        else:
+        if not self._writer.close(CLOSE_S):
             _LOG.error("the writer did not end within %g s", CLOSE_S)
+        elif self._open_now:
+            self._take_mark_away()
+            self._close_all()
+
+    def _take_mark_away(self) -> None:
+        """A mark that stays costs a check at the next start, no more."""
+        try:
+            with named():
+                self._own.execute(f"PRAGMA busy_timeout = {_OPENING_BUSY_S * 1000:.0f}")
+                if self._suspected:
+                    marks.put(self._own, marks.SUSPECT)
+                marks.take_away(self._own, self._mark)
+        except (DatabaseBusy, DatabaseDamaged, DiskError) as error:
+            _LOG.warning("the database is left as if it had not been closed", extra={"error": str(error)})
 
     def _close_all(self) -> None:
         """The writing connection, made first, goes last: it takes the log into the file."""
+        self._open_now = False
         for session in reversed(self._made):
             session.db.close()
+        if self._share is not None:
+            self._share.close()
 
     def _open(self, path: str, pragmas: Mapping[str, object], *, uri: bool = False) -> Session:
         db = peewee.SqliteDatabase(
@@ -145,13 +192,48 @@ class Database:
     def _reader(self) -> Session:
         return self._open(f"{self.path.absolute().as_uri()}?mode=ro", _READ_PRAGMAS, uri=True)
 
-    def _prepare(self) -> tuple[str, ...]:
-        with named():
-            if self._own.pragma("journal_mode") != "wal":
+    def _owned(self) -> Session:
+        """The writing connection; the file is sound, of this release's schema, and marked as open."""
+        logged = self._wal.exists()
+        filled = self.path.exists() and self.path.stat().st_size > 0
+        session = self._open(str(self.path), _PRAGMAS if filled else {**_FIRST_PRAGMAS, **_PRAGMAS})
+        with named(), _patient(session):
+            if session.pragma("journal_mode") != "wal":
                 raise DiskReadOnly(f"{self.path.parent}: this file system cannot hold a write-ahead log")
+            found = marks.read(session) if check_ours(session, self.path) else {}
+            self.clean = marks.ended_clean(found, logged=logged)
             if not self.clean:
-                _quick_check(self._own)
-            return migrate(self._own, self.path)
+                _check(session, "integrity_check" if marks.SUSPECT in found else "quick_check")
+            self.applied = migrate(session, self.path)
+            marks.own(session, found)
+        return session
+
+    def _joined(self) -> Session:
+        """As `_owned`, for a file that is somebody else's to check."""
+        if not self.path.exists() or not self.path.stat().st_size:
+            raise DatabaseMissing(self.path.name)
+        session = self._open(f"{self.path.absolute().as_uri()}?mode=rw", _PRAGMAS, uri=True)
+        with named(), _patient(session):
+            if not usable(session):
+                raise DatabaseMissing(f"{self.path.name} is not of this release's schema")
+            self._put_mark(session)
+        return session
+
+    def _put_mark(self, session: Session) -> None:
+        """On a full disk it has to go without: the process that makes room joins too."""
+        try:
+            with named():
+                marks.put(session, self._mark)
+        except (DiskFull, DatabaseBusy) as error:
+            _LOG.warning("joined the database without a mark", extra={"error": str(error)})
+
+    @contextmanager
+    def _suspecting(self) -> Iterator[None]:
+        try:
+            yield
+        except DatabaseDamaged:
+            self._suspected = True
+            raise
 
     @contextmanager
     def _borrowed(self, timeout_s: float) -> Iterator[Session]:
@@ -182,7 +264,19 @@ class Database:
             _LOG.warning("slow query", extra={"query": name, "took_ms": round(seconds * 1000)})
 
 
+@contextmanager
+def _patient(session: Session) -> Iterator[None]:
+    """While it is opened, whoever writes just now is waited for."""
+    session.execute(f"PRAGMA busy_timeout = {_OPENING_BUSY_S * 1000:.0f}")
+    yield
+    session.execute(f"PRAGMA busy_timeout = {_BUSY_S * 1000:.0f}")
+
+
 def _quick_check(session: Session) -> None:
-    found = session.pragma("quick_check(1)")
+    _check(session, "quick_check")
+
+
+def _check(session: Session, how: str) -> None:
+    found = session.pragma(f"{how}(1)")
     if found != "ok":
         raise DatabaseDamaged(str(found))

@@ -19,21 +19,37 @@ BACKUPS = "backup"
 _STEPS = Path(migrations.__path__[0])
 
 
-def migrate(session: Session, path: Path) -> tuple[str, ...]:
-    """The names of the steps just done.  Raises SchemaNewer; DatabaseDamaged where it is another program's file."""
+def check_ours(session: Session, path: Path) -> int:
+    """The schema's number, 0 = empty.  Raises SchemaNewer; DatabaseDamaged where it is another program's file."""
     owner, version = int(session.pragma("application_id")), int(session.pragma("user_version"))
     if owner not in (0, APPLICATION_ID):
         raise DatabaseDamaged(f"{path.name} belongs to another program (application id {owner:#x})")
     if version > SCHEMA:
         raise SchemaNewer(f"{path.name} has schema {version}; this release knows up to {SCHEMA}")
+    return version
+
+
+def usable(session: Session) -> bool:
+    """Whether it is ours, no newer than this release knows, and every step of this release has been taken."""
+    if session.pragma("application_id") != APPLICATION_ID or int(session.pragma("user_version")) > SCHEMA:
+        return False
+    return _all_taken(Runner(session.db, str(_STEPS)))
+
+
+def migrate(session: Session, path: Path) -> tuple[str, ...]:
+    """The names of the steps just done, on a database that was checked to be ours."""
     runner = Runner(session.db, str(_STEPS))
-    if all(step.applied for step in runner.status() if step.path):
+    if _all_taken(runner):
         return ()
-    if version:
+    if version := int(session.pragma("user_version")):
         _copy(session, path.parent / BACKUPS / f"{path.stem}-schema-{version}.db")
     applied: list[str] = runner.up()
     session.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     return tuple(applied)
+
+
+def _all_taken(runner: Runner) -> bool:
+    return all(step.applied for step in runner.status() if step.path)
 
 
 def _copy(session: Session, target: Path) -> None:

@@ -246,7 +246,7 @@ def test_a_damaged_database_is_put_aside_and_made_anew(tmp_path: Path, picture: 
         data[page * 2048 : page * 2048 + 8] = bytes(8)
     path.write_bytes(data)
     if not clean:
-        (tmp_path / (NAME + "-wal")).write_bytes(b"")
+        (tmp_path / (NAME + "-wal")).write_bytes(b"")  # as a release before left it
     report = rebuild(tmp_path, clock)
     assert (tmp_path / report.aside).read_bytes() == data
     assert len(report.adopted) == 40
