@@ -122,7 +122,8 @@ class LoopFacts:
 class QueueFacts:
     """Jobs: due now (those behind an open breaker left out), running, running for too long, dead letters.
 
-    `oldest_us` is when the oldest of the due ones came due; None = none is due.
+    `oldest_us` is when the oldest of the due ones came due; None = none is due.  `late_shoots` should have their
+    video by now: a few of them.
     """
 
     due: int = 0
@@ -130,6 +131,7 @@ class QueueFacts:
     stuck: int = 0
     dead: int = 0
     oldest_us: int | None = None
+    late_shoots: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from node.domain import labour
 from node.domain.config import AlertLimits
 from node.domain.events import AlertCleared, AlertRaised, Event
 from node.domain.facts import (
@@ -179,6 +180,10 @@ def _unknown_fields(view: View) -> Iterator[Finding]:
         yield "config", f"The document holds {count} fields that this release does not know."
 
 
+def _beside(find: Callable[[NodeFacts, AlertLimits, int], Iterator[Finding]]) -> Callable[[View], Iterator[Finding]]:
+    return lambda view: find(view.facts, view.limits, view.now_us)
+
+
 RULES: tuple[Rule, ...] = (
     Rule("database_fault", "crit", "The database does not take writes.", _database_fault),
     Rule("disk_unwritable", "crit", "The data directory cannot be written.", _disk_unwritable),
@@ -186,12 +191,20 @@ RULES: tuple[Rule, ...] = (
     Rule("loop_silent", "crit", "A loop of the service gives no pulse.", _loop_silent),
     Rule("camera_offline", "crit", "A camera is offline.", _camera_offline),
     Rule("no_good_frame", "crit", "No good frame for too long while one was due.", _no_good_frame),
+    Rule("queue_flooded", "crit", "Far more jobs are due than get done.", _beside(labour.flooded_queue)),
     Rule("camera_recovering", "warn", "A camera is being recovered.", _camera_recovering),
     Rule("disk_low", "warn", "The data disk is filling up.", _disk_at("warn", "")),
     Rule(
         "frames_unrecorded", "warn", "Entries wait for the database; frames among them are safe on disk.", _unrecorded
     ),
     Rule("loop_failing", "warn", "A loop of the service fails and goes on.", _loop_failing),
+    Rule("worker_silent", "warn", "A process beside the service gives no pulse.", _beside(labour.silent_workers)),
+    Rule("target_failing", "warn", "An archive target fails and is left alone.", _beside(labour.failing_targets)),
+    Rule("unsent_for_long", "warn", "Frames wait too long for a target.", _beside(labour.unsent_for_long)),
+    Rule("dead_letters", "warn", "Jobs have failed for good.", _beside(labour.dead_letters)),
+    Rule("video_late", "warn", "A shoot has no video, though its time is over.", _beside(labour.late_videos)),
+    Rule("job_stuck", "warn", "A job runs for too long.", _beside(labour.stuck_jobs)),
+    Rule("queue_deep", "warn", "Many jobs are due.", _beside(labour.deep_queue)),
     Rule("temperature_high", "warn", "The processor is hot.", _hot),
     Rule("clock_unsynced", "warn", "The clock is not synchronised.", _clock_unsynced),
     Rule("config_unknown_fields", "warn", "The document was written for a newer release.", _unknown_fields),

@@ -1,0 +1,77 @@
+"""What speaks for trouble beside capture: silent workers, a queue that grows, dead letters, targets, late videos.
+
+Each function yields subject and sentence for `domain.health`, whose table names code and severity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from node.domain.config import AlertLimits
+from node.domain.facts import Learnt, NodeFacts, TargetFacts, WorkerFacts
+from node.domain.times import US
+
+START_GRACE_S, PULSE_GRACE_S = 30.0, 10.0
+Finding = tuple[str, str]
+
+
+def silent_workers(facts: NodeFacts, _limits: AlertLimits, now_us: int) -> Iterator[Finding]:
+    """Processes without a pulse, once they have had time to start."""
+    if facts.identity is None or now_us - facts.identity.value.started_us < START_GRACE_S * US:
+        return
+    for worker in facts.workers:
+        if _is_silent(worker, now_us):
+            yield worker.value.name, f"The {worker.value.name} process gives no pulse: its jobs wait."
+
+
+def _is_silent(worker: Learnt[WorkerFacts], now_us: int) -> bool:
+    pulse_us = worker.value.pulse_us
+    return pulse_us is None or now_us - pulse_us > (worker.value.promise_s + PULSE_GRACE_S) * US
+
+
+def deep_queue(facts: NodeFacts, limits: AlertLimits, _now_us: int) -> Iterator[Finding]:
+    """More jobs are due than usual, and not yet too many."""
+    if facts.queue and limits.queue_depth_warn <= facts.queue.value.due < limits.queue_depth_crit:
+        yield "queue", f"{facts.queue.value.due} jobs are due."
+
+
+def flooded_queue(facts: NodeFacts, limits: AlertLimits, _now_us: int) -> Iterator[Finding]:
+    """Far more jobs are due than get done."""
+    if facts.queue and facts.queue.value.due >= limits.queue_depth_crit:
+        yield "queue", f"{facts.queue.value.due} jobs are due: more come than get done."
+
+
+def stuck_jobs(facts: NodeFacts, limits: AlertLimits, _now_us: int) -> Iterator[Finding]:
+    """Jobs that run for too long."""
+    if facts.queue and facts.queue.value.stuck:
+        yield "queue", f"{facts.queue.value.stuck} jobs run for longer than {limits.job_stuck_s / 60:.0f} min."
+
+
+def dead_letters(facts: NodeFacts, _limits: AlertLimits, _now_us: int) -> Iterator[Finding]:
+    """Jobs whose last attempt failed, until somebody redrives or discards them."""
+    if facts.queue and facts.queue.value.dead:
+        yield "queue", f"{facts.queue.value.dead} jobs have failed for good; redrive or discard them."
+
+
+def late_videos(facts: NodeFacts, _limits: AlertLimits, _now_us: int) -> Iterator[Finding]:
+    """Shoots that should have had their video long ago, whatever became of its job."""
+    for shoot in facts.queue.value.late_shoots if facts.queue else ():
+        yield shoot, f"Shoot {shoot} has no video yet."
+
+
+def failing_targets(facts: NodeFacts, _limits: AlertLimits, _now_us: int) -> Iterator[Finding]:
+    """Targets that are left alone for a while because they fail."""
+    for target in _targets(facts):
+        if target.breaker != "closed":
+            yield target.name, f"Archive target {target.name} fails ({target.error_code or 'cause not known'})."
+
+
+def unsent_for_long(facts: NodeFacts, limits: AlertLimits, now_us: int) -> Iterator[Finding]:
+    """Targets that have not been given everything for too long."""
+    for target in _targets(facts):
+        if target.oldest_us is not None and now_us - target.oldest_us > limits.unsent_warn_s * US:
+            yield target.name, f"{target.unsent} items wait for archive target {target.name}, the oldest for too long."
+
+
+def _targets(facts: NodeFacts) -> Iterator[TargetFacts]:
+    return (fact.value for fact in facts.targets)
