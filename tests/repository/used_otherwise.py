@@ -11,6 +11,7 @@ _.handleError  # logging calls it where a line cannot be written
 _.format  # logging calls it for each line
 _.collect  # prometheus_client calls it at each scrape
 _.yaml_implicit_resolvers  # PyYAML's loader
+_.codec_tag  # PyAV writes it into the file
 Meta  # peewee reads a model's
 primary_key  # peewee, inside Meta
 Picamera  # made by name, from the table of backends
