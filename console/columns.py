@@ -14,9 +14,12 @@ from console.fleet.view import (
     Word,
     cause,
     counts_today,
+    dead_jobs,
     disk_used_pct,
     last_good_age_s,
     lowest_quality,
+    open_jobs,
+    unsent,
     worst_camera,
 )
 
@@ -135,6 +138,26 @@ def _disk(row: Row) -> Cell:
     return _dated(row, f"{bar} {int(used):2d}%", DISK_STYLES[status.disk.level])
 
 
+def _jobs(row: Row) -> Cell:
+    """What is due or runs, and after it, with an x, what has failed for good."""
+    count = open_jobs(row.view.status) if row.view.status is not None else None
+    dead = dead_jobs(row.view.status) if row.view.status is not None else None
+    if count is None:
+        return _dated(row, "")
+    return _dated(row, f"{count} {dead}x", "warn") if dead else _dated(row, str(count))
+
+
+def _unsent(row: Row) -> Cell:
+    """Over all targets; an exclamation mark where one of them fails."""
+    if row.view.status is None:
+        return _dated(row, "")
+    count = unsent(row.view.status)
+    if count is None:
+        return Cell("no arch", "dim")
+    fails = any(target.breaker != "closed" for target in row.view.status.archive)
+    return _dated(row, f"{count}!", "warn") if fails else _dated(row, str(count))
+
+
 def _site(row: Row) -> Cell:
     return Cell(clean(row.view.status.site) if row.view.status is not None else "", "dim" if row.old else "plain")
 
@@ -152,13 +175,15 @@ def _cause(row: Row) -> Cell:
 COLUMNS: tuple[Column, ...] = (
     Column("state", "STATE", 13, 13, 0, _state),
     Column("node", "NODE", 8, 28, 0, _node),
-    Column("site", "SITE", 8, 16, 8, _site),
-    Column("seen", "SEEN", 5, 5, 9, _seen, right=True),
+    Column("site", "SITE", 8, 16, 10, _site),
+    Column("seen", "SEEN", 5, 5, 11, _seen, right=True),
     Column("last", "LAST", 6, 6, 1, _last, right=True),
     Column("today", "TODAY", 9, 12, 3, _today, right=True),
     Column("quality", "QUAL", 4, 4, 4, _quality, right=True),
     Column("spark", "24H", 12, 24, 7, _spark, tail=True),
     Column("disk", "DISK", 9, 9, 5, _disk),
+    Column("jobs", "JOBS", 6, 6, 8, _jobs, right=True),
+    Column("unsent", "UNSENT", 7, 7, 9, _unsent, right=True),
     Column("cause", "CAUSE", 20, 400, 2, _cause),
 )
 GROWTH = (("node", 28), ("cause", 34), ("site", 16), ("spark", 24), ("today", 12), ("cause", 400))
@@ -173,6 +198,8 @@ MEANINGS: Mapping[str, str] = {
     "quality": "worst camera's quality now, 100 = perfect",
     "spark": "its quality over 24 hours, one sign an hour",
     "disk": "data disk in use",
+    "jobs": "jobs due or running; 2x = two are dead",
+    "unsent": "unsent to the archive; ! = a target fails",
     "cause": "why it is so; 2/3 ok = cameras that are well",
 }
 

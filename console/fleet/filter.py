@@ -13,9 +13,12 @@ from console.fleet.view import (
     Word,
     cause,
     counts_today,
+    dead_jobs,
     disk_used_pct,
     last_good_age_s,
     lowest_quality,
+    open_jobs,
+    unsent,
 )
 
 TERM = re.compile(r"(?P<field>[a-z0-9]+)(?P<op>>=|<=|[:=<>])(?P<value>.*)")
@@ -74,6 +77,9 @@ FIELDS: dict[str, Field] = {
     "captured": Field("frames captured today", number=_today(1)),
     "gaps": Field("gaps today: gaps>0", number=_today(2)),
     "q": Field("quality, 100 = perfect: q<60", number=_status(lowest_quality)),
+    "jobs": Field("jobs due or running", number=_status(open_jobs)),
+    "dead": Field("jobs failed for good: dead>0", number=_status(dead_jobs)),
+    "unsent": Field("items that the archive lacks", number=_status(unsent)),
     "disk": Field("percent of the disk in use: disk>80", number=_status(disk_used_pct)),
 }
 EXACT = frozenset({"state"})

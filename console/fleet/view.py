@@ -181,6 +181,21 @@ def disk_used_pct(status: NodeStatus) -> float | None:
     return 100.0 * (1 - disk.free_bytes / disk.total_bytes)
 
 
+def open_jobs(status: NodeStatus) -> int | None:
+    """Jobs that are due or run; None = an older node, or not known yet."""
+    return None if status.queue is None else status.queue.due + status.queue.running
+
+
+def dead_jobs(status: NodeStatus) -> int | None:
+    """Jobs that have failed for good."""
+    return None if status.queue is None else status.queue.dead
+
+
+def unsent(status: NodeStatus) -> int | None:
+    """Items that targets still lack; None = there is no target."""
+    return sum(target.unsent for target in status.archive) if status.archive else None
+
+
 def cause(view: NodeView, now_word: Word, now_s: float) -> str:
     """Why a node is as it is, in words: what the console met, else what the node says."""
     if view.error is not None and (view.status is None or now_word in OLD_WORDS):

@@ -45,11 +45,11 @@ def help_text(*, ascii_only: bool = False) -> tuple[Content, Content]:
     signs = {word: look.ascii if ascii_only else look.glyph for word, look in LOOKS.items()}
     left = (
         *_section("Keys", [(key.shown, key.says) for key in KEYS]),
-        *_section("Commands", [(f":{name}", says) for name, (_, says) in COMMANDS.items()]),
         *_section("Columns", [(column.title, MEANINGS[column.key]) for column in COLUMNS]),
+        *_section("Filter: terms joined by blanks, all must hold", FILTERS),
     )
     right = (
-        *_section("Filter: terms joined by blanks, all must hold", FILTERS),
+        *_section("Commands", [(f":{name}", says) for name, (_, says) in COMMANDS.items()]),
         *_section("Fields", [(name, field.says) for name, field in FIELDS.items()]),
         *_section("States, worst first", [(f"{signs[word]} {word}", says) for word, says in STATES.items()]),
     )

@@ -33,8 +33,19 @@ def test_a_well_node_says_what_it_measured(model: FleetModel, make_status: Calla
     model.heard("cam", make_status("cam"))
     assert texts(model) == {
         "state": "● ok", "node": "cam", "site": "Harbour", "seen": "0s", "last": "7s", "today": "120/120",
-        "quality": "91", "spark": "▆▇▇▇▇▇▇▆▆···▇▇▇▇▇▇▇▆▆▆▆", "disk": "██░░ 55%", "cause": "",
+        "quality": "91", "spark": "▆▇▇▇▇▇▇▆▆···▇▇▇▇▇▇▇▆▆▆▆", "disk": "██░░ 55%", "jobs": "·", "unsent": "no arch",
+        "cause": "",
     }  # fmt: skip
+
+
+def test_what_waits_and_what_failed_stand_beside_each_other(model: FleetModel, make_status: Callable[..., Any]) -> None:
+    model.heard("cam", make_status("cam", queue={"due": 3, "running": 1}, archive=[{"name": "nas", "unsent": 12}]))
+    assert (texts(model)["jobs"], texts(model)["unsent"]) == ("4", "12")
+    assert {cells(model)[key].style for key in ("jobs", "unsent")} == {"plain"}
+    failing = [{"name": "nas", "unsent": 12, "breaker": "open"}, {"name": "vault", "unsent": 5}]
+    model.heard("cam", make_status("cam", queue={"due": 0, "running": 0, "dead": 2}, archive=failing))
+    assert (texts(model)["jobs"], texts(model)["unsent"]) == ("0 2x", "17!")
+    assert {cells(model)[key].style for key in ("jobs", "unsent")} == {"warn"}
 
 
 def test_a_node_that_was_never_heard_shows_no_zero(model: FleetModel) -> None:
@@ -134,7 +145,11 @@ def test_a_layout_never_is_wider_than_the_screen() -> None:
     [
         (20, ["state", "node"]),
         (79, ["state", "node", "last", "today", "quality", "disk", "cause"]),
-        (119, ["state", "node", "site", "seen", "last", "today", "quality", "spark", "disk", "cause"]),
+        (104, ["state", "node", "last", "today", "quality", "spark", "disk", "jobs", "unsent", "cause"]),
+        (
+            119,
+            ["state", "node", "site", "seen", "last", "today", "quality", "spark", "disk", "jobs", "unsent", "cause"],
+        ),
     ],
 )
 def test_the_less_important_columns_go_first(width: int, expected: list[str]) -> None:
