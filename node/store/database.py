@@ -52,7 +52,11 @@ _PRAGMAS = {
 _READ_PRAGMAS = {"query_only": 1, "cache_size": -1024, "temp_store": "memory"}
 
 
-def _ignore(_name: str, _seconds: float) -> None:
+Observe = Callable[[str, float], None]
+"""Is told of each write: the name of its transaction, and seconds."""
+
+
+def ignore(_name: str, _seconds: float) -> None:
     """For those who measure nothing."""
 
 
@@ -62,8 +66,8 @@ class Database:
     `clean` is False when the last process ended without closing it; `applied` names the migrations done just now.
     """
 
-    def __init__(self, path: Path, observe: Callable[[str, float], None] = _ignore, *, joined: bool = False) -> None:
-        """Opens, checks and migrates.  `observe(name of the transaction, seconds)` is told of each write.
+    def __init__(self, path: Path, observe: Observe = ignore, *, joined: bool = False) -> None:
+        """Opens, checks and migrates.
 
         Raises DatabaseDamaged, SchemaNewer, DiskFull, DiskReadOnly, DatabaseBusy.
         """
@@ -87,7 +91,7 @@ class Database:
         self._writer = Writer(self._own, self._measured)
 
     @classmethod
-    def join(cls, path: Path, observe: Callable[[str, float], None] = _ignore) -> Database:
+    def join(cls, path: Path, observe: Observe = ignore) -> Database:
         """A database that another process owns: opened as it is, neither checked nor migrated.
 
         Raises DatabaseMissing where there is none, one of another schema or of another program, or where its owner is
@@ -194,7 +198,7 @@ class Database:
 
     def _owned(self) -> Session:
         """The writing connection; the file is sound, of this release's schema, and marked as open."""
-        logged = self._wal.exists()
+        logged = self.wal_bytes() > 0  # one that only looked on leaves an empty one
         filled = self.path.exists() and self.path.stat().st_size > 0
         session = self._open(str(self.path), _PRAGMAS if filled else {**_FIRST_PRAGMAS, **_PRAGMAS})
         with named(), _patient(session):

@@ -154,6 +154,11 @@ class FrameReader:
             yield from batch
             after = batch[-1].id
 
+    def reclaimed(self, identity: str) -> bool:
+        """Whether a rule deleted its file from this node."""
+        sql = "SELECT 1 FROM frames_gone WHERE frame_id = ?"
+        return self.database.read(lambda session: session.one(sql, (identity,))) is not None
+
     def last_committed(self, sample: int = 100) -> list[Frame]:
         """The frames whose rows were written last, newest first."""
         return self._frames("ORDER BY seq DESC LIMIT ?", (sample,))

@@ -61,6 +61,11 @@ def take_away(session: Session, key: str) -> None:
     session.execute("DELETE FROM meta WHERE key = ?", (key,))
 
 
+def forget_joined(session: Session) -> None:
+    """In a copy nobody has joined."""
+    session.execute(f"DELETE FROM meta WHERE key GLOB '{JOINED}*'")  # noqa: S608 - a word of our own
+
+
 def _lives(key: str) -> bool:
     pid = key.removeprefix(JOINED).partition("-")[0]
     return Path("/proc", pid).exists()

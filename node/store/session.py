@@ -43,6 +43,10 @@ class Session:
         row = self.one(f"PRAGMA {name}")
         return row[0] if row else None
 
+    def watch(self, interrupts: Callable[[], bool], operations: int) -> None:
+        """Ask `interrupts` after every so many steps of SQLite's machine; True interrupts the statement."""
+        self._connection.set_progress_handler(interrupts, operations)
+
 
 Work = Callable[[Session], Result]
 

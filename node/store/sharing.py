@@ -10,14 +10,14 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from node.domain.errors import DatabaseBusy, DatabaseMissing
 from node.host import disk
 
 USERS, REPLACING = "lock-users", "lock-replacing"
-LEAVE_S = 30.0
+LEAVE_S = 45.0
 _LOOK_S = 0.05
 
 
@@ -59,22 +59,34 @@ class Share:
 
 
 @contextmanager
-def alone(folder: Path, wait_s: float = LEAVE_S) -> Iterator[None]:
-    """Nobody else has the database open meanwhile.  Raises DatabaseBusy where somebody still has after `wait_s`."""
-    until = time.monotonic() + wait_s
-    with _held(folder / REPLACING, until), _held(folder / USERS, until):
+def alone(folder: Path, wait_s: float) -> Iterator[None]:
+    """Nobody else has the database open meanwhile.  With time to wait, those who have it are asked to let go.
+
+    Raises DatabaseBusy where somebody still has it after `wait_s`.
+    """
+    with ExitStack() as held:
+        users = held.enter_context(_opened(folder / USERS))
+        if not _lock(users, fcntl.LOCK_EX):
+            until = time.monotonic() + wait_s
+            if wait_s:
+                _lock_until(held.enter_context(_opened(folder / REPLACING)), until)
+            _lock_until(users, until)
         yield
+
+
+def _lock_until(descriptor: int, until: float) -> None:
+    pause = threading.Event()
+    while not _lock(descriptor, fcntl.LOCK_EX):
+        if time.monotonic() > until:
+            raise DatabaseBusy("another process does not let go of the database that is to be replaced")
+        pause.wait(_LOOK_S)
 
 
 @contextmanager
-def _held(path: Path, until: float) -> Iterator[None]:
-    descriptor, pause = _open(path), threading.Event()
+def _opened(path: Path) -> Iterator[int]:
+    descriptor = _open(path)
     try:
-        while not _lock(descriptor, fcntl.LOCK_EX):
-            if time.monotonic() > until:
-                raise DatabaseBusy("another process does not let go of the database that is to be replaced")
-            pause.wait(_LOOK_S)
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,22 +14,24 @@ from zoneinfo import ZoneInfo
 
 from node.clock import Clock
 from node.domain.config import load_own
-from node.domain.errors import DatabaseDamaged, DocumentInvalid, SidecarUnknown, UnknownVersion
-from node.domain.events import Event, FrameKept, FrameQuarantined, GapRecorded
+from node.domain.errors import DocumentInvalid, SidecarUnknown, UnknownVersion
+from node.domain.events import DatabaseRestored, Event, FrameKept, FrameQuarantined, GapRecorded
 from node.domain.frame import Frame, Gap, GapReason, SlotKey
 from node.domain.sidecar import from_sidecar
 from node.domain.times import to_datetime, to_us
 from node.imaging.exif import HEAD_BYTES, read_sidecar
 from node.journal import Journal, Kept
+from node.store import log
 from node.store.configs import VersionBook
-from node.store.database import NAME, Database
+from node.store.database import Database
 from node.store.files import day_folders, day_of, hold, sweep
 from node.store.frames import FrameReader
 from node.store.ledger import LedgerReader
+from node.store.replace import open_sound, restored_from, told
+from node.store.session import Session
 
 NAME_TIME = "%Y%m%dT%H%M%S%f"
 SIDECAR = ".json"
-_SIDES = ("", "-wal", "-shm")
 _MARGIN = timedelta(days=2)  # a site's date is at most a day from UTC's
 _CHUNK = 1 << 20
 LOG = logging.getLogger(__name__)
@@ -47,8 +49,8 @@ class Foreign:
 class Report:
     """What files and rows had to say about each other.
 
-    `swept` unfinished files were removed.  `missing` rows have no file, `changed` ones a file of another size.
-    `aside` is where a damaged database lies now.
+    `swept` unfinished files were removed.  `missing` rows have no file though no rule deleted it, `changed` ones a file
+    of another size.  `aside` is where a damaged database lies now, `backup` what the new one was made from.
     """
 
     files: int = 0
@@ -58,22 +60,45 @@ class Report:
     missing: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
     aside: str = ""
+    backup: str = ""
 
 
 def rebuild(data_dir: Path, clock: Clock) -> Report:
-    """Compare all files and rows, and make the rows that are missing; in a new database where the old one is damaged.
+    """Compare all files and rows, and make the rows that are missing; a damaged database is restored first.
 
-    Holds the data directory.  Raises DirectoryHeld, DirectoryMissing, DiskFull, DiskReadOnly, SchemaNewer.
+    Holds the data directory.  Raises DirectoryHeld, DirectoryMissing, DatabaseBusy where another process has a damaged
+    database open, DiskFull, DiskReadOnly, SchemaNewer.
     """
     with hold(data_dir):
-        database, aside = _usable(data_dir / NAME, clock)
+        database = open_sound(data_dir, clock.now_us(), check=True)
         try:
             journal, reader = Journal(database, clock), FrameReader(database)
-            found = adopt(data_dir, journal, reader, "", announce=not aside)
+            found = _after_restoring(data_dir, journal, reader) or adopt(data_dir, journal, reader, "", announce=True)
             missing, changed = compare(data_dir, reader)
         finally:
             database.close()
-    return Report(found.files, found.adopted, found.foreign, found.swept, missing, changed, aside)
+    return replace(found, missing=missing, changed=changed)
+
+
+def recover(data_dir: Path, journal: Journal, reader: FrameReader) -> Report:
+    """At start: the rows of all frames that a restored database does not know; else what a crash left without one."""
+    return _after_restoring(data_dir, journal, reader) or adopt_recent(data_dir, journal, reader)
+
+
+def _after_restoring(data_dir: Path, journal: Journal, reader: FrameReader) -> Report | None:
+    """Adopts and tells of it, once, however often this is interrupted; None where nothing was restored."""
+    restored = journal.database.read(restored_from)
+    if restored is None:
+        return None
+    found = adopt(data_dir, journal, reader, "", announce=False)
+    event, now_us = DatabaseRestored(restored.aside, restored.backup, len(found.adopted)), journal.clock.now_us()
+
+    def work(session: Session) -> None:
+        told(session)
+        log.append(session, [event], now_us)
+
+    journal.write(work)
+    return replace(found, aside=restored.aside, backup=restored.backup)
 
 
 def adopt_recent(data_dir: Path, journal: Journal, reader: FrameReader) -> Report:
@@ -119,7 +144,7 @@ def compare(data_dir: Path, reader: FrameReader) -> tuple[tuple[str, ...], tuple
     for frame in reader.every():
         path = data_dir / frame.path
         if not path.is_file():
-            missing.append(frame.path)
+            missing += [] if reader.reclaimed(frame.id) else [frame.path]
         elif path.stat().st_size != frame.size_bytes:
             changed.append(frame.path)
     return tuple(missing), tuple(changed)
@@ -250,27 +275,3 @@ def kept(frame: Frame) -> FrameKept:
         late_ms=round(late_us / 1000),
         took_ms=round((stages.read_us - stages.request_us) / 1000),
     )
-
-
-def _usable(path: Path, clock: Clock) -> tuple[Database, str]:
-    """The database, and where it was put if it had to give way to a new one."""
-    try:
-        return _checked(path), ""
-    except DatabaseDamaged as error:
-        stamp = to_datetime(clock.now_us()).strftime("%Y%m%dT%H%M%SZ")
-        LOG.warning("database is damaged", extra={"error": str(error), "aside": stamp})
-    for side in _SIDES:
-        part = path.with_name(path.name + side)
-        if part.exists():
-            part.rename(part.with_name(f"{NAME}.damaged-{stamp}{side}"))
-    return Database(path), f"{NAME}.damaged-{stamp}"
-
-
-def _checked(path: Path) -> Database:
-    database = Database(path)
-    try:
-        database.check()
-    except DatabaseDamaged:
-        database.close()
-        raise
-    return database

@@ -13,6 +13,7 @@ from node.domain.errors import DatabaseDamaged, DatabaseMissing
 from node.store import database as module
 from node.store import marks, schema
 from node.store.database import NAME, Database
+from node.store.peek import peeked
 from tests.stores import not_closed, opened
 
 HOLDS = """
@@ -124,9 +125,15 @@ def test_a_power_cut_while_only_one_who_joined_was_left_is_unclean(
 
 def test_a_log_that_no_mark_explains_is_unclean(path: Path, checks: list[str]) -> None:
     """So a release that knows no marks left it when it was killed."""
-    path.with_name(NAME + "-wal").write_bytes(b"")
+    path.with_name(NAME + "-wal").write_bytes(b"left")
     assert not opened_clean(path)
     assert checks == ["quick_check"]
+
+
+def test_one_who_only_looked_on_leaves_it_clean(path: Path) -> None:
+    assert peeked(path, lambda session: session.one("SELECT COUNT(*) FROM frames")) == (0,)
+    assert path.with_name(NAME + "-wal").exists()
+    assert opened_clean(path)
 
 
 def test_what_was_suspected_is_checked_whole_at_the_next_start(path: Path, checks: list[str]) -> None:

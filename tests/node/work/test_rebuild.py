@@ -252,7 +252,7 @@ def test_a_damaged_database_is_put_aside_and_made_anew(tmp_path: Path, picture: 
     assert len(report.adopted) == 40
     with opened(tmp_path, clock) as store:
         assert list(store.frames.every()) == frames
-        assert store.events.newest() == 0
+        assert [(event.kind, event.body["adopted"]) for event in store.events.after(0)] == [("database_restored", 40)]
 
 
 def test_damage_that_only_a_check_finds_is_found(tmp_path: Path, picture: bytes) -> None:
