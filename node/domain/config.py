@@ -33,7 +33,7 @@ Codec = Literal["h264", "hevc"]
 Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow"]
 JobKind = Literal[
     "render", "thumbnail", "thumbnail-repair", "backup", "integrity-check", "upkeep", "reconcile", "transfer",
-    "verify-archive", "restore",
+    "test-target", "verify-archive", "restore",
 ]  # fmt: skip
 ANY_ELEVATION = ("elevation_rising", "elevation_setting")
 HOUR_S, DAY_S = 3600, 86400
@@ -474,11 +474,14 @@ def differing(before: object, after: object, path: str = "") -> tuple[str, ...]:
     return tuple(each for part in parts for each in part)
 
 
-def faults_of(error: ValidationError, given: object = None) -> tuple[FieldFault, ...]:
-    """Pydantic's findings as ours, at most 50; `given` is what was validated, so that paths are the writer's."""
+def faults_of(error: ValidationError, given: object = None, whole: str = "(document)") -> tuple[FieldFault, ...]:
+    """Pydantic's findings as ours, at most 50; `given` is what was validated, so that paths are the writer's.
+
+    `whole` is the path of what no single field is wrong about.
+    """
     return tuple(
         FieldFault(
-            ".".join(map(str, _keys(fault["loc"], given, missing=fault["type"] == "missing"))) or "(document)",
+            ".".join(map(str, _keys(fault["loc"], given, missing=fault["type"] == "missing"))) or whole,
             words_of(fault),
             _shown(fault["input"]),
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Any, Literal
@@ -14,7 +14,11 @@ from node.domain.errors import PayloadInvalid, UnknownKind
 
 Lane = Literal["work", "ship"]
 LANES: tuple[Lane, ...] = ("work", "ship")
-LEASE_S, BEAT_S = 30.0, 10.0
+LEASE_S, BEAT_S, STOP_S = 30.0, 10.0, 20.0
+"""A lease's length beyond the kind's stall limit; the longest between two renewals; the time left at a stop."""
+
+NODE_KEY = "node"
+"""The key of a job that is about the whole node."""
 
 
 class JobState(StrEnum):
@@ -44,7 +48,7 @@ LIVE = (JobState.QUEUED, JobState.LEASED, JobState.RETRY)
 
 
 class Priority(IntEnum):
-    """Higher goes first; a waiting job gains one step each AGEING_S."""
+    """Higher goes first; each AGEING_S that a job has waited since it came due counts as one more."""
 
     PER_CAPTURE = 0
     SCHEDULED = 10
@@ -52,7 +56,8 @@ class Priority(IntEnum):
     MANUAL = 30
 
 
-AGEING_S = 60.0
+AGEING_S = 60
+JITTER = 0.1
 
 
 class Attempt(StrEnum):
@@ -153,14 +158,26 @@ KINDS: Mapping[str, Kind] = {
     "upkeep": Kind("work", NoPayload, _SHORT),
     "reconcile": Kind("work", NoPayload, _LONG, hard_s=DAY_S),
     "transfer": Kind("ship", TransferPayload, _UP_TO_A_DAY, stall_s=10 * _MINUTE, routine=True),
+    "test-target": Kind("ship", TransferPayload, (), hard_s=10 * _MINUTE),
     "verify-archive": Kind("ship", VerifyArchivePayload, _LONG, stall_s=10 * _MINUTE, hard_s=7 * DAY_S),
     "restore": Kind("ship", RestorePayload, _LONG, stall_s=10 * _MINUTE, hard_s=7 * DAY_S),
 }
 
 
-def kinds_of(lanes: tuple[Lane, ...]) -> tuple[str, ...]:
-    """The kinds of job that these lanes do."""
-    return tuple(name for name, kind in KINDS.items() if kind.lane in lanes)
+def kinds_of(lanes: tuple[Lane, ...], *, derivatives: bool = True) -> tuple[str, ...]:
+    """The kinds of job that these lanes do; without derivatives, none of those that wait while the disk is critical."""
+    return tuple(name for name, kind in KINDS.items() if kind.lane in lanes and (derivatives or not kind.derivative))
+
+
+def key_of(payload: Section) -> str:
+    """What a job asked for by hand is about: of one kind and key, one is alive."""
+    if isinstance(payload, RenderPayload):
+        return payload.shoot or f"{payload.camera}/{payload.profile}/{payload.from_us}/{payload.to_us}"
+    if isinstance(payload, VerifyArchivePayload):
+        span = (payload.camera, payload.from_us, payload.to_us)
+        said = "" if span == (None, None, None) else "".join(f"/{'' if part is None else part}" for part in span)
+        return payload.target + said
+    return str(getattr(payload, "target", None) or getattr(payload, "camera", None) or NODE_KEY)
 
 
 def parse_payload(kind: str, given: Mapping[str, Any]) -> Section:
@@ -170,4 +187,19 @@ def parse_payload(kind: str, given: Mapping[str, Any]) -> Section:
     try:
         return KINDS[kind].payload.model_validate(given)
     except ValidationError as error:
-        raise PayloadInvalid(fields=faults_of(error, given)) from None
+        raise PayloadInvalid(fields=faults_of(error, given, "(payload)")) from None
+
+
+def lease_ms(kind: str) -> int:
+    """Milliseconds that a lease lasts without a beat: a job that may still be within its limits is never taken away."""
+    return round(1000 * (LEASE_S + (KINDS[kind].stall_s if kind in KINDS else 0.0)))
+
+
+def next_delay(kind: str, attempt: int, override: Sequence[float] | None = None, jitter: float = 0.0) -> float | None:
+    """Seconds until the next attempt after the n-th has failed; None = that was the last.
+
+    `override` stands instead of the kind's own delays; `jitter` from -1 to 1 moves the delay by up to 10 %.
+    """
+    own = KINDS[kind].delays_s if kind in KINDS else _LONG
+    delays = own if override is None else override
+    return delays[attempt - 1] * (1 + JITTER * jitter) if attempt <= len(delays) else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from peewee import CompositeKey, IntegerField, Model, TextField
+from peewee import CompositeKey, FloatField, IntegerField, Model, TextField
 
 
 class Audit(Model):
@@ -63,4 +63,35 @@ class Activations(Model):
     reason = TextField(default="")
 
 
-ALL = (Audit, Idempotency, Configs, Activations)
+class JobRow(Model):
+    """The queue.  Only `node.store.jobs` writes to it, each change of state by its one function for that."""
+
+    seq = IntegerField(primary_key=True)
+    id = TextField()
+    kind = TextField()
+    key = TextField()
+    state = TextField()
+    priority = IntegerField()
+    payload = TextField()
+    who = TextField()
+    created_us = IntegerField()
+    due_us = IntegerField()
+    delay_us = IntegerField(default=0)
+    attempt = IntegerField(default=0)
+    owner = TextField(default="")
+    lease_boot = TextField(default="")
+    lease_until_ms = IntegerField(default=0)
+    started_us = IntegerField(null=True)
+    finished_us = IntegerField(null=True)
+    cancel_asked = IntegerField(default=0)
+    progress = FloatField(default=0.0)
+    said = TextField(default="")
+    result = TextField(default="{}")
+    error_code = TextField(default="")
+    error = TextField(default="")
+
+    class Meta:
+        table_name = "jobs"
+
+
+ALL = (Audit, Idempotency, Configs, Activations, JobRow)

@@ -17,7 +17,7 @@ primary_key  # peewee, inside Meta
 Picamera  # made by name, from the table of backends
 
 # published: read by whoever reads the JSON
-by_s, config_digest, lasted_s, to_version  # event bodies
+by_s, config_digest, job_kind, lasted_s, to_version  # event bodies
 clock_synced, measured, state_since, verdicts  # frames, quality, cameras
 last_gap, last_good, next_slots, probation_until  # cameras, config, status
 alerts_total, ledger_settled_to, uptime_s  # the status
@@ -27,7 +27,7 @@ open_timeout_s, read_timeout_s  # fields of node.yml, read by the camera's worke
 # part of a value that is used whole
 started_ticks, boot  # a pid file is compared as a whole
 colour_temperature_k, frames_used, sensor_ns, sensor_temperature_c  # a shot crosses to the node as a whole
-request_digest, good_needed  # columns, written and read by their names as text
+request_digest, good_needed, lease_boot, lease_until_ms  # columns, written and read by their names as text
 event_ids, extra  # what an entry of the journal answers
 
 # asked by the tests, which are not read here
@@ -36,9 +36,6 @@ totals  # counts are compared with the rows
 id_time_ms  # an id's time is read back
 
 # awaited: laid as ground for the parts that come next
-AGEING_S  # the parts that come next
-Attempt  # the parts that come next
-BEAT_S  # the parts that come next
 BackupMade  # the parts that come next
 BackupUnusable  # the parts that come next
 CodecUnknown  # the parts that come next
@@ -46,39 +43,26 @@ DatabaseMissing  # the parts that come next
 DatabaseRestored  # the parts that come next
 DiskStepped  # the parts that come next
 EncoderFailed  # the parts that come next
-FAILED  # the parts that come next
 FilesReconciled  # the parts that come next
 FrameReclaimed  # the parts that come next
 FramesReclaimed  # the parts that come next
-GIVEN_BACK  # the parts that come next
 ItemsArchived  # the parts that come next
-JobCancelled  # the parts that come next
-JobDied  # the parts that come next
-JobMoved  # the parts that come next
-JobTimeout  # the parts that come next
 LANES  # the parts that come next
-LEASE_S  # the parts that come next
-LeaseLost  # the parts that come next
-MANUAL  # the parts that come next
 MILESTONE  # the parts that come next
 MarkerMissing  # the parts that come next
 MemoryShort  # the parts that come next
-MoveIllegal  # the parts that come next
 NoFrames  # the parts that come next
 NotArchived  # the parts that come next
 PER_CAPTURE  # the parts that come next
-Priority  # the parts that come next
 ReceiptDenied  # the parts that come next
 ReceiptRefused  # the parts that come next
 ReclaimStopped  # the parts that come next
-SCHEDULED  # the parts that come next
 SameDevice  # the parts that come next
 ShootMoved  # the parts that come next
 TargetFull  # the parts that come next
 TargetMoved  # the parts that come next
 TargetRefused  # the parts that come next
 TargetUnavailable  # the parts that come next
-UnknownJob  # the parts that come next
 UnknownTarget  # the parts that come next
 VideoMade  # the parts that come next
 VideoMissing  # the parts that come next
@@ -93,24 +77,18 @@ batch_frames  # the parts that come next
 breaker  # the parts that come next
 codec  # the parts that come next
 crf  # the parts that come next
-delays_s  # the parts that come next
-derivative  # the parts that come next
 expected  # the parts that come next
 fps  # the parts that come next
 frames_days  # the parts that come next
-hard_s  # the parts that come next
-job_kind  # the parts that come next
 job_stuck_s  # the parts that come next
 jobs  # the parts that come next
 jobs_days  # the parts that come next
-kinds_of  # the parts that come next
 known_hosts  # the parts that come next
 last_s  # the parts that come next
 limit_bytes_per_s  # the parts that come next
 min_frames  # the parts that come next
 orphan_files  # the parts that come next
 orphan_rows  # the parts that come next
-parse_payload  # the parts that come next
 policy  # the parts that come next
 preset  # the parts that come next
 quarantined_days  # the parts that come next
@@ -118,7 +96,6 @@ receipts_needed  # the parts that come next
 reclaim_to_free_pct  # the parts that come next
 repaired  # the parts that come next
 retry_s  # the parts that come next
-routine  # the parts that come next
 successes  # the parts that come next
 target_s  # the parts that come next
 threads  # the parts that come next
@@ -136,3 +113,5 @@ videos_days  # the parts that come next
 without_target  # the parts that come next
 Pulse  # the parts that come next
 RunningDocument  # the parts that come next
+abandon  # the parts that come next
+ended_hour  # the parts that come next

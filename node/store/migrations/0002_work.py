@@ -34,7 +34,8 @@ CREATE TABLE jobs (
     error TEXT NOT NULL DEFAULT ''
 ) STRICT;
 CREATE UNIQUE INDEX jobs_one_live ON jobs (kind, key) WHERE state IN ('queued', 'leased', 'retry');
-CREATE INDEX jobs_waiting ON jobs (due_us) WHERE state IN ('queued', 'retry');
+CREATE INDEX jobs_waiting ON jobs (kind, due_us - priority * 60000000, due_us, state)
+    WHERE state IN ('queued', 'retry');
 CREATE INDEX jobs_leased ON jobs (seq) WHERE state = 'leased';
 CREATE INDEX jobs_dead ON jobs (seq) WHERE state = 'dead';
 CREATE INDEX jobs_ended ON jobs (finished_us) WHERE state IN ('done', 'cancelled');
@@ -101,8 +102,10 @@ CREATE TABLE outbox (
     at_us INTEGER NOT NULL,
     failures INTEGER NOT NULL DEFAULT 0,
     error_code TEXT NOT NULL DEFAULT '',
+    again_us INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (target, item)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX outbox_failed ON outbox (target, item) WHERE failures > 0;
 
 CREATE TABLE targets (
     name TEXT PRIMARY KEY,
