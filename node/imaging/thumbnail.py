@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import simplejpeg
 
@@ -23,13 +25,28 @@ def small(jpeg: bytes, max_width: int) -> bytes:
     return shrink(checked.pixels, checked.width, checked.height, max_width)
 
 
-def shrink(pixels: Pixels, width: int, height: int, max_width: int) -> bytes:
+def fitting(jpeg: bytes, boxes: Sequence[tuple[int, int, int]]) -> list[bytes]:
+    """A JPEG for each box (width, height, quality): as large as fits, of the original's shape, never enlarged.
+
+    All from one decode.  Raises PictureUnreadable where the original is not intact.
+    """
+    checked = check(jpeg, max(width for width, _, _ in boxes))
+    if checked.pixels is None:
+        raise PictureUnreadable(checked.integrity.value)
+    shape = checked.width / checked.height
+    return [
+        shrink(checked.pixels, checked.width, checked.height, min(width, int(height * shape)), quality)
+        for width, height, quality in boxes
+    ]
+
+
+def shrink(pixels: Pixels, width: int, height: int, max_width: int, quality: int = QUALITY) -> bytes:
     """As `small`, from pixels decoded already (nothing is enlarged); `width` and `height` are the original's."""
     columns = max(1, min(max_width, width, pixels.shape[1]))
     rows = max(1, min(pixels.shape[0], round(columns * height / width)))
     values = _linear(_boxed(pixels, rows, 0), rows, 0)
     values = _linear(_boxed(values, columns, 1), columns, 1)
-    data: bytes = simplejpeg.encode_jpeg(np.ascontiguousarray(values), QUALITY, "RGB", "420")
+    data: bytes = simplejpeg.encode_jpeg(np.ascontiguousarray(values), quality, "RGB", "420")
     return data
 
 

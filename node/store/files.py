@@ -16,6 +16,7 @@ from node.domain.errors import DirectoryHeld, DirectoryMissing, DiskFull, Heliog
 from node.host import disk
 
 FRAMES, QUARANTINE, LOCK = "frames", "quarantine", "lock"
+STILL = "lock-frames"
 TMP = ".tmp"
 
 
@@ -40,7 +41,7 @@ def replace_atomic(path: Path, data: bytes) -> None:
     """As write_atomic, but an older file of that name gives way in one step."""
     tmp = path.with_name(f".{path.name}{TMP}")
     try:
-        _make_folder(path.parent)
+        make_folder(path.parent)
         _write_through(tmp, data)
         crash_point("before_rename")
         tmp.rename(path)
@@ -49,6 +50,17 @@ def replace_atomic(path: Path, data: bytes) -> None:
     except OSError as error:
         _drop(tmp)
         raise disk.meaning(error, path.name) from error
+
+
+def put_in_place(tmp: Path, path: Path) -> None:
+    """A file that is written and synced gets its name, in one step, where an older one may have had it.
+
+    Raises DiskFull, DiskReadOnly, DirectoryMissing.
+    """
+    with disk.failures_named(path):
+        tmp.rename(path)
+        crash_point("after_rename")
+        _sync_folder(path.parent)
 
 
 def sweep(data_dir: Path, since: str = "") -> int:
@@ -110,6 +122,21 @@ def hold(data_dir: Path, lock: str = LOCK, refusal: type[HeliographError] = Dire
         os.close(descriptor)
 
 
+@contextmanager
+def frames_still(data_dir: Path) -> Iterator[None]:
+    """No other process deletes frames, or brings deleted ones back, meanwhile; waits until that is so.
+
+    What deletes holds it from the mark in the rows to the last unlink; what restores, from the rename to the rows.
+    Raises DirectoryMissing, DiskReadOnly.
+    """
+    descriptor = _open_lock(data_dir / STILL)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def _open_lock(path: Path) -> int:
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
@@ -141,7 +168,7 @@ def _existing(folder: Path) -> Path:
     return next((each for each in (folder, *folder.parents) if each.exists()), folder)
 
 
-def _make_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
     """With each new folder's parent synced, so that the whole way down survives a power cut."""
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
     for each in reversed(missing):

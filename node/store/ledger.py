@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from heapq import merge
 from itertools import islice
@@ -175,6 +175,35 @@ def close_shoot(session: Session, shoot: str) -> Shoot | None:
     return _shoot(session.rows(_ONE_SHOOT, (shoot,))[0])
 
 
+SHOOT_MOVES: Mapping[str, tuple[str, ...]] = {
+    "captured": ("rendering",),  # nobody renders it any more: the job was cancelled
+    "rendering": ("captured", "failed"),
+    "done": ("captured", "rendering", "failed"),
+    "degraded": ("captured", "rendering", "failed"),
+    "failed": ("captured", "rendering"),
+}
+"""What a shoot may become once it is closed, and from where.  One that has its video stays so."""
+
+
+def move_shoot(session: Session, shoot: str, state: str) -> bool:
+    """False where it may not become that: it is there already, has its video, is still open, or was never there."""
+    before = SHOOT_MOVES[state]
+    marks = ", ".join("?" for _ in before)
+    sql = f"UPDATE shoots SET state = ? WHERE shoot = ? AND state IN ({marks})"  # noqa: S608 - question marks only
+    return bool(session.execute(sql, (state, shoot, *before)).rowcount)
+
+
+def ask_video(session: Session, shoot: str) -> None:
+    """From now on a video of it is expected."""
+    session.execute("UPDATE shoots SET asked = 1 WHERE shoot = ?", (shoot,))
+
+
+def find_shoot(session: Session, shoot: str) -> Shoot | None:
+    """None where there is none of that name."""
+    row = session.one(_ONE_SHOOT, (shoot,))
+    return None if row is None else _shoot(row)
+
+
 # --- read -----------------------------------------------------------------------------------------------------------
 
 _SHOOT_NAMES = tuple(field.name for field in fields(Shoot))
@@ -244,10 +273,10 @@ class LedgerReader:
 
     def shoot(self, shoot: str) -> Shoot:
         """Raises NotFound."""
-        row = self._database.read(lambda session: session.one(_ONE_SHOOT, (shoot,)))
-        if row is None:
+        found = self._database.read(lambda session: find_shoot(session, shoot))
+        if found is None:
             raise NotFound(f"no shoot {shoot[:200]!r}")
-        return _shoot(row)
+        return found
 
     def shoots(
         self, *, camera: str | None = None, state: str | None = None, limit: int = PAGE, after: Shoot | None = None
@@ -267,6 +296,13 @@ class LedgerReader:
         sql = where([("state = 'open'", ()), ("end_us <= ?", ended_by_us)])
         text = select(_SHOOT, f"shoots {sql.text} ORDER BY end_us, shoot")
         return [_shoot(row) for row in self._database.read(lambda session: session.rows(text, sql.values))]
+
+    def late_shoots(self, now_us: int, limit_s: float) -> list[Shoot]:
+        """Those that should have their video by now: asked for, ended that long ago, neither there nor given up."""
+        sql = select(_SHOOT, "shoots WHERE asked = 1 AND state IN ('captured', 'rendering') AND end_us <= ? ")
+        before_us = now_us - round(limit_s * US)
+        rows = self._database.read(lambda session: session.rows(f"{sql} ORDER BY end_us, shoot", (before_us,)))
+        return [_shoot(row) for row in rows]
 
     def days(self, *, camera: str | None = None, since: str | None = None, until: str | None = None) -> list[DayCount]:
         """Counts by camera and site day, since and until (`yyyy-mm-dd`) both included; oldest first."""

@@ -7,6 +7,7 @@ import pytest
 from node.clock import US
 from node.domain.errors import NotFound
 from node.domain.frame import GapReason, SlotKey
+from node.store import ledger
 from node.store.ledger import SlotFilter
 from tests.stores import Store, gap_of, keep_many, slot_of
 
@@ -110,3 +111,59 @@ def test_counts_by_day_and_over_all(store: Store) -> None:
     assert store.ledger.days(until="2026-11-17") == []
     totals = {each.camera: (each.due, each.captured, each.gaps, each.score_n) for each in store.ledger.totals()}
     assert totals == {"main": (4, 3, 1, 3), "side": (1, 1, 0, 1)}
+
+
+def closed_shoot(store: Store, *, asked: bool = False) -> str:
+    frame = keep_many(store, 1)[0]
+    store.journal.close_shoot(frame.shoots[0])
+    if asked:
+        store.database.write(lambda session: ledger.ask_video(session, frame.shoots[0]))
+    return frame.shoots[0]
+
+
+def moved(store: Store, shoot: str, *states: str) -> list[bool]:
+    return [store.database.write(lambda session, to=state: ledger.move_shoot(session, shoot, to)) for state in states]
+
+
+@pytest.mark.parametrize(
+    ("states", "expected", "last"),
+    [
+        (("rendering", "done", "failed", "rendering", "captured"), [True, True, False, False, False], "done"),
+        (("rendering", "failed", "failed", "rendering", "degraded"), [True, True, False, True, True], "degraded"),
+        (("captured", "rendering", "captured", "failed"), [False, True, True, True], "failed"),
+    ],
+)
+def test_a_shoot_moves_as_its_video_does(
+    store: Store, states: tuple[str, ...], expected: list[bool], last: str
+) -> None:
+    shoot = closed_shoot(store)
+    assert moved(store, shoot, *states) == expected
+    assert store.ledger.shoot(shoot).state == last
+
+
+def test_an_open_shoot_and_one_that_never_was_do_not_move(store: Store) -> None:
+    frame = keep_many(store, 1)[0]
+    assert moved(store, frame.shoots[0], *ledger.SHOOT_MOVES) == [False] * len(ledger.SHOOT_MOVES)
+    assert moved(store, "main/default/1999-01-01/auto", "failed") == [False]
+
+
+def test_a_shoot_without_its_video_is_late_past_its_limit(store: Store) -> None:
+    shoot = closed_shoot(store, asked=True)
+    end_us = store.ledger.shoot(shoot).end_us
+    late = [store.ledger.late_shoots(end_us + age_s * US, 60) for age_s in (0, 59, 60)]
+    assert [[each.shoot for each in found] for found in late] == [[], [], [shoot]]
+    moved(store, shoot, "rendering")
+    assert len(store.ledger.late_shoots(end_us + 60 * US, 60)) == 1
+    moved(store, shoot, "done")
+    assert store.ledger.late_shoots(end_us + 60 * US, 60) == []
+
+
+def test_a_shoot_whose_video_nobody_asked_for_is_never_late(store: Store) -> None:
+    shoot = closed_shoot(store)
+    assert store.ledger.late_shoots(store.ledger.shoot(shoot).end_us + 10**15, 60) == []
+
+
+def test_late_shoots_are_found_by_their_index(store: Store) -> None:
+    sql = "SELECT shoot FROM shoots WHERE asked = 1 AND state IN ('captured', 'rendering') AND end_us <= 5"
+    steps = " ".join(str(row[-1]) for row in store.rows(f"EXPLAIN QUERY PLAN {sql} ORDER BY end_us, shoot"))
+    assert "shoots_waiting" in steps

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from node.store.video_files import files_of, strays
+
+JOB = "01KHQY5ZJ8ABCDEFGHJKMNPQRS"
+
+
+def test_a_jobs_files_have_the_same_names_whenever_it_runs(tmp_path: Path) -> None:
+    files = files_of(tmp_path, "main", ("2026-11-18", "day", "auto"), JOB)
+    assert files == files_of(tmp_path, "main", ("2026-11-18", "day", "auto"), JOB)
+    assert files.video == "videos/main/2026-11-18_day_auto_JKMNPQRS.mp4"
+    assert files.poster == "videos/main/2026-11-18_day_auto_JKMNPQRS.jpg"
+    assert files.tmp_video == tmp_path / "videos" / "main" / ".2026-11-18_day_auto_JKMNPQRS.mp4.tmp"
+
+
+def test_whole_files_take_the_place_of_older_ones(tmp_path: Path) -> None:
+    files = files_of(tmp_path, "main", ("2026-11-18", "day", "auto"), JOB)
+    files.tmp_video.parent.mkdir(parents=True)
+    for content in (b"older", b"newer"):
+        files.tmp_video.write_bytes(content)
+        files.tmp_poster.write_bytes(content)
+        files.put_in_place()
+    assert sorted(path.name for path in (tmp_path / "videos" / "main").iterdir()) == [
+        "2026-11-18_day_auto_JKMNPQRS.jpg", "2026-11-18_day_auto_JKMNPQRS.mp4",
+    ]  # fmt: skip
+    assert (tmp_path / files.video).read_bytes() == b"newer"
+
+
+def test_only_files_of_ours_that_nobody_has_are_strays(tmp_path: Path) -> None:
+    folder = tmp_path / "videos" / "main"
+    folder.mkdir(parents=True)
+    names = {
+        "2026-11-18_day_auto_AAAAAAAA.mp4": "kept",
+        "2026-11-18_day_auto_AAAAAAAA.jpg": "kept",
+        "2026-11-18_day_auto_BBBBBBBB.mp4": "of a live job",
+        "2026-11-18_day_auto_CCCCCCCC.mp4": "stray",
+        "2026-11-18_day_auto_CCCCCCCC.jpg": "stray",
+        ".2026-11-18_day_auto_BBBBBBBB.mp4.tmp": "stray",
+        "holiday.mp4": "somebody's",
+        "2026-11-18_notes.txt": "somebody's",
+    }
+    for name in names:
+        (folder / name).write_bytes(b"x")
+    (folder / "2026-11-18_day_auto_DDDDDDDD.mp4").mkdir()
+    kept = {f"videos/main/{name}" for name, what in names.items() if what == "kept"}
+    found = strays(tmp_path, kept, ["01KHQY5ZJ8ABCDEFGHBBBBBBBB"])
+    assert {path.name for path in found} == {name for name, what in names.items() if what == "stray"}
+
+
+def test_where_no_video_was_made_there_are_no_strays(tmp_path: Path) -> None:
+    assert list(strays(tmp_path, (), ())) == []
