@@ -306,6 +306,16 @@ class FramesReclaimed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class FramesRestored(Event):
+    """Frames that had been reclaimed were brought back from a target."""
+
+    kind: ClassVar[str] = "restored"
+    target: str
+    count: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class ReclaimStopped(Event):
     """A file, its row and its receipt did not agree: nothing more of that class is deleted."""
 

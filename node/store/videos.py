@@ -10,8 +10,8 @@ from typing import Any
 from node.domain.errors import NotFound
 from node.domain.events import Event, ShootMoved
 from node.domain.job import JobState, RenderPayload
-from node.store.cursors import SLACK_US
 from node.store import archive
+from node.store.cursors import SLACK_US
 from node.store.database import Database
 from node.store.jobs import Job
 from node.store.ledger import move_shoot

@@ -74,6 +74,7 @@ HAPPENED = {
     "receipt_denied": "A target does not hold what it took.",
     "target": "A target is left alone after failures, tried again, or well again.",
     "reclaimed": "Files were deleted by a rule.",
+    "restored": "Reclaimed frames were brought back from a target.",
     "reclaim_stopped": "File, row and receipt did not agree: nothing more of that class is deleted.",
     "disk_step": "A step of the ladder as the disk fills, or back.",
     "backup": "A verified backup of the database was made.",

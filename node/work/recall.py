@@ -1,0 +1,192 @@
+"""Reading again what the archive holds, and bringing reclaimed frames back from there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from node.archive.base import Item, Outcome, Refused, Target
+from node.crashpoint import crash_point
+from node.domain.errors import (
+    ArchiveError,
+    DiskError,
+    FrameAltered,
+    HeliographError,
+    NotArchived,
+    ReceiptRefused,
+)
+from node.domain.job import RestorePayload, VerifyArchivePayload
+from node.host import disk
+from node.store import files, removing
+from node.store.archive_reader import Gone, Held, Span
+from node.work.dock import Dock, broken, named, of_items
+from node.work.task import Done, Task
+
+_OF_AN_ITEM = (NotArchived, ReceiptRefused)
+
+
+def _span(payload: VerifyArchivePayload) -> Span:
+    return Span(payload.camera, payload.from_us, payload.to_us)
+
+
+# --- reading again --------------------------------------------------------------------------------------------------
+
+
+def verify_archive(dock: Dock, task: Task) -> Done:
+    """Reads every item of the span at the target; a receipt that is not true is withdrawn.
+
+    What was proved since the job was asked for is not read twice: so an attempt goes on where the last one ended.
+    """
+    assert isinstance(task.payload, VerifyArchivePayload)
+    name, span = task.payload.target, _span(task.payload)
+    proved = (task.job.created_us, dock.where.clock.now_us())
+    total, looked = dock.reader.count_held(name, span, proved), 0
+    refused: list[Refused] = []
+    with dock.opened(name) as target:
+        target.check()
+        for page in dock.reader.held(name, span, proved):
+            beat = _Share(task, looked / total, len(page) / total)
+            outcomes = target.verify([_held_item(dock, each) for each in page], beat)
+            _surely(target, outcomes)
+            crash_point("before_proofs")
+            refused += dock.holdings.reread(name, of_items(outcomes, _OF_AN_ITEM)).refused
+            _raise(broken(outcomes, _OF_AN_ITEM))
+            looked += len(page)
+    counts = {"checked": looked, "held": looked - len(refused), "withdrawn": len(refused)}
+    return Done({"target": name, **counts, "named": named(refused)})
+
+
+def _surely(target: Target, outcomes: Sequence[Outcome]) -> None:
+    """Where a mount has vanished meanwhile, nothing is missing: raises as `Target.check`."""
+    if any(isinstance(each, Refused) for each in outcomes):
+        target.check()
+
+
+def _held_item(dock: Dock, held: Held) -> Item:
+    receipt = held.receipt
+    path = dock.where.data_dir / held.path
+    return Item(receipt.item, receipt.what, path, receipt.name, receipt.size_bytes, receipt.sha256)
+
+
+def _raise(error: HeliographError | None) -> None:
+    if error is not None:
+        raise error
+
+
+@dataclass(frozen=True, slots=True)
+class _Share:
+    """A part of a job's progress."""
+
+    task: Task
+    from_: float
+    share: float
+
+    def __call__(self, progress: float | None, said: str) -> None:
+        self.task.beat(self.from_ + self.share * (progress or 0.0), said)
+
+    def part(self, number: int, of: int) -> _Share:
+        """One of so many equal parts, counted from 0."""
+        return _Share(self.task, self.from_ + self.share * number / of, self.share / of)
+
+
+# --- bringing back --------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Brought:
+    """What a restore came to so far."""
+
+    frames: int = 0
+    size_bytes: int = 0
+    not_held: int = 0
+    refused: list[Refused] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Coming:
+    """A reclaimed frame: the item at the target, and where it is fetched to first."""
+
+    item: Item
+    fetched: Path
+
+    def is_here(self) -> bool:
+        """Whether its file lies in its place already: nothing is fetched then, nor overwritten.
+
+        Raises FrameAltered where that is another file than was kept.
+        """
+        found = removing.hash_of(self.item.path)
+        if found not in (None, (self.item.size_bytes, self.item.sha256)):
+            raise FrameAltered(f"{self.item.path.name}: another file lies in its place")
+        return found is not None
+
+    def put_in_place(self) -> bool:
+        """Whether it is there now."""
+        path = self.item.path
+        if self.fetched.exists() and not path.exists():
+            with disk.failures_named(path):
+                files.make_folder(path.parent)
+                os.utime(self.fetched)  # by which upkeep sees that it came back lately
+            files.put_in_place(self.fetched, path)
+        return path.exists()
+
+
+def restore(dock: Dock, task: Task) -> Done:
+    """Fetches reclaimed frames to where they lay; the row that says so goes after the file is there.
+
+    Raises NotArchived where the target holds none of them, DiskFull where the reserve would be touched.
+    """
+    assert isinstance(task.payload, RestorePayload)
+    name, span = task.payload.target, _span(task.payload)
+    total, looked, brought = dock.reader.count_gone(name, span), 0, _Brought()
+    with dock.opened(name) as target:
+        target.check()
+        for page in dock.reader.gone(name, span):
+            wanted = [_coming(dock, task, each, each.name) for each in page if each.name is not None]
+            brought.not_held += len(page) - len(wanted)
+            beat = _Share(task, looked / total, len(page) / total)
+            ready, failed = _fetch(dock, target, wanted, beat, brought)
+            crash_point("after_fetch")
+            _bring_in(dock, name, ready, brought)
+            _raise(failed)
+            looked += len(page)
+    if brought.not_held and not brought.frames:
+        raise NotArchived(f"{brought.not_held} reclaimed frames, and no receipt of {name}")
+    counts = {"restored": brought.frames, "size_bytes": brought.size_bytes, "not_held": brought.not_held}
+    return Done({"target": name, **counts, "refused": len(brought.refused), "named": named(brought.refused)})
+
+
+def _coming(dock: Dock, task: Task, gone: Gone, name: str) -> _Coming:
+    item = Item(gone.frame, "frame", dock.where.data_dir / gone.path, name, gone.size_bytes, gone.sha256)
+    return _Coming(item, task.scratch / gone.frame)
+
+
+def _fetch(
+    dock: Dock, target: Target, wanted: Sequence[_Coming], beat: _Share, brought: _Brought
+) -> tuple[list[_Coming], HeliographError | None]:
+    """Those that may be put in their places, and what failed all that came after them."""
+    reserve_bytes = dock.document().alerts.disk_reserve_bytes
+    ready: list[_Coming] = []
+    for number, each in enumerate(wanted):
+        try:
+            if not each.is_here():
+                files.room_for(dock.where.data_dir, each.item.size_bytes, reserve_bytes)
+                target.fetch(each.item, each.fetched, beat.part(number, len(wanted)))
+            ready.append(each)
+        except (*_OF_AN_ITEM, FrameAltered) as error:
+            brought.refused.append(Refused(each.item, error))
+        except (ArchiveError, DiskError) as error:
+            return ready, error
+    return ready, None
+
+
+def _bring_in(dock: Dock, name: str, ready: Sequence[_Coming], brought: _Brought) -> None:
+    """Whoever deletes frames waits meanwhile: it might take a file between its rename and its row."""
+    with files.frames_still(dock.where.data_dir):
+        back = [each.item for each in ready if each.put_in_place()]
+        crash_point("after_bring_in")
+        if back:
+            dock.holdings.restored(name, [(item.id, item.size_bytes) for item in back])
+    brought.frames += len(back)
+    brought.size_bytes += sum(item.size_bytes for item in back)
