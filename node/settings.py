@@ -55,6 +55,11 @@ def load_node_file(
     return Settings(_moved(node_file, root), field_origins(node_file, origins))
 
 
+def source_of(path: Path | None = None, root: Path | None = None) -> Path:
+    """Where node.yml is read from, whether it is there or not."""
+    return path or Path(_below(root, DEFAULT_FILE))
+
+
 def sound_part(
     path: Path | None = None,
     env: Mapping[str, str] | None = None,
@@ -84,7 +89,7 @@ def _laid_over(
     path: Path | None, env: Mapping[str, str] | None, flags: Mapping[str, object] | None, root: Path | None
 ) -> tuple[dict[str, Any], dict[str, str], list[FieldFault]]:
     """The fields that somebody gave, where each came from, and the variables that name no field."""
-    source = path or Path(_below(root, DEFAULT_FILE))
+    source = source_of(path, root)
     given = load_document_file(source) if path is not None or source.exists() else {}
     origins = given_origins(given, f"file {source}")
     settings, faults = _from_environment(env or {})

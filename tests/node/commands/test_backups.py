@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from node.cli import main
+from node.store.database import NAME, Database
+from node.store.files import hold
+from tests.stores import keep_many, opened
+
+Ends = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def ends(capsys: pytest.CaptureFixture[str]) -> Ends:
+    """Runs a command in this process: exit status, output, errors."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        status = main([str(each) for each in arguments])
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    return run
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A node of two frames below a root of its own, with node.yml at its usual place."""
+    root = tmp_path / "root"
+    data = root / "var/lib/heliograph"
+    data.mkdir(parents=True)
+    (root / "etc/heliograph").mkdir(parents=True)
+    tls = {"certificate": "/etc/heliograph/tls.pem", "key": "/etc/heliograph/tls.key"}
+    (root / "etc/heliograph/node.yml").write_text(yaml.safe_dump({"node": {"id": "north"}, "api": {"tls": tls}}))
+    for name in ("tls.pem", "tls.key"):
+        (root / "etc/heliograph" / name).write_text(name)
+    with opened(data) as store:
+        keep_many(store, 2)
+    return root
+
+
+def frames(root: Path) -> int:
+    other = sqlite3.connect(root / "var/lib/heliograph" / NAME)
+    (count,) = other.execute("SELECT COUNT(*) FROM frames").fetchone()
+    other.close()
+    return int(count)
+
+
+def test_a_node_goes_into_a_file_and_comes_out_on_an_empty_machine(ends: Ends, root: Path, tmp_path: Path) -> None:
+    file = tmp_path / "north.tar"
+    status, out, err = ends("backup", "--root", root, file)
+    assert (status, err) == (0, "")
+    assert out.startswith(f"{file}: ")
+    assert "2 frames" in out
+    fresh = tmp_path / "fresh"
+    (fresh / "var/lib/heliograph").mkdir(parents=True)
+    status, out, err = ends("restore", "--root", fresh, file)
+    assert (status, err) == (0, "")
+    assert frames(fresh) == 2
+    for name in ("node.yml", "tls.pem", "tls.key"):
+        assert (fresh / "etc/heliograph" / name).read_text() == (root / "etc/heliograph" / name).read_text()
+    assert "keys/api.tls.key: put back" in out
+
+
+def test_a_folder_gets_a_file_and_json_names_it(ends: Ends, root: Path, tmp_path: Path) -> None:
+    status, out, _ = ends("backup", "--root", root, tmp_path, "--json")
+    made = json.loads(out)
+    assert (status, made["frames"], made["left_out"]) == (0, 2, [])
+    assert Path(made["path"]).stat().st_size == made["size_bytes"]
+    status, out, _ = ends("restore", "--root", root, made["path"], "--json")
+    done = json.loads(out)
+    assert (status, done["report"]["backup"]) == (0, Path(made["path"]).name)
+    assert done["report"]["aside"].startswith(f"{NAME}.before-")
+    assert set(done["kept"]) == {"node.yml", "keys/api.tls.certificate", "keys/api.tls.key"}
+
+
+def test_a_key_that_cannot_be_read_is_a_fault_and_the_rest_is_safe(ends: Ends, root: Path, tmp_path: Path) -> None:
+    (root / "etc/heliograph/tls.key").unlink()
+    status, _, err = ends("backup", "--root", root, tmp_path / "a.tar")
+    assert status == 1
+    assert "tls.key: No such file" in err
+    assert (tmp_path / "a.tar").exists()
+
+
+def test_each_refusal_has_its_code_and_status(ends: Ends, root: Path, tmp_path: Path) -> None:
+    file = tmp_path / "a.tar"
+    assert ends("backup", "--root", root, file)[0] == 0
+    assert ends("backup", "--root", root, file)[0] == 64
+    status, _, err = ends("backup", "--root", root, tmp_path / "nowhere" / "a.tar")
+    assert (status, "nowhere" in err) == (78, True)
+    with hold(root / "var/lib/heliograph"):
+        status, _, err = ends("restore", "--root", root, file)
+        assert (status, "DSK-003" in err) == (75, True)
+    joined = Database.join(root / "var/lib/heliograph" / NAME)
+    status, _, err = ends("restore", "--root", root, file)
+    assert (status, "DSK-003" in err) == (75, True)
+    joined.close()
+    file.write_bytes(file.read_bytes()[:3000])
+    for wrong in (file, tmp_path / "gone.tar", tmp_path):
+        status, _, err = ends("restore", "--root", root, wrong)
+        assert (status, "DB-005" in err) == (1, True)
+    assert frames(root) == 2
+    fresh = tmp_path / "fresh"
+    fresh.mkdir()
+    status, _, err = ends("backup", "--root", fresh, tmp_path / "b.tar")
+    assert (status, "DB-004" in err) == (75, True)
