@@ -1,0 +1,1 @@
+"""The archive: targets that hold frames elsewhere and prove it."""
