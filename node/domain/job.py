@@ -164,11 +164,6 @@ KINDS: Mapping[str, Kind] = {
 }
 
 
-def kinds_of(lanes: tuple[Lane, ...], *, derivatives: bool = True) -> tuple[str, ...]:
-    """The kinds of job that these lanes do; without derivatives, none of those that wait while the disk is critical."""
-    return tuple(name for name, kind in KINDS.items() if kind.lane in lanes and (derivatives or not kind.derivative))
-
-
 def key_of(payload: Section) -> str:
     """What a job asked for by hand is about: of one kind and key, one is alive."""
     if isinstance(payload, RenderPayload):

@@ -209,9 +209,14 @@ def held_by(session: Session, lease: Job) -> Job:
     """The row as it is now.  Raises LeaseLost where it is not that attempt's any more."""
     row = session.one(_ONE, (lease.id,))
     now = None if row is None else _job(row)
-    if now is None or (now.state, now.owner, now.attempt) != (JobState.LEASED, lease.owner, lease.attempt):
+    if now is None or now.state is not JobState.LEASED or _attempt_of(now) != _attempt_of(lease):
         raise LeaseLost(f"{lease.kind} {lease.id}, attempt {lease.attempt}")
     return now
+
+
+def _attempt_of(job: Job) -> tuple[str, int, int | None]:
+    """Its start too: attempts that were given back had the same number."""
+    return job.owner, job.attempt, job.started_us
 
 
 def move(session: Session, job: Job, to: JobState, **changes: object) -> Job:

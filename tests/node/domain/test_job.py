@@ -13,7 +13,6 @@ from node.domain.job import (
     MOVES,
     JobState,
     RenderPayload,
-    kinds_of,
     lease_ms,
     next_delay,
     parse_payload,
@@ -40,13 +39,11 @@ def test_what_is_live_can_end_as_cancelled() -> None:
 
 def test_every_kind_has_a_lane_and_may_be_named_in_the_document() -> None:
     assert set(KINDS) == set(get_args(JobKind))
-    assert sorted(kinds_of(LANES)) == sorted(KINDS)
-    assert set(kinds_of(("work",))).isdisjoint(kinds_of(("ship",)))
+    assert {kind.lane for kind in KINDS.values()} == set(LANES)
 
 
-def test_no_derivative_is_made_while_none_may_be() -> None:
-    left = set(kinds_of(LANES)) - set(kinds_of(LANES, derivatives=False))
-    assert left == {"render", "thumbnail", "thumbnail-repair"}
+def test_derivatives_wait_while_the_disk_is_critical_and_nothing_else_does() -> None:
+    assert {name for name, kind in KINDS.items() if kind.derivative} == {"render", "thumbnail", "thumbnail-repair"}
 
 
 @pytest.mark.parametrize("kind", KINDS)
