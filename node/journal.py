@@ -18,7 +18,7 @@ from node.domain.events import (
 )
 from node.domain.frame import Frame, Gap, SlotKey
 from node.entries import Entries
-from node.store import configs, frames, ledger, log
+from node.store import configs, frames, jobs, ledger, log
 from node.store.configs import Activation, Proof, Running
 from node.store.ledger import Shoot
 from node.store.log import Actor, Answer, Change, Request
@@ -133,14 +133,19 @@ class Journal(Entries):
 
         return self.write(work)
 
-    def close_shoot(self, shoot: str) -> Shoot | None:
-        """A window is over and its slots are settled: its final counts, once; None where it was closed before."""
-        now_us = self.clock.now_us()
+    def close_shoot(self, shoot: str, *, video: bool = False) -> Shoot | None:
+        """A window is over and its slots are settled: its final counts, once; None where it was closed before.
+
+        With `video` the job that renders it is asked for in the same transaction, so also just once.
+        """
+        now_us, job = self.clock.now_us(), self.clock.new_id()
 
         def work(session: Session) -> Shoot | None:
             done = ledger.close_shoot(session, shoot)
             if done is not None:
                 log.append(session, [_closed(done)], now_us)
+                if video:
+                    _ask_video(session, done, job, now_us)
             return done
 
         return self.write(work)
@@ -299,6 +304,12 @@ def _settle(session: Session, camera: str, to_us: int | None) -> None:
 
 def _with_events(session: Session, kept: Kept, events: Sequence[Event], now_us: int) -> Kept:
     return replace(kept, event_ids=log.append(session, events, now_us))
+
+
+def _ask_video(session: Session, shoot: Shoot, job: str, now_us: int) -> None:
+    ledger.ask_video(session, shoot.shoot)
+    payload = {"camera": shoot.camera, "profile": shoot.profile, "shoot": shoot.shoot}
+    jobs.enqueue(session, jobs.Asked("render", shoot.shoot, payload, who="window"), job, now_us)
 
 
 def _closed(shoot: Shoot) -> ShootClosed:

@@ -179,7 +179,7 @@ class Agenda:
         """A shoot ends once, when its window is over and its slots are settled; at the latest when the database can."""
         for shoot in [shoot for shoot, end_us in self._closable().items() if end_us <= self.settled_us]:
             try:
-                self._journal.close_shoot(shoot)
+                self._journal.close_shoot(shoot, video=self._live.current.document.render.enabled)
             except (DatabaseError, DiskError) as error:
                 LOG.warning("shoot is not closed yet", extra={"shoot": shoot, "error": str(error)})
                 return

@@ -10,6 +10,7 @@ from node.clock import US
 from node.domain.errors import DatabaseBusy, KeyReused
 from node.domain.events import ClockStepped, Event, FrameQuarantined, GapRecorded, GapsRecorded, restore
 from node.domain.frame import GapReason
+from node.jobs import Jobs
 from node.journal import BULK, Journal
 from node.store import log
 from node.store.ledger import SlotFilter
@@ -181,6 +182,25 @@ def test_a_shoot_opens_once_counts_and_closes_once(store: Store) -> None:
     assert store.journal.close_shoot(shoot) is None
     assert [row.kind for row in store.events.after(0)] == ["frame", "frame", "shoot_opened", "shoot_closed"]
     assert store.ledger.open_shoots() == []
+
+
+def test_a_shoot_that_ends_asks_for_its_video_once(store: Store) -> None:
+    (frame,) = keep_many(store, 1)
+    shoot = frame.shoots[0]
+    assert store.journal.close_shoot(shoot, video=True) is not None
+    assert store.journal.close_shoot(shoot, video=True) is None
+    asked = store.rows("SELECT kind, key, state, priority, who, payload FROM jobs")
+    payload = f'{{"camera":"main","profile":"auto","shoot":"{shoot}"}}'
+    assert asked == [("render", shoot, "queued", 10, "window", payload)]
+    assert store.rows("SELECT asked FROM shoots") == [(1,)]
+
+
+def test_a_video_asked_for_by_hand_before_the_end_is_the_shoots_own(store: Store) -> None:
+    (frame,) = keep_many(store, 1)
+    shoot = frame.shoots[0]
+    job = Jobs(store.journal).enqueue("render", shoot, {"camera": "main", "shoot": shoot}, who="somebody")
+    store.journal.close_shoot(shoot, video=True)
+    assert store.rows("SELECT id, who FROM jobs") == [(job.id, "somebody")]
 
 
 def test_a_late_gap_still_counts_in_a_closed_shoot(store: Store) -> None:

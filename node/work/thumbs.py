@@ -1,0 +1,224 @@
+"""Makes thumbnails beside the frames: of what is new, and again where they are missing or broken."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from node.crashpoint import crash_point
+from node.domain.config import Document
+from node.domain.errors import PictureUnreadable
+from node.domain.events import Event
+from node.domain.job import Priority, ThumbnailPayload, ThumbnailRepairPayload
+from node.domain.trigger import Cursor
+from node.entries import Entries
+from node.jobs import Jobs
+from node.store import cursors, files, jobs, removing, thumbs
+from node.store.database import Database
+from node.store.session import Session
+from node.store.thumbs import SIZES, THUMBS, Wanting, path_of
+from node.work.task import Done, Task
+
+KIND = "thumbnail"
+BATCH = 200
+"""Frames of one job."""
+REST_S = 15.0
+"""From one job of a camera to its next: a fast camera's frames go together."""
+FAR = 5000
+"""Rows after which a cursor is moved though its camera had none among them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What thumbnails are made with."""
+
+    database: Database
+    data: Path
+    document: Callable[[], Document]
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """The next frames of a camera, and the cursor after them."""
+
+    frames: list[Wanting]
+    cursor: Cursor
+
+
+def cursor_of(camera: str) -> str:
+    """The name of a camera's cursor."""
+    return f"{THUMBS}/{camera}"
+
+
+class Thumbnails:
+    """The handlers of `thumbnail` (what is new) and `thumbnail-repair`.  Run again, they find what is there."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench, self._data = bench, bench.data
+
+    def make(self, task: Task) -> Done:
+        """Of the camera's next frames; a damaged or missing original is passed over and counted."""
+        wanted = task.payload
+        assert isinstance(wanted, ThumbnailPayload)
+        keep = self._bench.document().thumbnails.keep
+        if keep == "off":
+            return Done({"kept": keep})
+        batch = self._bench.database.read(lambda session: _batch(session, wanted.camera, latest=keep == "latest"))
+        counts = self._each(batch.frames, len(batch.frames), task, self._unless_there)
+        if keep == "latest" and counts["damaged"] + counts["missing"] < len(batch.frames):
+            counts["removed"] = self._only(batch.frames[0], task)
+        crash_point("thumbs_made")
+
+        def rows(session: Session) -> Iterable[Event]:
+            cursors.put(session, cursor_of(wanted.camera), batch.cursor)
+            return ()
+
+        return Done(dict(counts), rows)
+
+    def repair(self, task: Task) -> Done:
+        """Looks at every thumbnail of the camera and makes what is missing or broken; or all anew."""
+        wanted = task.payload
+        assert isinstance(wanted, ThumbnailRepairPayload)
+        keep, database = self._bench.document().thumbnails.keep, self._bench.database
+        if keep == "off":
+            return Done({"kept": keep})
+        act = self._made if wanted.everything else self._unless_sound
+        if keep == "latest":
+            newest = database.read(lambda session: thumbs.newest_wanting(session, wanted.camera))
+            return Done(dict(self._each(newest, len(newest), task, act)))
+        total = database.read(lambda session: thumbs.count_wanting(session, wanted.camera))
+        return Done(dict(self._each(self._every(wanted.camera), total, task, act)))
+
+    # --- one frame --------------------------------------------------------------------------------------------
+
+    def _each(self, frames: Iterable[Wanting], total: int, task: Task, act: Callable[[Wanting], str]) -> Counter[str]:
+        """What became of how many."""
+        counts: Counter[str] = Counter()
+        for number, frame in enumerate(frames):
+            task.beat(number / total if total else None, f"{number} of {total} frames")
+            counts[act(frame)] += 1
+        return counts
+
+    def _unless_there(self, frame: Wanting) -> str:
+        there = all(path_of(self._data, frame, size).is_file() for size in SIZES)
+        return "there" if there else self._made(frame)
+
+    def _unless_sound(self, frame: Wanting) -> str:
+        sound = all(_is_sound(path_of(self._data, frame, size)) for size in SIZES)
+        return "sound" if sound else self._made(frame)
+
+    def _made(self, frame: Wanting) -> str:
+        # not before the first job: an idle process has no use for what this brings along
+        from node.imaging.thumbnail import fitting  # noqa: PLC0415
+
+        try:
+            original = (self._data / frame.path).read_bytes()
+            pictures = fitting(original, [(size.width, size.height, size.quality) for size in SIZES])
+        except FileNotFoundError:
+            return "missing"
+        except PictureUnreadable:
+            return "damaged"
+        reserve = self._bench.document().alerts.disk_reserve_bytes
+        files.room_for(self._data, sum(map(len, pictures)), reserve)
+        for size, picture in zip(SIZES, pictures, strict=True):
+            files.replace_atomic(path_of(self._data, frame, size), picture)
+        return "made"
+
+    # --- many -------------------------------------------------------------------------------------------------
+
+    def _every(self, camera: str) -> Iterator[Wanting]:
+        """All frames of the camera that may have thumbnails, read in batches."""
+        batch = self._after(camera, 0)
+        while batch:
+            yield from batch
+            batch = self._after(camera, batch[-1].seq)
+
+    def _after(self, camera: str, seq: int) -> list[Wanting]:
+        return self._bench.database.read(lambda session: thumbs.wanting(session, camera, seq, BATCH))
+
+    def _only(self, newest: Wanting, task: Task) -> int:
+        """Removes the camera's other thumbnails; how many."""
+        own = {path_of(self._data, newest, size) for size in SIZES}
+        others = [path for path in (self._data / THUMBS / newest.camera).glob("*/*.jpg") if path not in own]
+        gone = 0
+        for start in range(0, len(others), BATCH):
+            task.beat(None, f"{start} of {len(others)} older ones removed")
+            gone += removing.remove(others[start : start + BATCH])
+        return gone
+
+
+def _batch(session: Session, camera: str, *, latest: bool) -> _Batch:
+    """Nothing left behind the cursor: the next look begins at the end of the table."""
+    cursor, newest = cursors.get(session, cursor_of(camera)) or Cursor(), cursors.newest_seq(session)
+    if latest:
+        return _Batch(thumbs.newest_wanting(session, camera), Cursor(newest))
+    found = thumbs.wanting(session, camera, cursor.seq, BATCH)
+    return _Batch(found, Cursor(found[-1].seq if len(found) == BATCH else max(newest, cursor.seq)))
+
+
+def _is_sound(path: Path) -> bool:
+    from node.imaging.decode import check  # noqa: PLC0415 - as above
+
+    try:
+        return check(path.read_bytes()).pixels is not None
+    except FileNotFoundError:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class _Need:
+    """What one look found of a camera.  No frame of it is new up to the row `clear_to`; `far` = the cursor lags."""
+
+    camera: str
+    wants: bool
+    clear_to: int
+    far: bool
+
+
+class ThumbRounds:
+    """Asks for the thumbnails of frames that have none yet.  Used by one thread."""
+
+    def __init__(self, entries: Entries, cameras: Sequence[str], document: Callable[[], Document]) -> None:
+        self._entries, self._database, self._clock = entries, entries.database, entries.clock
+        self._jobs, self._cameras, self._document = Jobs(entries), tuple(cameras), document
+        self._clear: dict[str, int] = {}
+        self._asked_s: dict[str, float] = {}
+        self._moved = -1
+
+    def turn(self) -> int:
+        """One look; how many jobs were asked for.  Raises DatabaseBusy, DatabaseDamaged, DiskFull, DiskReadOnly."""
+        if self._document().thumbnails.keep == "off":
+            return 0
+        moved = self._database.data_version()
+        if moved == self._moved:
+            return 0
+        needs = self._database.read(lambda session: [self._look(session, camera) for camera in self._cameras])
+        wanting = [need.camera for need in needs if need.wants]
+        asked = [camera for camera in wanting if self._rested(camera)]
+        for need in needs:
+            self._note(need)
+        for camera in asked:
+            self._jobs.enqueue(KIND, camera, {"camera": camera}, priority=Priority.PER_CAPTURE)
+            self._asked_s[camera] = self._clock.monotonic()
+        self._moved = moved if asked == wanting else -1
+        return len(asked)
+
+    def _look(self, session: Session, camera: str) -> _Need:
+        cursor, newest = cursors.get(session, cursor_of(camera)) or Cursor(), cursors.newest_seq(session)
+        since = max(cursor.seq, self._clear.get(camera, 0))
+        if not thumbs.any_beyond(session, camera, since, newest):
+            return _Need(camera, wants=False, clear_to=newest, far=newest - cursor.seq > FAR)
+        # what died of a frame would die of it again: somebody has to look first
+        return _Need(camera, wants=not jobs.stands(session, KIND, camera), clear_to=since, far=False)
+
+    def _note(self, need: _Need) -> None:
+        """Rows known to hold nothing new are not looked at again, at a start neither."""
+        self._clear[need.camera] = need.clear_to
+        if need.far:
+            self._entries.write(lambda session: cursors.put(session, cursor_of(need.camera), Cursor(need.clear_to)))
+
+    def _rested(self, camera: str) -> bool:
+        asked_s = self._asked_s.get(camera)
+        return asked_s is None or self._clock.monotonic() - asked_s >= REST_S
