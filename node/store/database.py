@@ -21,7 +21,7 @@ from node.domain.errors import (
     DiskReadOnly,
 )
 from node.store import marks
-from node.store.faults import named
+from node.store.faults import named, refusals_named
 from node.store.schema import check_ours, migrate, usable
 from node.store.session import Result, Session, Work, name_of
 from node.store.sharing import Share
@@ -168,7 +168,7 @@ class Database:
         """A mark that stays costs a check at the next start, no more."""
         try:
             with named():
-                self._own.execute(f"PRAGMA busy_timeout = {_OPENING_BUSY_S * 1000:.0f}")
+                _be_patient(self._own, _OPENING_BUSY_S)
                 if self._suspected:
                     marks.put(self._own, marks.SUSPECT)
                 marks.take_away(self._own, self._mark)
@@ -184,8 +184,10 @@ class Database:
             self._share.close()
 
     def _open(self, path: str, pragmas: Mapping[str, object], *, uri: bool = False) -> Session:
+        """The first one is the writing connection."""
+        busy_s = _BUSY_S if self._made else _OPENING_BUSY_S
         db = peewee.SqliteDatabase(
-            path, pragmas=pragmas, timeout=_BUSY_S, thread_safe=False, check_same_thread=False, uri=uri
+            path, pragmas=pragmas, timeout=busy_s, thread_safe=False, check_same_thread=False, uri=uri
         )
         with named():
             db.connect()
@@ -200,27 +202,30 @@ class Database:
         """The writing connection; the file is sound, of this release's schema, and marked as open."""
         logged = self.wal_bytes() > 0  # one that only looked on leaves an empty one
         filled = self.path.exists() and self.path.stat().st_size > 0
-        session = self._open(str(self.path), _PRAGMAS if filled else {**_FIRST_PRAGMAS, **_PRAGMAS})
-        with named(), _patient(session):
+        with refusals_named():
+            session = self._open(str(self.path), _PRAGMAS if filled else {**_FIRST_PRAGMAS, **_PRAGMAS})
             if session.pragma("journal_mode") != "wal":
                 raise DiskReadOnly(f"{self.path.parent}: this file system cannot hold a write-ahead log")
             found = marks.read(session) if check_ours(session, self.path) else {}
             self.clean = marks.ended_clean(found, logged=logged)
             if not self.clean:
                 _check(session, "integrity_check" if marks.SUSPECT in found else "quick_check")
+        with named():
             self.applied = migrate(session, self.path)
             marks.own(session, found)
+            _be_patient(session, _BUSY_S)
         return session
 
     def _joined(self) -> Session:
         """As `_owned`, for a file that is somebody else's to check."""
         if not self.path.exists() or not self.path.stat().st_size:
             raise DatabaseMissing(self.path.name)
-        session = self._open(f"{self.path.absolute().as_uri()}?mode=rw", _PRAGMAS, uri=True)
-        with named(), _patient(session):
+        with refusals_named():
+            session = self._open(f"{self.path.absolute().as_uri()}?mode=rw", _PRAGMAS, uri=True)
             if not usable(session):
                 raise DatabaseMissing(f"{self.path.name} is not of this release's schema")
-            self._put_mark(session)
+        self._put_mark(session)
+        _be_patient(session, _BUSY_S)
         return session
 
     def _put_mark(self, session: Session) -> None:
@@ -268,12 +273,9 @@ class Database:
             _LOG.warning("slow query", extra={"query": name, "took_ms": round(seconds * 1000)})
 
 
-@contextmanager
-def _patient(session: Session) -> Iterator[None]:
-    """While it is opened, whoever writes just now is waited for."""
-    session.execute(f"PRAGMA busy_timeout = {_OPENING_BUSY_S * 1000:.0f}")
-    yield
-    session.execute(f"PRAGMA busy_timeout = {_BUSY_S * 1000:.0f}")
+def _be_patient(session: Session, seconds: float) -> None:
+    """Whoever writes just now is waited for so long: at opening and closing longer than in between."""
+    session.execute(f"PRAGMA busy_timeout = {seconds * 1000:.0f}")
 
 
 def _quick_check(session: Session) -> None:

@@ -55,3 +55,12 @@ def named() -> Iterator[None]:
         if fault is None:
             raise
         raise fault from error
+
+
+@contextmanager
+def refusals_named() -> Iterator[None]:
+    """As `named`, where any other refusal speaks of damage too: a file format that is none, a table that is gone."""
+    try:
+        yield
+    except SQLITE_ERRORS as error:
+        raise (fault_of(error) or DatabaseDamaged(str(error))) from error

@@ -24,9 +24,16 @@ def check_ours(session: Session, path: Path) -> int:
     owner, version = int(session.pragma("application_id")), int(session.pragma("user_version"))
     if owner not in (0, APPLICATION_ID):
         raise DatabaseDamaged(f"{path.name} belongs to another program (application id {owner:#x})")
-    if version > SCHEMA:
+    if version > SCHEMA and _newer_step(session):
         raise SchemaNewer(f"{path.name} has schema {version}; this release knows up to {SCHEMA}")
+    if version > SCHEMA:
+        raise DatabaseDamaged(f"{path.name} says schema {version}, and no release has taken a step to it")
     return version
+
+
+def _newer_step(session: Session) -> bool:
+    """Whether a step was taken that this release does not have."""
+    return any(step.path is None for step in Runner(session.db, str(_STEPS)).status())
 
 
 def usable(session: Session) -> bool:

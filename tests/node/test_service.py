@@ -197,12 +197,13 @@ def test_a_wrong_document_is_said_and_the_mended_one_is_taken(home: Home) -> Non
         assert node.get("/v1/config")["document"] == EACH_SECOND
 
 
-def test_a_database_that_is_none_is_said_and_can_be_built_again(home: Home) -> None:
+def test_a_database_that_is_none_is_put_aside_and_said(home: Home) -> None:
     (home.data / "heliograph.db").write_bytes(b"this is no database" * 1000)
-    assert "rebuild" in refused(home, 69, "DB-002")
-    assert heliograph_node("rebuild", "--config", home.config).returncode == 0
-    with started(home):
-        pass
+    with started(home) as node:
+        (told,) = events(home.data, "database_restored")
+        node.stop()
+    assert (home.data / told["aside"]).read_bytes() == b"this is no database" * 1000
+    assert "database is restored" in home.log
 
 
 def test_two_services_of_one_node_file_do_not_both_run(home: Home) -> None:

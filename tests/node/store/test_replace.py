@@ -110,8 +110,9 @@ def test_two_in_one_second_are_both_put_aside(folder: Path) -> None:
 
 
 def test_a_newer_release_s_database_is_no_damage(folder: Path) -> None:
-    other = sqlite3.connect(folder / NAME)
+    other = sqlite3.connect(folder / NAME, isolation_level=None)
     other.execute(f"PRAGMA user_version = {schema.SCHEMA + 1}")
+    other.execute("INSERT INTO schema_migration (name, applied) VALUES ('0009_other', '2027-01-01')")
     other.close()
     with pytest.raises(SchemaNewer):
         sound(folder)

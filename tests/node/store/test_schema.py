@@ -102,11 +102,21 @@ def test_a_database_that_this_release_cannot_use_is_refused_untouched(tmp_path: 
     Database(tmp_path / NAME).close()
     with sqlite3.connect(tmp_path / NAME) as other:
         other.execute(f"PRAGMA user_version = {schema.SCHEMA + 1}")
+        other.execute("INSERT INTO schema_migration (name, applied) VALUES ('0009_other', '2027-01-01')")
     other.close()
     before = (tmp_path / NAME).read_bytes()
     with pytest.raises(SchemaNewer, match="has schema 2; this release knows up to 1"):
         Database(tmp_path / NAME)
     assert (tmp_path / NAME).read_bytes() == before
+
+
+def test_a_number_that_no_release_wrote_is_damage(tmp_path: Path) -> None:
+    Database(tmp_path / NAME).close()
+    with sqlite3.connect(tmp_path / NAME) as other:
+        other.execute("PRAGMA user_version = 65537")
+    other.close()
+    with pytest.raises(DatabaseDamaged, match="no release has taken a step"):
+        Database(tmp_path / NAME)
 
 
 def test_another_program_s_database_is_refused(tmp_path: Path) -> None:
