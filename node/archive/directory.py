@@ -21,7 +21,7 @@ from node.archive.base import (
     judged,
     marker_text,
 )
-from node.archive.files import drop, hash_of, landing, make_folder, pieces, sync_folder, tmp_beside
+from node.archive.files import drop, hash_of, landing, make_folder, pieces, sync_below, sync_folder, tmp_beside
 from node.archive.progress import Pace, Progress
 from node.crashpoint import crash_point
 from node.domain.config import TargetPolicy
@@ -50,14 +50,16 @@ _MEANINGS: Mapping[int, type[ArchiveError]] = {
     errno.EACCES: TargetRefused,
     errno.EPERM: TargetRefused,
     errno.EROFS: TargetRefused,
-    # it cannot hold a file of this name; others it can
+}  # all else (EIO, ENODEV, ESTALE, ENOENT ...) = it is not there, or not there any more
+_OF_A_NAME: Mapping[int, type[ArchiveError]] = {
+    **_MEANINGS,
     errno.EEXIST: ReceiptRefused,
     errno.EILSEQ: ReceiptRefused,
     errno.EINVAL: ReceiptRefused,
     errno.EISDIR: ReceiptRefused,
     errno.ENAMETOOLONG: ReceiptRefused,
     errno.ENOTDIR: ReceiptRefused,
-}  # all else (EIO, ENODEV, ESTALE, ENOENT ...) = it is not there, or not there any more
+}  # it cannot hold a file of this name; others it can
 
 
 class DirectoryArchive:
@@ -103,25 +105,27 @@ class DirectoryArchive:
 
     def _put(self, root: Path, item: Item, progress: Progress, pace: Pace) -> Outcome:
         path = root / item.name
-        found = self._found(path, progress, size_bytes=item.size_bytes)
-        if found != (item.size_bytes, item.sha256):
-            with _failures_named(item.name):
-                self._send(root, item, progress, pace)
-            found = self._found(path, progress)
-        return after_sending(self._judged(item, found))
+        with _failures_named(item.name, _OF_A_NAME):
+            if path.exists() and path.stat().st_size == item.size_bytes:
+                sync_below(root, path)  # whoever wrote it may have ended before its own sync
+                there = self._judged(item, self._found(path, progress))
+                if isinstance(there, Receipt):
+                    return there
+            self._send(root, item, progress, pace)
+        return after_sending(self._judged(item, self._found(path, progress)))
 
     def _judged(self, item: Item, found: tuple[int, str] | None) -> Outcome:
         return judged(item, found, HOW, self._where.clock.now_us())
 
-    def _found(self, path: Path, progress: Progress, size_bytes: int | None = None) -> tuple[int, str] | None:
-        """Size and hash of what lies there; None where nothing does, or nothing of that size."""
-        with _failures_named(path.name):
+    def _found(self, path: Path, progress: Progress) -> tuple[int, str] | None:
+        """Size and hash of what lies there; None where nothing does."""
+        with _failures_named(path.name, _OF_A_NAME):
             try:
-                there = path.stat()
+                device = path.stat().st_dev
             except FileNotFoundError:
                 return None
-            self._check_device(there.st_dev)
-            return hash_of(path, progress.took) if size_bytes in (None, there.st_size) else None
+            self._check_device(device)
+            return hash_of(path, progress.took)
 
     def _send(self, root: Path, item: Item, progress: Progress, pace: Pace) -> None:
         """Begins anew each time: half a file costs as much to read over a share, to see if it agrees, as to write."""
@@ -206,7 +210,7 @@ def _pieces_here(item: Item) -> Iterator[memoryview]:
 
 
 def _pieces_there(root: Path, item: Item) -> Iterator[memoryview]:
-    with _failures_named(item.name):
+    with _failures_named(item.name, _OF_A_NAME):
         try:
             yield from pieces(root / item.name)
         except FileNotFoundError as error:
@@ -239,10 +243,10 @@ def _write_marker(root: Path, text: str) -> None:
 
 
 @contextmanager
-def _failures_named(what: object) -> Iterator[None]:
+def _failures_named(what: object, meanings: Mapping[int, type[ArchiveError]] = _MEANINGS) -> Iterator[None]:
     """Inside, an OSError becomes an ArchiveError that names `what`."""
     try:
         yield
     except OSError as error:
         words = error.strerror or type(error).__name__
-        raise _MEANINGS.get(error.errno or 0, TargetUnavailable)(f"{what}: {words}") from error
+        raise meanings.get(error.errno or 0, TargetUnavailable)(f"{what}: {words}") from error

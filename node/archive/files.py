@@ -57,6 +57,16 @@ def make_folder(folder: Path) -> None:
         sync_folder(each.parent)
 
 
+def sync_below(root: Path, path: Path) -> None:
+    """The file, and every folder on the way down to it.  Raises OSError."""
+    with path.open("rb") as there:
+        os.fsync(there.fileno())
+    for folder in path.parents:
+        sync_folder(folder)
+        if folder == root:
+            return
+
+
 def sync_folder(folder: Path) -> None:
     """Raises OSError."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

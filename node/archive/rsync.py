@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +30,7 @@ from node.archive.remote import Examined, Found
 from node.archive.ssh import Link, meaning
 from node.crashpoint import crash_point
 from node.domain.config import TargetPolicy
-from node.domain.errors import ArchiveError, NotArchived, ReceiptRefused, SameDevice, TargetUnavailable
+from node.domain.errors import ArchiveError, HeliographError, NotArchived, ReceiptRefused, SameDevice, TargetUnavailable
 from node.domain.nodefile import RsyncTarget
 from node.host.disk import Space
 
@@ -82,9 +82,9 @@ class RsyncArchive:
         said = _Share(beat, f"to {self.name}", sum(item.size_bytes for item in items))
         check_marker(self._examined(said).marker)
         self._ask(remote.PREPARE, self._workshop, said=said)
-        faults = {item: fault_here(item) for item in items}
-        outcomes: list[Outcome] = [Refused(item, fault) for item, fault in faults.items() if fault]
-        outcomes += self._proved([item for item, fault in faults.items() if not fault], said)
+        faults = {item: fault for item in items if (fault := fault_here(item))}
+        outcomes = self._proved([item for item in items if item not in faults], said)
+        outcomes += self._there_all_the_same(faults, said)
         if all(isinstance(outcome, Receipt) for outcome in outcomes):
             with suppress(ArchiveError):  # the receipts stand, and the next transfer clears up
                 self._ask(remote.FINISH, self._workshop, said=said)
@@ -139,6 +139,14 @@ class RsyncArchive:
     def _wait(self, child: Child, said: Said, more_s: float = 0.0) -> Ended:
         return child.wait(self._where.clock, self._policy.timeout_s + more_s, said)
 
+    def _there_all_the_same(self, faults: Mapping[Item, HeliographError], said: Said) -> list[Outcome]:
+        """What cannot be sent from here, but may lie there since an earlier time."""
+        if not faults:
+            return []
+        with self._hasher(list(faults)) as child:
+            found = self._judged(Hashing(list(faults), child, None), said)
+        return [each if isinstance(each, Receipt) else Refused(each.item, faults[each.item]) for each in found]
+
     def _proved(self, items: Sequence[Item], said: _Share) -> list[Outcome]:
         """What is wrong there after a first pass is looked at here, and sent once more over what lies there."""
         first = self._sent(items, NEW_ONLY, said)
@@ -165,7 +173,7 @@ class RsyncArchive:
             self._link.close()
             tried = {outcome.item for outcome in outcomes}
             outcomes += [Refused(item, trouble.error) for item in items if item not in tried]
-        return outcomes
+        return [after_sending(outcome) for outcome in outcomes]
 
     def _rsync(self, part: Sequence[Item], mode: str, said: _Share) -> Trouble | None:
         said.begin(sum(item.size_bytes for item in part))
@@ -264,7 +272,7 @@ def _judged(item: Item, found: Found, trouble: Trouble | None, now_us: int) -> O
     sizes, digests = found
     size = sizes.get(item.name)
     proof = None if size is None else (size, digests.get(item.name, "of nothing that can be read"))
-    outcome = after_sending(judged(item, proof, HOW, now_us))
+    outcome = judged(item, proof, HOW, now_us)
     if isinstance(outcome, Refused) and trouble and (trouble.final or size is None):
         return Refused(item, trouble.error, outcome.found)
     return outcome
