@@ -147,10 +147,11 @@ def _ask(process: subprocess.Popen[bytes], request: Mapping[str, Any]) -> None:
 
 def _lines(process: subprocess.Popen[bytes]) -> Iterator[dict[str, Any]]:
     assert process.stdout
-    for line in io.BufferedReader(cast("io.RawIOBase", process.stdout)):
-        if not line.endswith(b"\n"):
-            return  # it died in the middle of it
-        yield json.loads(line)
+    with io.BufferedReader(cast("io.RawIOBase", process.stdout)) as lines:
+        for line in lines:
+            if not line.endswith(b"\n"):
+                return  # it died in the middle of it
+            yield json.loads(line)
 
 
 def _ending(status: int) -> str:
