@@ -14,6 +14,7 @@ from node.archive.base import (
     Beat,
     Item,
     Outcome,
+    Receipt,
     Refused,
     Where,
     after_sending,
