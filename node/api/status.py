@@ -30,7 +30,8 @@ from node.domain.facts import (
     TargetFacts,
     gather,
 )
-from node.domain.health import camera_state, disk_level, fold, not_ready
+from node.domain.health import camera_state, fold, not_ready
+from node.domain.room import disk_level
 from node.domain.times import to_text
 from node.wire import status as wire
 

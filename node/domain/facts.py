@@ -70,11 +70,22 @@ class ClockFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class ClassFacts:
+    """Files of one class that lie on the disk."""
+
+    name: str
+    count: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class DiskFacts:
     """The data disk; sizes are None where it cannot be asked.
 
     `error_code` is set while the data directory cannot be written (DSK-002) or is not there (DSK-004).  `step` is the
-    ladder's, empty where it was not judged yet; `reclaimable_bytes` is what upkeep found that may go.
+    ladder's, empty where it was not judged yet.  `classes` and `reclaimable_bytes`, verified frames that may go for
+    room, are those of the last whole count, None before it.  `full_in_days` is until capture stops where nothing more
+    is archived.  `stopped` names what keeps a class from being reclaimed, as `<class>/<id>`.
     """
 
     total_bytes: int | None = None
@@ -83,6 +94,8 @@ class DiskFacts:
     error_code: str = ""
     step: str = ""
     reclaimable_bytes: int | None = None
+    classes: tuple[ClassFacts, ...] = ()
+    stopped: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,7 @@ class GapReason(StrEnum):
     CAMERA_OFFLINE = "camera_offline"
     DAMAGED = "damaged"
     DISK_FULL = "disk_full"
+    SPARED = "spared"
     STORAGE_FAULT = "storage_fault"
     PROCESS_DOWN = "process_down"
     CLOCK_STEP = "clock_step"
@@ -77,6 +78,7 @@ GAP_REASONS: dict[GapReason, GapMeaning] = {
     GapReason.CAMERA_OFFLINE: GapMeaning("The camera was not open: starting, or being recovered.", fault=True),
     GapReason.DAMAGED: GapMeaning("Only a damaged picture came; it lies in quarantine.", fault=True),
     GapReason.DISK_FULL: GapMeaning("The data disk had no room for the frame.", fault=True),
+    GapReason.SPARED: GapMeaning("The data disk is so full that only some of the slots are taken.", fault=True),
     GapReason.STORAGE_FAULT: GapMeaning("The frame could not be written.", fault=True),
     GapReason.PROCESS_DOWN: GapMeaning("The service was not running.", fault=True),
     GapReason.CLOCK_STEP: GapMeaning("The clock was set forward over the slot.", fault=False),

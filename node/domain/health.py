@@ -10,13 +10,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from node.domain import labour
+from node.domain import labour, room
 from node.domain.config import AlertLimits
 from node.domain.events import AlertCleared, AlertRaised, Event
 from node.domain.facts import (
     Alert,
     CameraFacts,
-    DiskFacts,
     Learnt,
     LoopFacts,
     NodeFacts,
@@ -24,6 +23,7 @@ from node.domain.facts import (
     camera_key,
     loop_key,
 )
+from node.domain.pressure import Step
 
 US = 1_000_000
 SILENT_AFTER_S = 4.0  # with the usual hold-down of 5 s and a judge that looks each second: within 10 s
@@ -70,25 +70,6 @@ class Condition:
     @property
     def key(self) -> tuple[str, str]:
         return self.code, self.subject
-
-
-def disk_level(disk: DiskFacts, limits: AlertLimits) -> State | None:
-    """How full the data disk is; `crit` is where capture stops, None = not known."""
-    if disk.total_bytes is None or disk.free_bytes is None:
-        return None
-    free_pct = 100 * disk.free_bytes / disk.total_bytes if disk.total_bytes else 0.0
-    if free_pct < limits.disk_crit_free_pct or disk.free_bytes < limits.disk_reserve_bytes:
-        return "crit"
-    return "warn" if free_pct < limits.disk_warn_free_pct else "ok"
-
-
-def _disk_at(level: State, ending: str) -> Callable[[View], Iterator[Finding]]:
-    def find(view: View) -> Iterator[Finding]:
-        disk = view.facts.disk.value if view.facts.disk else DiskFacts()
-        if disk.free_bytes is not None and disk_level(disk, view.limits) == level:
-            yield "disk", f"The data disk has {disk.free_bytes / 2**20:,.0f} MiB free{ending}."
-
-    return find
 
 
 def _disk_unwritable(view: View) -> Iterator[Finding]:
@@ -187,13 +168,25 @@ def _beside(find: Callable[[NodeFacts, AlertLimits, int], Iterator[Finding]]) ->
 RULES: tuple[Rule, ...] = (
     Rule("database_fault", "crit", "The database does not take writes.", _database_fault),
     Rule("disk_unwritable", "crit", "The data directory cannot be written.", _disk_unwritable),
-    Rule("disk_full", "crit", "The data disk is full; capture stops.", _disk_at("crit", "; capture stops")),
+    Rule("disk_full", "crit", "The data disk is full; capture stops.", _beside(room.at(Step.STOPPED))),
+    Rule(
+        "disk_critical",
+        "crit",
+        "The data disk is almost full: no videos or thumbnails are made, and in the end only some slots are taken.",
+        _beside(room.at(Step.CRITICAL, Step.STRETCHED)),
+    ),
     Rule("loop_silent", "crit", "A loop of the service gives no pulse.", _loop_silent),
     Rule("camera_offline", "crit", "A camera is offline.", _camera_offline),
     Rule("no_good_frame", "crit", "No good frame for too long while one was due.", _no_good_frame),
     Rule("queue_flooded", "crit", "Far more jobs are due than get done.", _beside(labour.flooded_queue)),
     Rule("camera_recovering", "warn", "A camera is being recovered.", _camera_recovering),
-    Rule("disk_low", "warn", "The data disk is filling up.", _disk_at("warn", "")),
+    Rule("disk_low", "warn", "The data disk is filling up.", _beside(room.at(Step.LOW))),
+    Rule(
+        "reclaim_stopped",
+        "warn",
+        "A file, its row and its receipts do not agree; nothing more of its class is reclaimed.",
+        _beside(room.reclaim_stopped),
+    ),
     Rule(
         "frames_unrecorded", "warn", "Entries wait for the database; frames among them are safe on disk.", _unrecorded
     ),
@@ -336,7 +329,7 @@ class Probe:
 _PROBED: dict[str, tuple[str, ...]] = {
     "config": ("config_unknown_fields",),
     "clock": ("clock_unsynced",),
-    "disk": ("disk_unwritable", "disk_full", "disk_low"),
+    "disk": ("disk_unwritable", "disk_full", "disk_critical", "disk_low", "reclaim_stopped"),
     "host": ("temperature_high",),
     "database": ("database_fault", "frames_unrecorded"),
 }

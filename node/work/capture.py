@@ -42,6 +42,7 @@ from node.store.ledger import LedgerReader
 from node.work.agenda import Agenda, Asked
 from node.work.judge import Judge
 from node.work.keeping import Keeper, Taken
+from node.work.ladder import Ladder
 from node.work.live import Live, Segment
 from node.work.reload import Shown
 
@@ -112,6 +113,7 @@ class CaptureLoop:
         self._judge = equipment.judge
         self._keeper, self._config_of = equipment.keeper, equipment.config_of
         self._clock, self._journal, self._board = shared.clock, shared.journal, shared.board
+        self._ladder = Ladder(shared.board)
         self._live, self._judged, self._quality_of = shared.live, shared.judged, shared.quality_of
         self._usual_light = shared.usual_light
         self.light: tuple[int, float] | None = None
@@ -363,7 +365,11 @@ class CaptureLoop:
     def _meet(self, segment: Segment, due: Due) -> None:
         """One slot in time: a kept frame, or a gap that says why not."""
         try:
-            shown = self._capture(segment, due)
+            if self._ladder.spares(due.slot.profile):
+                self._keeper.explain(segment, due, GapReason.SPARED)
+                shown = Shown.NOTHING
+            else:
+                shown = self._capture(segment, due)
             self._refused_code = ""
         except HeliographError as error:
             if isinstance(error, DiskError):
@@ -390,6 +396,7 @@ class CaptureLoop:
 
     def _capture(self, segment: Segment, due: Due) -> Shown:
         """The frame's journey.  Raises CameraError, DiskError: then there is neither frame nor gap yet."""
+        self._ladder.check()
         self._keeper.room(TYPICAL_BYTES, segment.document.alerts)
         taken, other = self._take_once_or_twice(segment, due)
         self._note_picture(taken)

@@ -16,6 +16,7 @@ from node.domain.config import AlertLimits, Quality
 from node.domain.errors import DatabaseError, DiskError
 from node.domain.events import FrameQuarantined, GapRecorded
 from node.domain.frame import Exposure, Frame, Gap, GapReason, StageTimes, short_id
+from node.domain.pressure import FLOORS, Step
 from node.domain.quality import Integrity, Verdict
 from node.domain.schedule import Due
 from node.domain.sidecar import to_sidecar
@@ -90,10 +91,10 @@ class Keeper:
         return [due_us for due_us, _ in list(self._waiting)]  # a copy: other threads ask too
 
     def room(self, size_bytes: int, limits: AlertLimits) -> None:
-        """Raises DiskFull where a frame of that size has no room above the critical level, DirectoryMissing."""
+        """Raises DiskFull where a frame of that size has no room above the floor of capture, DirectoryMissing."""
         self._held.check()
-        critical = round(space(self._data).total_bytes * limits.disk_crit_free_pct / 100)
-        room_for(self._data, size_bytes + SIDECAR_BYTES, max(limits.disk_reserve_bytes, critical))
+        floor = FLOORS[Step.STOPPED].free_bytes(space(self._data).total_bytes, limits)
+        room_for(self._data, size_bytes + SIDECAR_BYTES, floor)
 
     def keep(self, taken: Taken) -> Frame:
         """An intact shot becomes a kept frame.  Raises DiskError: then nothing was kept."""

@@ -29,7 +29,6 @@ from node.domain.health import (
     Held,
     camera_state,
     conditions,
-    disk_level,
     fold,
     not_ready,
     probes,
@@ -88,7 +87,9 @@ def test_nothing_learnt_is_not_sick_but_not_ready_either() -> None:
         (node(database=learnt(DatabaseFacts(error_code="DB-001"))), "database_fault"),
         (node(database=learnt(DatabaseFacts(unrecorded=2))), "frames_unrecorded"),
         (node(disk=learnt(DiskFacts(100 * GB, 50 * GB, error_code="DSK-002"))), "disk_unwritable"),
-        (node(disk=learnt(DiskFacts(100 * GB, 4 * GB))), "disk_full"),
+        (node(disk=learnt(DiskFacts(100 * GB, GB // 2))), "disk_full"),
+        (node(disk=learnt(DiskFacts(100 * GB, 4 * GB))), "disk_critical"),
+        (node(disk=learnt(DiskFacts(100 * GB, 50 * GB, stopped=("frame/01X", "frame/02X")))), "reclaim_stopped"),
         (node(disk=learnt(DiskFacts(100 * GB, 9 * GB))), "disk_low"),
         (node(loops=(learnt(LoopFacts("capture/main", 60.0), 65.0),)), "loop_silent"),
         (node(loops=(learnt(LoopFacts("capture/main", 60.0, failures=2, error="OSError: gone")),)), "loop_failing"),
@@ -137,21 +138,8 @@ def test_what_is_expected_is_not_sick(facts: NodeFacts) -> None:
     assert found(facts) == []
 
 
-@pytest.mark.parametrize(
-    ("free", "level"), [(50 * GB, "ok"), (10 * GB, "ok"), (9 * GB, "warn"), (5 * GB, "warn"), (4 * GB, "crit")]
-)
-def test_the_disk_has_three_levels(free: int, level: str) -> None:
-    assert disk_level(DiskFacts(100 * GB, free), LIMITS) == level
-
-
-def test_a_small_disk_is_full_where_only_the_reserve_is_left() -> None:
-    assert disk_level(DiskFacts(200_000_000, 60_000_000), LIMITS) == "crit"
-    assert disk_level(DiskFacts(0, 0), LIMITS) == "crit"
-
-
 def test_a_disk_whose_size_nobody_knows_is_not_called_full() -> None:
     lost = node(disk=learnt(DiskFacts(error_code="DSK-004")))
-    assert disk_level(DiskFacts(), LIMITS) is None
     assert [found.code for found in conditions(lost, LIMITS, NOW)] == ["disk_unwritable"]
 
 
@@ -286,7 +274,7 @@ def test_a_camera_is_one_word(changes: dict, state: str) -> None:
     [
         (camera(word="offline"), "main is offline"),
         (camera(word="warming"), "main is warming"),
-        (node(disk=learnt(DiskFacts(100 * GB, GB))), "capture stops"),
+        (node(disk=learnt(DiskFacts(100 * GB, GB // 2))), "capture stops"),
         (node(database=learnt(DatabaseFacts(error_code="DB-001"))), "DB-001"),
         (node(loops=(learnt(LoopFacts("facts", 1.0), 60.0),)), "facts loop"),
     ],

@@ -13,8 +13,10 @@ import pytest
 from node.camera.base import Shot, ShotSpec
 from node.clock import US
 from node.domain.errors import CameraFault, CameraTimeout, DatabaseBusy, DiskFull, DiskReadOnly, InternalError
-from node.domain.facts import LoopFacts, loop_key
+from node.domain.facts import DISK, DiskFacts, LoopFacts, loop_key
 from node.domain.frame import GapReason, SlotKey
+from node.domain.pressure import Step
+from node.host.disk import Space
 from node.imaging.exif import read_sidecar
 from node.store.frames import FrameFilter
 from node.store.log import Actor
@@ -406,7 +408,7 @@ def test_a_dropped_slot_would_be_found(plan: Plan, rig: Rig, monkeypatch: pytest
 def test_every_reason_of_the_table_is_a_reason_of_an_error_or_of_the_loop() -> None:
     by_error = {reason for _, reason in REASONS}
     by_loop = {GapReason.LATE, GapReason.BUSY, GapReason.CLOCK_STEP, GapReason.PROCESS_DOWN, GapReason.DAMAGED,
-               GapReason.CAMERA_OFFLINE}  # fmt: skip
+               GapReason.CAMERA_OFFLINE, GapReason.SPARED}  # fmt: skip
     assert by_error | by_loop == set(GapReason)
 
 
@@ -442,13 +444,54 @@ def test_a_data_folder_that_vanished_is_seen_before_the_shot_and_not_made_again(
     assert reasons(plan.folder) == {"storage_fault": 2}
 
 
-def test_capture_stops_at_the_critical_share_of_the_disk(plan: Plan) -> None:
+def on_a_disk(rig: Rig, patch: pytest.MonkeyPatch, free_bytes: int) -> None:
+    """Of a gigabyte so much is free, as capture finds it."""
+    for where in ("node.work.keeping.space", "node.store.files.disk.space"):
+        patch.setattr(where, lambda _: Space(10**9, free_bytes))
+
+
+def test_capture_stops_at_a_fifth_of_the_critical_share_and_goes_on_by_itself(
+    plan: Plan, rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     start = plan.clock.now_us()
-    limits = {"disk_warn_free_pct": 100, "disk_crit_free_pct": 99.999, "disk_reserve_bytes": 0}
-    with rigged(replace(plan, document={**EVERY_MINUTE, "alerts": limits})) as rig:
-        rig.run(start + 3 * MINUTE)
+    on_a_disk(rig, monkeypatch, 80_000_000)
+    rig.run(start + 2 * MINUTE)
+    with monkeypatch.context() as patch:
+        on_a_disk(rig, patch, 68_000_000)  # the reserve of 64 MiB, and not a typical frame beside it
+        rig.run(start + 5 * MINUTE)
+    rig.run(start + 7 * MINUTE)
     check(plan, start, rig.loop.settled_us)
-    assert set(reasons(plan.folder)) == {"disk_full"}
+    assert reasons(plan.folder) == {"disk_full": 3}
+
+
+def stands_at(rig: Rig, step: Step) -> None:
+    """As the facts loop says it."""
+    rig.board.post(DISK, DiskFacts(10**9, 10**8, step=step.value), rig.clock.now_us())
+
+
+def test_a_little_room_that_came_back_starts_nothing_yet(plan: Plan, rig: Rig) -> None:
+    start = plan.clock.now_us()
+    stands_at(rig, Step.STOPPED)
+    rig.run(start + 3 * MINUTE)
+    stands_at(rig, Step.LOW)
+    rig.run(start + 5 * MINUTE)
+    check(plan, start, rig.loop.settled_us)
+    assert reasons(plan.folder) == {"disk_full": 3}
+
+
+def test_while_the_interval_is_stretched_every_fourth_slot_is_taken_and_the_others_are_explained(
+    plan: Plan, rig: Rig
+) -> None:
+    start = plan.clock.now_us()
+    stands_at(rig, Step.CRITICAL)
+    rig.run(start + 2 * MINUTE)
+    stands_at(rig, Step.STRETCHED)
+    rig.run(start + 14 * MINUTE)
+    stands_at(rig, Step.LOW)
+    rig.run(start + 16 * MINUTE)
+    check(plan, start, rig.loop.settled_us)
+    assert reasons(plan.folder) == {"spared": 9}
+    assert rig.ledger.totals()[0].captured == 7
 
 
 def refusing(rig: Rig, patch: pytest.MonkeyPatch) -> None:
