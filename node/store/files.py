@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import math
 import os
 import shlex
 from collections.abc import Iterator
@@ -63,12 +64,24 @@ def put_in_place(tmp: Path, path: Path) -> None:
         _sync_folder(path.parent)
 
 
-def sweep(data_dir: Path, since: str = "") -> int:
-    """Remove what interrupted writes left in the frames' folders of that site day (`yyyy-mm-dd`) or later: a count."""
-    left = [path for folder in day_folders(data_dir, since) for path in folder.glob(f".*{TMP}")]
+def sweep(data_dir: Path, since: str = "", until_s: float = math.inf) -> int:
+    """Remove what interrupted writes left in the frames' folders of that site day (`yyyy-mm-dd`) or later: a count.
+
+    Beside a running service, only what nobody has written to after `until_s` (of the wall clock).
+    """
+    found = (path for folder in day_folders(data_dir, since) for path in folder.glob(f".*{TMP}"))
+    left = [path for path in found if written_by(path, until_s)]
     for path in left:
         _drop(path)
     return len(left)
+
+
+def written_by(path: Path, until_s: float) -> bool:
+    """Whether it is there and was written to last by then, seconds of the wall clock."""
+    try:
+        return path.stat().st_mtime <= until_s
+    except OSError:  # whoever wrote it has finished meanwhile
+        return False
 
 
 def day_folders(data_dir: Path, since: str = "") -> Iterator[Path]:

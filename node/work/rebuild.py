@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,7 +25,7 @@ from node.journal import Journal, Kept
 from node.store import log
 from node.store.configs import VersionBook
 from node.store.database import Database
-from node.store.files import day_folders, day_of, hold, sweep
+from node.store.files import TMP, day_folders, day_of, hold, sweep, written_by
 from node.store.frames import FrameReader
 from node.store.ledger import LedgerReader
 from node.store.replace import open_sound, restored_from, told
@@ -112,17 +113,34 @@ def adopt_recent(data_dir: Path, journal: Journal, reader: FrameReader) -> Repor
     return adopt(data_dir, journal, reader, since, announce=True)
 
 
-def adopt(data_dir: Path, journal: Journal, reader: FrameReader, since: str, *, announce: bool) -> Report:
+@dataclass(frozen=True, slots=True)
+class Care:
+    """Beside a running service: files written after `until_s` (of the wall clock) are left to it.
+
+    `beat` is called for each folder; whatever it raises ends the work between two of them.
+    """
+
+    until_s: float = math.inf
+    beat: Callable[[], object] = lambda: None
+
+
+ALONE = Care()
+
+
+def adopt(
+    data_dir: Path, journal: Journal, reader: FrameReader, since: str, *, announce: bool, care: Care = ALONE
+) -> Report:
     """A row for each frame's file without one, of that site day (`yyyy-mm-dd`) or later; events with `announce`.
 
     Frames come before quarantined files, so that a slot's good picture has the slot.
     """
-    swept, files = sweep(data_dir, since), 0
+    swept, files = sweep(data_dir, since, care.until_s), 0
     adopted: list[str] = []
     foreign: list[Foreign] = []
     days = _Days(reader.database)
     for folder in day_folders(data_dir, since):
-        pictures = sorted(path for path in folder.iterdir() if path.is_file() and not _is_sidecar(path))
+        care.beat()
+        pictures = sorted(path for path in folder.iterdir() if _is_picture(path) and written_by(path, care.until_s))
         files += len(pictures)
         for path in _rowless(data_dir, pictures, reader):
             relative = path.relative_to(data_dir).as_posix()
@@ -187,9 +205,9 @@ def _frame_of(path: Path, relative: str) -> Frame | Foreign:
         return Foreign(relative, str(error))
 
 
-def _is_sidecar(path: Path) -> bool:
+def _is_picture(path: Path) -> bool:
     """A picture put aside stays as it came, so its sidecar lies beside it."""
-    return path.suffix == SIDECAR
+    return path.suffix not in (SIDECAR, TMP) and path.is_file()
 
 
 def _beside(path: Path) -> dict[str, Any] | None:
