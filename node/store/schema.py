@@ -6,6 +6,7 @@ from pathlib import Path
 
 from playhouse.migrations import Runner
 
+from node.crashpoint import crash_point
 from node.domain.errors import DatabaseDamaged, SchemaNewer
 from node.store import migrations
 from node.store.session import Session
@@ -46,13 +47,19 @@ def usable(session: Session) -> bool:
 def migrate(session: Session, path: Path) -> tuple[str, ...]:
     """The names of the steps just done, on a database that was checked to be ours."""
     runner = Runner(session.db, str(_STEPS))
-    if _all_taken(runner):
-        return ()
+    applied = () if _all_taken(runner) else _steps(runner, session, path)
+    if session.pragma("application_id") != APPLICATION_ID:
+        session.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    return applied
+
+
+def _steps(runner: Runner, session: Session, path: Path) -> tuple[str, ...]:
     if version := int(session.pragma("user_version")):
         _copy(session, path.parent / BACKUPS / f"{path.stem}-schema-{version}.db")
-    applied: list[str] = runner.up()
-    session.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    return tuple(applied)
+        crash_point("copy_made")
+    applied = tuple(runner.up())
+    crash_point("steps_taken")
+    return applied
 
 
 def _all_taken(runner: Runner) -> bool:
