@@ -14,12 +14,18 @@ import pytest
 
 from node.domain.config import Document, parse_document
 from node.domain.frame import Frame
+from node.domain.job import Priority
 from node.host.disk import Space
+from node.jobs import Jobs
 from node.store import archive, videos
 from node.store.archive import ReceiptRow
 from node.store.files import hold
+from node.store.jobs import Job, JobReader
 from node.store.videos import LeftOut, Video
 from node.work.reclaim import Ground, Reclaimer
+from node.work.task import Desk
+from node.work.upkeep import handlers
+from node.work.worker import Worker
 from tests.clocks import JumpClock
 from tests.stores import Store, day, frame_of, kept_event, opened
 
@@ -144,3 +150,11 @@ def yard_in(folder: Path, patch: pytest.MonkeyPatch, clock: JumpClock | None = N
 
         patch.setattr("node.work.reclaim.disk.space", space)
         yield yard
+
+
+def do(yard: Yard, kind: str, priority: Priority = Priority.SCHEDULED) -> Job:
+    """A job of upkeep, from its asking to its end."""
+    jobs = Jobs(yard.store.journal, jitter=lambda: 0.0)
+    asked = jobs.enqueue(kind, "node", {}, priority=priority)
+    Worker(Desk(jobs, yard.clock), handlers(yard.reclaimer, jobs), yard.folder / "scratch").turn()
+    return JobReader(yard.store.database).get(asked.id)
