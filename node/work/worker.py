@@ -13,7 +13,7 @@ from pathlib import Path
 
 from node.clock import US, boot_id
 from node.crashpoint import crash_point
-from node.domain.errors import DatabaseError, DiskError, HeliographError, LeaseLost
+from node.domain.errors import DatabaseError, DirectoryMissing, DiskError, HeliographError, LeaseLost
 from node.domain.job import KINDS, parse_payload
 from node.host.disk import failures_named, meaning
 from node.jobs import failure_of
@@ -25,6 +25,7 @@ POLL_S, LOOK_S = 0.25, 2.0
 PROMISE_S = 10.0
 PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
 SETTLE_S = 60.0
+GONE_S = 60.0
 LOG = logging.getLogger(__name__)
 
 
@@ -38,10 +39,14 @@ def _allowed() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What decides at each look: which jobs are left alone, and whether derivatives may be made."""
+    """What decides at each look: which jobs are left alone, and whether derivatives may be made.
+
+    `check` raises while no job may begin: DirectoryMissing where the data directory is not the one of the start.
+    """
 
     held: Callable[[], Held] = _nothing
     derivatives: Callable[[], bool] = _allowed
+    check: Callable[[], object] = _nothing
 
 
 class Worker:
@@ -70,9 +75,10 @@ class Worker:
         """The loop's boundary: whatever a turn raises ends here, and the loop pauses.  True where a job was there."""
         try:
             worked = self.turn()
-        except Exception:
+        except Exception as error:
             self._failures += 1
-            LOG.exception("loop failed", extra={"loop": "jobs", "failures": self._failures})
+            ours = not isinstance(error, HeliographError)
+            LOG.warning("loop failed", exc_info=ours, extra={"loop": "jobs", "error": str(error)})
             pause_s = min(PAUSE_S * 2.0 ** min(self._failures, 8), LONGEST_PAUSE_S)
             self._desk.feel(pause_s + PROMISE_S)
             self._clock.wait(self._stop, pause_s)
@@ -86,6 +92,7 @@ class Worker:
         if not self._begun:
             self.begin()
         self._notice_clock()
+        self._rules.check()
         self._seen = self._jobs.version()
         job = self._jobs.claim(self._kinds(), self._owner, boot_id(), self._rules.held())
         if job is None:
@@ -159,9 +166,8 @@ class Worker:
         """
         folder = self._scratch / job.id
         payload = parse_payload(job.kind, job.payload)
-        shutil.rmtree(folder, ignore_errors=True)
         with failures_named(folder):
-            folder.mkdir(parents=True)
+            self._make(folder)
         task = self._task = Task(job, payload, folder, self._desk, self._stop)
         self._desk.feel(KINDS[job.kind].stall_s, job.id)
         try:
@@ -176,6 +182,12 @@ class Worker:
             task.close()
             shutil.rmtree(folder, ignore_errors=True)
 
+    def _make(self, folder: Path) -> None:
+        """Empty, and never the data directory itself: where that is gone, its mount is."""
+        shutil.rmtree(folder, ignore_errors=True)
+        for each in (self._scratch.parent, self._scratch, folder):
+            each.mkdir(exist_ok=True)
+
     def _settle(self, job: Job, error: Exception) -> None:
         error = meaning(error, job.kind) if isinstance(error, OSError) else error
         with suppress(LeaseLost):
@@ -185,6 +197,8 @@ class Worker:
         """The entry for an attempt that did not end well."""
         if isinstance(error, Postponed):
             return partial(self._jobs.give_back, job, error.seconds, error.said)
+        if isinstance(error, DirectoryMissing):  # a mount that is gone says nothing of the job
+            return partial(self._jobs.give_back, job, GONE_S, str(error))
         if not isinstance(error, HeliographError | Stopping):
             LOG.error("handler failed", exc_info=error, extra={"kind": job.kind})
         if isinstance(error, Stopping) or (self._stop.is_set() and failure_of(error).transient):
