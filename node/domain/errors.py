@@ -304,7 +304,7 @@ class DatabaseBusy(DatabaseError):
 class DatabaseDamaged(DatabaseError):
     code = "DB-002"
     title = "database is damaged"
-    hint = "`heliograph-node rebuild` makes the rows again from the frames on disk"
+    hint = "restart the service: it restores the newest backup and makes rows of all frames since"
 
 
 class SchemaNewer(DatabaseError):

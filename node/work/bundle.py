@@ -185,12 +185,6 @@ def _item_of(text: bytes) -> Item:
 # --- reading --------------------------------------------------------------------------------------------------------
 
 
-def contents_of(file: Path) -> Contents:
-    """Raises BackupUnusable."""
-    with _opened(file) as tar:
-        return _contents(tar)
-
-
 def node_file_of(file: Path) -> bytes:
     """The node.yml inside; empty where the node had none.  Raises BackupUnusable."""
     with _opened(file) as tar:

@@ -9,6 +9,7 @@ _.total_tokens  # anyio's limit of worker threads
 _.should_exit  # uvicorn's main loop
 _.handleError  # logging calls it where a line cannot be written
 _.format  # logging calls it for each line
+_.mtime  # tarfile writes it
 _.collect  # prometheus_client calls it at each scrape
 _.yaml_implicit_resolvers  # PyYAML's loader
 _.codec_tag  # PyAV writes it into the file
@@ -36,11 +37,7 @@ totals  # counts are compared with the rows
 id_time_ms  # an id's time is read back
 
 # awaited: laid as ground for the parts that come next
-BackupMade  # the parts that come next
-BackupUnusable  # the parts that come next
 CodecUnknown  # the parts that come next
-DatabaseMissing  # the parts that come next
-DatabaseRestored  # the parts that come next
 DiskStepped  # the parts that come next
 EncoderFailed  # the parts that come next
 FilesReconciled  # the parts that come next
@@ -70,8 +67,6 @@ VideoRemoved  # the parts that come next
 VideoWrong  # the parts that come next
 WorkerHeld  # the parts that come next
 WorkerLost  # the parts that come next
-backup  # the parts that come next
-backups  # the parts that come next
 batch_bytes  # the parts that come next
 batch_frames  # the parts that come next
 breaker  # the parts that come next

@@ -23,7 +23,7 @@ from node.imaging.exif import with_sidecar
 from node.store.database import NAME, Database
 from node.store.files import hold, write_atomic
 from node.work import bundle
-from node.work.bundle import CONTENTS, contents_of, key_files, node_file_of, pack, restore
+from node.work.bundle import CONTENTS, key_files, node_file_of, pack, restore
 from tests.clocks import JumpClock
 from tests.stores import Store, day, frame_of, kept_event, opened, slot_of
 
@@ -104,6 +104,12 @@ class Site:
         }
 
 
+def contents_of(file: Path) -> Any:
+    """Its list of contents."""
+    with tarfile.open(file) as tar:
+        return json.loads(tar.extractfile(CONTENTS).read())  # type: ignore[union-attr]  # a file
+
+
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
     return Site(tmp_path)
@@ -123,7 +129,7 @@ def test_one_file_holds_database_settings_keys_and_baselines(site: Site) -> None
         "keys/archive.nas.known_hosts", "baseline/main.baseline", NAME,
     ]  # fmt: skip
     assert node_file_of(made.path) == b"node: {id: north}\n"
-    assert contents_of(made.path).node == "north"
+    assert contents_of(made.path)["node"] == "north"
 
 
 def test_beside_a_running_service_it_holds_what_was_committed(site: Site) -> None:
@@ -138,7 +144,7 @@ def test_what_cannot_be_read_is_named_and_left_out(site: Site) -> None:
     (site.folder / "etc/tls.key").unlink()
     made = site.pack()
     assert made.left_out == (f"{site.folder}/etc/tls.key: No such file or directory",)
-    assert "keys/api.tls.key" not in contents_of(made.path).items
+    assert "keys/api.tls.key" not in contents_of(made.path)["items"]
 
 
 def test_without_a_database_without_a_folder_or_over_another_file_nothing_is_made(site: Site) -> None:
