@@ -13,6 +13,7 @@ from node.domain.job import (
     MOVES,
     JobState,
     RenderPayload,
+    key_of,
     lease_ms,
     next_delay,
     parse_payload,
@@ -109,3 +110,20 @@ def test_a_wrong_payload_is_refused_with_the_path_of_each_field(payload: dict[st
 def test_an_unknown_kind_is_refused(kind: str) -> None:
     with pytest.raises(UnknownKind, match="there are render"):
         parse_payload(kind, {})
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload", "key"),
+    [
+        ("render", {"camera": "main", "shoot": SHOOT}, SHOOT),
+        ("render", {"camera": "main", "from_us": 1, "to_us": 2}, "main/auto/1/2"),
+        ("transfer", {"target": "nas"}, "nas"),
+        ("thumbnail-repair", {"camera": "main"}, "main"),
+        ("backup", {}, "node"),
+        ("restore", {"target": "nas"}, "nas"),
+        ("restore", {"target": "nas", "camera": "main"}, "nas/main//"),
+        ("verify-archive", {"target": "nas", "from_us": 1, "to_us": 2}, "nas//1/2"),
+    ],
+)
+def test_two_jobs_that_ask_for_the_same_have_the_same_key(kind: str, payload: dict[str, Any], key: str) -> None:
+    assert key_of(parse_payload(kind, payload)) == key
