@@ -127,7 +127,7 @@ class Yard:
 
     def rules(self) -> dict[str, str]:
         """Frames that went, by which rule."""
-        return dict(self.store.rows("SELECT frame_id, rule FROM frames_gone"))  # type: ignore[arg-type]
+        return dict(self.store.rows("SELECT frame_id, rule FROM frames_gone"))
 
     def told(self, kind: str) -> list[dict[str, Any]]:
         return [row.body for row in self.store.events.after(0, 100_000) if row.kind == kind]

@@ -29,7 +29,7 @@ class Ballast:
         Raises DiskFull, DiskReadOnly, DirectoryMissing.
         """
         size = min(SIZE, space.total_bytes // _SHARE)
-        if self._path.exists() or space.free_bytes - size < reserve_bytes:
+        if self._is_whole(size) or space.free_bytes - size < reserve_bytes:
             return False
         try:
             descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640)
@@ -42,6 +42,12 @@ class Ballast:
             self.give_up()
             raise disk.meaning(error, NAME) from error
         return True
+
+    def _is_whole(self, size: int) -> bool:
+        try:
+            return self._path.stat().st_size >= size
+        except OSError:
+            return False
 
     def give_up(self) -> bool:
         """Whether there was any."""

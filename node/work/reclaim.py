@@ -91,8 +91,9 @@ class Reclaimer:
             self._step = step_of(space.total_bytes, space.free_bytes, document.alerts, self._step)
             ages = ages or self._clock.monotonic() - self._ages_at_s >= AGES_EVERY_S
             need = _need(self._step, space, document)
-            if not ages and not need:
+            if not need:
                 self._take_ballast(space, document)
+            if not need and not ages:
                 return ()
             return self._make_room(self._plan(document, document.retention, need, ages=ages), beat)
 

@@ -183,5 +183,5 @@ def test_after_a_restored_backup_nothing_that_is_here_is_taken_for_gone(yard: Ya
     shutil.rmtree(yard.folder / "frames")
     yard.plant("DELETE FROM receipts")
     found = compared(yard)
-    assert (found["orphan_rows"], found["repaired"], len(found["lost"])) == (4, 0, 4)  # type: ignore[arg-type]
+    assert (found["orphan_rows"], found["repaired"], len(found["lost"])) == (4, 0, 4)
     assert yard.rules() == {}
