@@ -198,6 +198,7 @@ def hashes(folder: Path) -> dict[str, str]:
 @contextmanager
 def shipyard(folder: Path, nas: Path | None = None, clock: JumpClock | None = None) -> Iterator[Shipyard]:
     """The target's folder lies on another file system than the frames; it goes at the end unless it is given."""
+    folder.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="heliograph-nas-", dir=OTHER_DISK) as made, opened(folder, clock) as store:
         yard = Shipyard(store, nas or Path(made))
         yard.init()

@@ -178,7 +178,9 @@ def refuse(session: Session, target: str, item: str, error_code: str, delays_s: 
 
 def hurry(session: Session, target: str) -> None:
     """What was tried in vain is due now."""
-    session.execute("UPDATE outbox SET again_us = 0 WHERE target = ? AND failures > 0", (target,))
+    session.execute(
+        "UPDATE outbox INDEXED BY outbox_failed SET again_us = 0 WHERE target = ? AND failures > 0", (target,)
+    )
 
 
 def withdraw(session: Session, target: str, items: Collection[str]) -> None:

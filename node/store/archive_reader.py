@@ -110,6 +110,8 @@ class Span:
 
 _ITEM = "LEFT JOIN frames f ON f.id = {0} LEFT JOIN videos v ON v.id = {0}"
 _WAITING = "item, what, COALESCE(f.path, v.path), COALESCE(f.size_bytes, v.size_bytes), COALESCE(f.sha256, v.sha256)"
+# the planner knows of the key only, and there may be a million rows under it
+_FAILED = "INDEXED BY outbox_failed WHERE target = ? AND failures > 0"
 _DUE = "target = ? AND (again_us <= ? OR again_us > ?)"
 _HELD = "receipts r " + _ITEM.format("item") + " LEFT JOIN frames_gone g ON g.frame_id = item"
 _HELD_ROW = (
@@ -154,7 +156,7 @@ class ArchiveReader:
 
     def failing(self, name: str, most: int = CHUNK) -> list[Waiting]:
         """Unsent items that were tried in vain, the oldest first."""
-        return self._waiting("target = ? AND failures > 0", (name,), most, newest=False)
+        return self._waiting(_FAILED, (name,), most, newest=False)
 
     # --- for the ship process -----------------------------------------------------------------------------------
 
@@ -164,7 +166,7 @@ class ArchiveReader:
 
     def batch(self, name: str, now_us: int, most: int, *, newest: bool) -> list[Waiting]:
         """At most so many items that are to be sent now, in the order of their ids."""
-        return self._waiting(_DUE, (name, now_us, now_us + FAR_US), most, newest=newest)
+        return self._waiting(f"WHERE {_DUE}", (name, now_us, now_us + FAR_US), most, newest=newest)
 
     def count_held(self, name: str, span: Span, verified: tuple[int, int]) -> int:
         """How many receipts `held` would give."""
@@ -192,8 +194,9 @@ class ArchiveReader:
             after = rows[-1][0]
 
     def _waiting(self, condition: str, values: tuple[object, ...], most: int, *, newest: bool) -> list[Waiting]:
-        tail = f"WHERE {condition} ORDER BY item {'DESC' if newest else 'ASC'} LIMIT ?"
-        text = select(f"{_WAITING}, failures, error_code", f"outbox {_ITEM.format('item')} {tail}")
+        chosen = select("*", f"outbox {condition} ORDER BY item {'DESC' if newest else 'ASC'} LIMIT ?")
+        tail = f"ORDER BY item {'DESC' if newest else 'ASC'}"
+        text = select(f"{_WAITING}, failures, error_code", f"({chosen}) {_ITEM.format('item')} {tail}")
         return [Waiting(*row) for row in self._database.read(lambda session: session.rows(text, (*values, most)))]
 
     def _page(self, columns: str, source: str, chosen: Where, key: str) -> list[tuple[Any, ...]]:
@@ -214,7 +217,7 @@ def _backlog(session: Session, name: str) -> Backlog:
     oldest = session.one("SELECT at_us FROM outbox WHERE target = ? ORDER BY item LIMIT 1", (name,))
     if oldest is None and behind:
         oldest = session.one(_NEXT, (row.frames_seq,))
-    failing = _first(session.one("SELECT COUNT(*) FROM outbox WHERE target = ? AND failures > 0", (name,)))
+    failing = _first(session.one(select("COUNT(*)", f"outbox {_FAILED}"), (name,)))
     return Backlog(name, row.unsent + behind, size_bytes, oldest[0] if oldest else None, failing)
 
 

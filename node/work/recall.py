@@ -42,7 +42,7 @@ def verify_archive(dock: Dock, task: Task) -> Done:
     assert isinstance(task.payload, VerifyArchivePayload)
     name, span = task.payload.target, _span(task.payload)
     proved = (task.job.created_us, dock.where.clock.now_us())
-    total, looked = dock.reader.count_held(name, span, proved), 0
+    total, looked = max(1, dock.reader.count_held(name, span, proved)), 0
     refused: list[Refused] = []
     with dock.opened(name) as target:
         target.check()
@@ -139,7 +139,7 @@ def restore(dock: Dock, task: Task) -> Done:
     """
     assert isinstance(task.payload, RestorePayload)
     name, span = task.payload.target, _span(task.payload)
-    total, looked, brought = dock.reader.count_gone(name, span), 0, _Brought()
+    total, looked, brought = max(1, dock.reader.count_gone(name, span)), 0, _Brought()
     with dock.opened(name) as target:
         target.check()
         for page in dock.reader.gone(name, span):

@@ -81,11 +81,12 @@ class ShipRounds:
     def _filled(self, name: str, policy: TargetPolicy) -> Look:
         """After new rows were taken up."""
         look = self._look(name, policy)
-        if not look.known or look.behind:
+        if not look.known:
             self._dock.holdings.know(name)
-            for _ in range(FILLS):
-                if not self._dock.holdings.fill(name, videos=policy.videos):
-                    break
+        for _ in range(FILLS):
+            if not look.behind:
+                break
+            self._dock.holdings.fill(name, videos=policy.videos)
             look = self._look(name, policy)
         return look
 
