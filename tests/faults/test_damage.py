@@ -6,8 +6,10 @@ import hashlib
 import json
 import shutil
 import sqlite3
+import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ import pytest
 from node.clock import SystemClock
 from node.store.backup import make
 from node.store.database import NAME
-from tests.nodes import Home, started, wait_for
+from tests.nodes import PROGRAM, Home, clean_environment, started, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -174,3 +176,40 @@ def test_a_restored_node_is_restored_once(home: Home) -> None:
             time.sleep(0.2)
             node.stop()
     assert len(restored(home.data)) == 1
+
+
+@contextmanager
+def working(home: Home) -> Iterator[subprocess.Popen[bytes]]:
+    """`heliograph-node work` beside it, with the database joined."""
+    command = [PROGRAM, "work", "--config", str(home.config)]
+    with (home.folder / "work.log").open("ab") as log:
+        process = subprocess.Popen(command, stderr=log, env=clean_environment({}))
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def joined(data: Path) -> int:
+    """How many marks of processes that have joined there are."""
+    other = sqlite3.connect(f"{(data / NAME).as_uri()}?mode=ro", uri=True)
+    (count,) = other.execute("SELECT COUNT(*) FROM meta WHERE key GLOB 'open-*'").fetchone()
+    other.close()
+    return int(count)
+
+
+def test_a_worker_lets_go_of_the_damaged_file_and_joins_the_one_in_its_place(home: Home, life: Life) -> None:
+    with started(home) as node, working(home) as worker:
+        wait_for(lambda: joined(home.data) == 1, "the worker has joined")
+        node.kill()
+        (home.data / NAME).unlink()
+        (home.data / f"{NAME}-wal").unlink()
+        with started(home) as again:
+            reported = {frame["sha256"] for frame in again.frames()}
+            wait_for(lambda: joined(home.data) == 1, "the worker has joined the other file")
+            assert worker.poll() is None
+            assert again.stop()[0] == 0
+    assert life.reported <= reported
+    assert len(restored(home.data)) == 1
+    assert sound(home.data)

@@ -19,9 +19,11 @@ from node.domain.sidecar import to_sidecar
 from node.domain.times import from_text
 from node.imaging.exif import with_sidecar
 from node.journal import NODE
+from node.store.backup import make
 from node.store.database import NAME
 from node.store.files import hold, write_atomic
-from node.work.rebuild import adopt_recent, rebuild
+from node.store.replace import open_sound
+from node.work.rebuild import adopt_recent, rebuild, recover
 from tests.clocks import JumpClock
 from tests.stores import Store, day, frame_of, gap_of, keep_many, kept_event, opened, slot_of
 
@@ -286,3 +288,55 @@ def test_a_file_that_is_no_database_is_put_aside(tmp_path: Path) -> None:
 def test_a_rebuild_beside_a_running_service_is_refused(tmp_path: Path) -> None:
     with hold(tmp_path), pytest.raises(DirectoryHeld):
         rebuild(tmp_path, JumpClock())
+
+
+def test_a_frame_that_a_rule_deleted_is_not_missing(tmp_path: Path, picture: bytes) -> None:
+    with opened(tmp_path) as store:
+        gone, lost, here = (kept(store, picture) for _ in range(3))
+        for frame in (gone, lost):
+            (tmp_path / frame.path).unlink()
+        store.database.write(
+            lambda session: session.execute("INSERT INTO frames_gone VALUES (?, 1, 'age', '[]')", (gone.id,))
+        )
+        clock = store.clock
+    report = rebuild(tmp_path, clock)
+    assert (report.missing, report.adopted, report.files) == ((lost.path,), (), 1)
+    assert here.path not in report.missing
+
+
+def test_after_a_restore_frames_are_looked_for_everywhere_and_it_is_told_once(tmp_path: Path, picture: bytes) -> None:
+    with opened(tmp_path) as store:
+        kept(store, picture)
+        made = make(store.database.path, store.clock.now_us(), bool)
+        today_us = store.clock.now_us()
+        store.clock.step(-today_us / US)
+        unset = kept(store, picture, clock_synced=False)
+        store.clock.step((today_us - store.clock.now_us()) / US)
+        since = kept(store, picture)
+        clock = store.clock
+    (tmp_path / NAME).write_bytes(b"garbled" * 999)
+    open_sound(tmp_path, clock.now_us()).close()
+    with opened(tmp_path, clock) as store:
+        report = recover(tmp_path, store.journal, store.frames)
+        assert (set(report.adopted), report.backup) == ({unset.id, since.id}, made.path.name)
+        assert recover(tmp_path, store.journal, store.frames).adopted == ()
+        (event,) = store.events.after(0, 1000, ["database_restored"])
+        assert event.body == {"aside": report.aside, "backup": made.path.name, "adopted": 2}
+        assert sum(count.captured for count in store.ledger.days()) == 3
+
+
+def test_slots_that_were_gaps_since_the_backup_are_open_to_the_next_settlement(tmp_path: Path, picture: bytes) -> None:
+    with opened(tmp_path) as store:
+        store.journal.begin_ledgers(("main",))
+        kept(store, picture)
+        make(store.database.path, store.clock.now_us(), bool)
+        settled_us = store.ledger.settled_to()
+        gap = gap_of(store.clock.now_us() + US)
+        store.journal.gap(gap, [], day=day(gap.slot.due_us), settled_to_us=gap.slot.due_us)
+        clock = store.clock
+    (tmp_path / NAME).unlink()
+    report = rebuild(tmp_path, clock)
+    assert report.aside == ""
+    with opened(tmp_path, clock) as store:
+        assert store.ledger.settled_to() == settled_us
+        assert store.rows("SELECT COUNT(*) FROM slots WHERE reason IS NOT NULL") == [(0,)]
