@@ -28,6 +28,7 @@ from node.domain.events import (
     Event,
     FrameKept,
     FrameQuarantined,
+    FramesReclaimed,
     GapRecorded,
     GapsRecorded,
     LoopFailed,
@@ -92,6 +93,8 @@ FOLDED = (
     Folded("alerts", "Alerts raised.", ("alert", "severity")),
     Folded("clock_steps", "Steps of the wall clock.", ()),
     Folded("loop_failures", "Unexpected failures inside a loop.", ("loop",)),
+    Folded("reclaimed_files", "Files deleted, by class and rule.", ("what", "rule")),
+    Folded("reclaimed_bytes", "Their bytes.", ("what", "rule")),
     Folded("access_refused", "Requests refused, by code.", ("code",)),
     Folded("small_pictures", "Small pictures asked for, by where they came from.", ("source",)),
 )
@@ -128,6 +131,11 @@ def _gap(event: GapRecorded) -> Iterable[Move]:
         yield Move("errors", (event.error_code,))
 
 
+def _reclaimed(event: FramesReclaimed) -> Iterable[Move]:
+    yield Move("reclaimed_files", (event.what, event.rule), event.count)
+    yield Move("reclaimed_bytes", (event.what, event.rule), event.size_bytes)
+
+
 def _recovery(event: RecoveryStep) -> Iterable[Move]:
     yield Move("recovery_steps", (event.camera, event.rung))
     if event.error_code:
@@ -157,6 +165,7 @@ MOVES: Mapping[type[Event], Callable[[Any], Iterable[Move]]] = {
     AlertRaised: lambda event: (Move("alerts", (event.alert, event.severity)),),
     ClockStepped: lambda _: (Move("clock_steps"),),
     LoopFailed: lambda event: (Move("loop_failures", (event.loop,)),),
+    FramesReclaimed: _reclaimed,
     AccessRefused: lambda event: (Move("access_refused", (event.code,), event.count),),
 }
 
@@ -209,7 +218,15 @@ GAUGES = (
     Gauge("slots_missed_today", "Gaps of that day.", CameraFacts, lambda f, _: f.gaps, "camera"),
     Gauge("disk_total_bytes", "Size of the data disk.", DiskFacts, lambda f, _: f.total_bytes),
     Gauge("disk_free_bytes", "Free on the data disk.", DiskFacts, lambda f, _: f.free_bytes),
-    Gauge("disk_full_days", "Days until the data disk is full.", DiskFacts, lambda f, _: f.full_in_days),
+    Gauge(
+        "disk_full_days",
+        "Days until capture stops for want of room, were nothing more archived.",
+        DiskFacts,
+        lambda f, _: f.full_in_days,
+    ),
+    Gauge(
+        "disk_reclaimable_bytes", "Verified frames that may go for room.", DiskFacts, lambda f, _: f.reclaimable_bytes
+    ),
     Gauge("memory_available_bytes", "What programs may still take.", HostFacts, lambda f, _: f.memory_available_bytes),
     Gauge("memory_pss_bytes", "PSS of the node's processes together.", HostFacts, lambda f, _: f.node_pss_bytes),
     Gauge("temperature_celsius", "Of the processor.", HostFacts, lambda f, _: f.temperature_c),

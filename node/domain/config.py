@@ -234,7 +234,9 @@ class AlertLimits(Section):
 
     disk_warn_free_pct: Percent = Field(10.0, description="Free space of the data disk below which it warns.")
     disk_crit_free_pct: Percent = Field(5.0, description="Free space below which no videos or thumbnails are made.")
-    disk_reserve_bytes: int = Field(64 * 1024 * 1024, ge=0, description="Room kept for database and logs.")
+    disk_reserve_bytes: int = Field(
+        64 * 1024 * 1024, ge=0, description="Room kept for database and logs; with twice as much free it warns, too."
+    )
     stale_min_s: int = Field(300, ge=10, le=DAY_S, description="A good frame may always be this old, in seconds.")
     stale_intervals: float = Field(2.5, ge=1, le=100, description="... or this many intervals, whichever is longer.")
     temperature_warn_c: float = Field(75.0, ge=30, le=110, description="Processor temperature that warns.")
@@ -339,6 +341,9 @@ class TargetPolicy(Section):
     enabled: bool = Field(default=True, description="Off: nothing is sent there.")
     order: Literal["oldest", "newest"] = Field("oldest", description="Which unsent frames go first.")
     videos: bool = Field(default=True, description="Send videos too.")
+    gather_s: float = Field(
+        60.0, ge=0, le=DAY_S, description="Seconds that new frames are gathered before they are sent together."
+    )
     batch_frames: int = Field(200, ge=1, le=5000, description="Most frames in one transfer.")
     batch_bytes: int = Field(256 * 1024 * 1024, ge=1024, le=1 << 40, description="Most bytes in one transfer.")
     timeout_s: float = Field(60.0, ge=1, le=HOUR_S, description="Seconds without progress after which it gives up.")

@@ -39,8 +39,10 @@ class Rhythm:
 
 
 RHYTHMS: Mapping[str, Rhythm] = {
+    "upkeep": Rhythm(time(2, 40)),
     "backup": Rhythm(time(3, 10)),
     "integrity-check": Rhythm(time(3, 40), weekday=6),
+    "reconcile": Rhythm(time(4, 10), weekday=6),
 }
 
 

@@ -165,7 +165,7 @@ def test_every_gauge_reads_a_full_fact(board: Board, metrics: Metrics) -> None:
     board.post("identity", facts.IdentityFacts("pi", "0.1", 1), 1)
     board.post("config", facts.ConfigFacts(3, "d", probation_until_us=9), 1)
     board.post("clock", facts.ClockFacts(synced=True), 1)
-    board.post("disk", facts.DiskFacts(1000, 400, full_in_days=3.5), 1)
+    board.post("disk", facts.DiskFacts(1000, 400, full_in_days=3.5, reclaimable_bytes=5), 1)
     board.post("host", facts.HostFacts(1, 2, 45.5), 1)
     board.post("database", facts.DatabaseFacts(queue=2), 1)
     board.post("health", facts.HealthFacts(), 1)

@@ -236,7 +236,7 @@ def test_in_a_year_there_is_one_backup_a_day_and_one_check_a_week(zone: str) -> 
         for kind, rhythm in RHYTHMS.items():
             if due(rhythm, now_us, last[kind], ZoneInfo(zone)):
                 made[kind], last[kind] = made[kind] + 1, now_us
-    assert made == {"backup": 364, "integrity-check": 52}
+    assert made == {"upkeep": 364, "backup": 364, "integrity-check": 52, "reconcile": 52}
 
 
 def test_nothing_is_asked_for_before_the_first_night_and_then_once_a_night(bench: Bench) -> None:
