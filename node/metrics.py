@@ -94,7 +94,7 @@ FOLDED = (
     Folded("clock_steps", "Steps of the wall clock.", ()),
     Folded("loop_failures", "Unexpected failures inside a loop.", ("loop",)),
     Folded("reclaimed_files", "Files deleted, by class and rule.", ("what", "rule")),
-    Folded("reclaimed_bytes", "Their bytes.", ("what", "rule")),
+    Folded("reclaimed_bytes", "Bytes of the files deleted.", ("what", "rule")),
     Folded("access_refused", "Requests refused, by code.", ("code",)),
     Folded("small_pictures", "Small pictures asked for, by where they came from.", ("source",)),
 )
