@@ -249,7 +249,7 @@ class VideoRemoved(Event):
 
 @dataclass(frozen=True, slots=True)
 class ShootMoved(Event):
-    """rendering, done, degraded or failed."""
+    """rendering, done, degraded or failed; captured again where its render was cancelled."""
 
     kind: ClassVar[str] = "shoot_moved"
     shoot: str
