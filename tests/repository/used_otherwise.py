@@ -18,7 +18,7 @@ primary_key  # peewee, inside Meta
 Picamera  # made by name, from the table of backends
 
 # published: read by whoever reads the JSON
-by_s, config_digest, job_kind, lasted_s, to_version  # event bodies
+by_s, config_digest, job_kind, lasted_s, orphan_files, orphan_rows, to_version  # event bodies
 clock_synced, measured, state_since, verdicts  # frames, quality, cameras
 last_gap, last_good, next_slots, probation_until  # cameras, config, status
 alerts_total, ledger_settled_to, uptime_s  # the status
