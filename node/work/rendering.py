@@ -120,7 +120,7 @@ class Rendering:
         shoot = LedgerReader(self._entries.database).shoot(wanted.shoot)
         if shoot.state == "open":
             left_s = (shoot.end_us - self._clock.now_us()) / US
-            raise Postponed(min(OPEN_WAIT_S, max(1.0, left_s)), "the shoot is still open")
+            raise Postponed(min(OPEN_WAIT_S, max(WAIT_S, left_s)), "the shoot is still open")
         words = shoot.date, shoot.schedule, shoot.profile
         return Subject(shoot.camera, shoot.profile, shoot, shoot.start_us, shoot.end_us, words)
 

@@ -4,22 +4,28 @@ import hashlib
 import json
 import os
 import subprocess
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from node.clock import US
+from node.clock import US, SystemClock
 from node.domain.errors import EncoderFailed
 from node.domain.events import restore
 from node.domain.job import JobState
 from node.host import disk
+from node.jobs import Jobs
+from node.journal import Journal
 from node.render.plan import Plan, choose, plan_of, settings_of
 from node.store.log import Actor
 from node.work import rendering
-from node.work.rendering import foreseen_bytes, said
+from node.work.rendering import Rendering, Studio, foreseen_bytes, said
+from node.work.task import Desk
+from node.work.worker import Worker
 from tests.workshop import SMALL, Workshop, equipped, shoot
 
 SHOOT = "main/default/2026-11-18/auto"
@@ -281,6 +287,49 @@ def test_a_disk_without_room_for_the_video_is_found_out_first(shop: Workshop, mo
     shop.store.clock.advance(7200)
     shop.work()
     assert state_of(shop) == "done"
+
+
+@pytest.mark.slow
+def test_a_disk_that_fills_while_the_video_is_written_leaves_no_part_of_it(shop: Workshop) -> None:
+    closed(shop)
+    with tiny(shop.store.folder / "videos" / "main"):
+        shop.work()
+        assert shop.files("videos") == set()
+    job = shop.job(the_job(shop))
+    assert (job.state, job.error_code, state_of(shop)) == (JobState.RETRY, "DSK-001", "rendering")
+    shop.store.clock.advance(7200)
+    shop.work()
+    assert state_of(shop) == "done"
+
+
+@pytest.mark.slow
+def test_a_running_render_is_cancelled_within_moments(shop: Workshop) -> None:
+    shop.configure(render={"preset": "slow", "threads": 1})
+    closed(shop, 300, width=960, height=640)
+    journal = Journal(shop.store.database, SystemClock(trusted=True))
+    jobs = Jobs(journal)
+    handler = Rendering(Studio(journal, shop.store.folder, lambda: shop.document))
+    worker = Worker(Desk(jobs, journal.clock), {"render": handler}, shop.store.folder / "scratch")
+    thread = threading.Thread(target=worker.turn)
+    thread.start()
+    while not shop.files("videos"):
+        thread.join(0.02)
+        assert thread.is_alive()
+    jobs.cancel(the_job(shop), Actor("operator"))
+    thread.join(60)
+    assert shop.job(the_job(shop)).state is JobState.CANCELLED
+    assert (shop.files("videos"), shop.videos(), state_of(shop)) == (set(), [], "captured")
+
+
+@contextmanager
+def tiny(folder: Path) -> Iterator[None]:
+    """A file system of its own that holds next to nothing."""
+    folder.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8k", "tmpfs", str(folder)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_without_memory_it_waits_and_is_not_charged(shop: Workshop) -> None:
