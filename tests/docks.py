@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -50,9 +50,11 @@ class Shipyard:
     document: Document = field(default_factory=Document)
     endpoints: dict[str, ArchiveTarget] = field(default_factory=dict)
     open: Open = open_target
+    said: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.endpoints = self.endpoints or {"nas": DirectoryTarget(kind="directory", path=str(self.nas))}
+        self.set()
         self.build()
 
     def build(self) -> None:
@@ -75,13 +77,18 @@ class Shipyard:
         return self.store.clock
 
     def init(self) -> None:
-        """Markers on all targets."""
+        """Markers on all targets; those that are new are used as the others are."""
+        self.set(**self.said)
         for name in self.endpoints:
             with self.dock.opened(name) as target:
                 target.init()
 
     def set(self, **sections: Any) -> None:
-        self.document = parse_document(sections)
+        """Another document; where it does not say another thing, every frame is sent at once."""
+        self.said = sections
+        said = sections.get("archive", {}).get("targets", {})
+        targets = {name: {"gather_s": 0, **said.get(name, {})} for name in (*self.endpoints, *said)}
+        self.document = parse_document({**sections, "archive": {"targets": targets}})
 
     def keep(self, count: int = 1, interval_s: float = 60, **changes: Any) -> list[Frame]:
         """So many frames with their files."""
@@ -199,7 +206,9 @@ def hashes(folder: Path) -> dict[str, str]:
 def shipyard(folder: Path, nas: Path | None = None, clock: JumpClock | None = None) -> Iterator[Shipyard]:
     """The target's folder lies on another file system than the frames; it goes at the end unless it is given."""
     folder.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="heliograph-nas-", dir=OTHER_DISK) as made, opened(folder, clock) as store:
-        yard = Shipyard(store, nas or Path(made))
+    with ExitStack() as stack:
+        if nas is None:
+            nas = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="heliograph-nas-", dir=OTHER_DISK)))
+        yard = Shipyard(stack.enter_context(opened(folder, clock)), nas)
         yard.init()
         yield yard

@@ -7,7 +7,7 @@ from functools import partial
 
 from node.archive.base import Outcome, Target
 from node.crashpoint import crash_point
-from node.domain.breaker import BreakerState
+from node.domain.breaker import Breaker, BreakerState, may_try
 from node.domain.config import TargetPolicy
 from node.domain.errors import (
     ArchiveError,
@@ -76,7 +76,9 @@ class ShipRounds:
         look = self._filled(name, policy)
         well = self._test(look, policy) if self._to_be_tested(look.row, policy) else not _suspect(look.row)
         if well and look.due and look.job is None:
-            self._jobs.enqueue("transfer", name, {"target": name}, who="ship")
+            gather_s = 0.0 if look.row.unsent >= policy.batch_frames else policy.gather_s
+            due_us = self._clock.now_us() + round(gather_s * US)
+            self._jobs.enqueue("transfer", name, {"target": name}, who="ship", due_us=due_us)
 
     def _filled(self, name: str, policy: TargetPolicy) -> Look:
         """After new rows were taken up."""
@@ -99,7 +101,8 @@ class ShipRounds:
         if last_s is not None and self._clock.monotonic() - last_s < pause_s:
             return False
         idle = row.breaker == BreakerState.HALF_OPEN and not row.unsent
-        return (_suspect(row) or idle) and _over(row.last_failed_us, pause_s, self._clock.now_us())
+        paused = Breaker(opened_us=row.last_failed_us)
+        return (_suspect(row) or idle) and may_try(paused, policy.breaker, self._clock.now_us())
 
     def _test(self, look: Look, policy: TargetPolicy) -> bool:
         """Whether the target may be used.
@@ -126,11 +129,6 @@ class ShipRounds:
 
 def _suspect(row: TargetRow) -> bool:
     return row.breaker == BreakerState.OPEN or row.last_error_code in _SEEN
-
-
-def _over(since_us: int | None, pause_s: float, now_us: int) -> bool:
-    """A time in the future means that the clock was set back."""
-    return since_us is None or not 0 <= now_us - since_us < pause_s * US
 
 
 def _check(target: Target, row: TargetRow) -> None:

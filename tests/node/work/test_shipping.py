@@ -13,14 +13,16 @@ import pytest
 
 from node.archive.base import Beat, Item, Outcome, Receipt, Refused, Target
 from node.archive.targets import open_target
+from node.clock import SystemClock
 from node.crashpoint import VARIABLE
 from node.domain.config import BreakerLimits
 from node.domain.errors import ReceiptRefused, TargetUnavailable
 from node.domain.job import JobState
 from node.domain.nodefile import DirectoryTarget
 from node.store.log import Actor
+from tests import sshd
 from tests.clocks import JumpClock
-from tests.docks import Shipyard, hashes, shipyard
+from tests.docks import OTHER_DISK, Shipyard, hashes, shipyard
 
 HOUR_S = 3600.0
 MANY = (
@@ -112,6 +114,20 @@ def test_a_backlog_goes_in_batches_of_so_many_frames_and_bytes(yard: Shipyard) -
     assert yard.ship() == 3
     assert [job.result["sent"] for job in reversed(yard.jobs_of())] == [4, 4, 2, 2, 2, 1]
     assert all_sent(yard, frames)
+
+
+def test_new_frames_are_gathered_and_a_full_batch_goes_at_once(yard: Shipyard) -> None:
+    yard.set(archive={"targets": {"nas": {"gather_s": 60, "batch_frames": 4}}})
+    frames = yard.keep(2, interval_s=1)
+    yard.rounds.turn()
+    assert not yard.worker.turn()
+    yard.clock.advance(61)
+    assert yard.worker.turn()
+    assert len(yard.receipts()) == len(frames)
+    frames += yard.keep(5, interval_s=1)
+    yard.rounds.turn()
+    assert yard.worker.turn()
+    assert len(yard.receipts()) == len(frames) - 1
 
 
 def test_a_frame_larger_than_a_batch_goes_alone(yard: Shipyard) -> None:
@@ -475,11 +491,47 @@ def test_a_cancelled_transfer_leaves_all_unsent_and_the_next_one_sends_it(yard: 
     assert all_sent(yard, frames)
 
 
+# --- over the network -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_host_that_was_cut_off_gets_its_backlog_soon_after_and_gives_frames_back(tmp_path: Path) -> None:
+    with sshd.running(tmp_path / "sshd") as host, shipyard(tmp_path / "node") as yard:
+        # its children take real time
+        yard.open = lambda name, endpoint, policy, where: open_target(
+            name, endpoint, policy, replace(where, clock=SystemClock())
+        )
+        yard.endpoints.pop("nas")
+        yard.endpoints["host"] = host.endpoint()
+        (yard.store.folder / "run").mkdir()
+        yard.init()
+        frames = [*yard.keep(3), yard.video()]
+        yard.ship()
+        assert host.store.is_dir()
+        assert hashes(host.store) == {f"north/{frame.path}": frame.sha256 for frame in frames}
+        yard.endpoints["host"] = host.endpoint(port=1)  # nobody answers there
+        frames += yard.keep(2)
+        yard.pass_time(600)
+        assert yard.store.rows("SELECT breaker, last_error_code FROM targets") == [("open", "ARC-001")]
+        yard.endpoints["host"] = host.endpoint()
+        yard.pass_time(90)
+        assert hashes(host.store) == {f"north/{frame.path}": frame.sha256 for frame in frames}
+        assert (len(yard.receipts("host")), yard.unsent("host"), yard.counters_are_right()) == (6, [], True)
+        yard.reclaim(frames[0])
+        job = yard.asked("restore", "host", target="host")
+        assert (job.error, job.result.get("restored")) == ("", 1)
+        assert (yard.store.folder / frames[0].path).read_bytes() == (frames[0].id.encode() * 1000)[:1000]
+        yard.clock.advance(60)
+        job = yard.asked("verify-archive", "host", target="host")
+        assert (job.result["checked"], job.result["withdrawn"]) == (6, 0)
+
+
 # --- killed at any moment -------------------------------------------------------------------------------------------
 
 SENDS = """
 import sys
 from pathlib import Path
+from tests import sshd
 from tests.clocks import JumpClock
 from tests.docks import shipyard
 
@@ -495,26 +547,50 @@ POINTS = [
 ]
 
 
+@pytest.fixture
+def other_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder there that outlives the processes of a test."""
+    folder = OTHER_DISK / f"heliograph-killed-{tmp_path.name}"
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+def kill_at(point: str, node: Path, nas: Path, now_us: int) -> None:
+    command = [sys.executable, "-c", SENDS, str(node), str(nas), str(now_us)]
+    killed = subprocess.run(command, env={VARIABLE: point}, capture_output=True, text=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("point", POINTS)
-def test_killed_anywhere_each_item_has_exactly_one_receipt_in_the_end(tmp_path: Path, point: str) -> None:
-    with shipyard(tmp_path / "node") as yard:
-        frames = yard.keep(210, interval_s=1)
+def test_killed_anywhere_each_item_has_exactly_one_receipt_in_the_end(
+    tmp_path: Path, other_disk: Path, point: str
+) -> None:
+    with shipyard(tmp_path / "node", other_disk) as yard:
+        frames, later_us = yard.keep(210, interval_s=1), yard.clock.now_us()
+    kill_at(point, tmp_path / "node", other_disk, later_us)
+    with shipyard(tmp_path / "node", other_disk, JumpClock(later_us + 1_800_000_000)) as yard:
+        assert yard.counters_are_right()
+        assert yard.mismatches() == []
+        assert sum(each["count"] for each in yard.events("archived")) == len(yard.receipts())
+        yard.pass_time(1800)
+        assert all_sent(yard, frames)
+        assert sum(each["count"] for each in yard.events("archived")) == len(frames)
+        assert list(other_disk.rglob("*.tmp")) == []
+
+
+@pytest.mark.slow
+def test_killed_when_a_target_is_well_again_the_next_life_sends(tmp_path: Path, other_disk: Path) -> None:
+    with shipyard(tmp_path / "node", other_disk) as yard:
+        frames = yard.keep(2)
+        away(yard)
+        yard.pass_time(100)
+        back(yard)
         later_us = yard.clock.now_us()
-    nas = Path("/dev/shm", f"heliograph-killed-{tmp_path.name}")
-    nas.mkdir()
-    try:
-        command = [sys.executable, "-c", SENDS, str(tmp_path / "node"), str(nas), str(later_us)]
-        killed = subprocess.run(command, env={VARIABLE: point}, capture_output=True, text=True, check=False)
-        assert killed.returncode == -signal.SIGKILL, killed.stderr
-        with shipyard(tmp_path / "node", nas, JumpClock(later_us + 1_800_000_000)) as yard:
-            assert yard.counters_are_right()
-            assert yard.mismatches() == []
-            told = sum(each["count"] for each in yard.events("archived"))
-            assert told == len(yard.receipts())
-            yard.pass_time(1800)
-            assert all_sent(yard, frames)
-            assert sum(each["count"] for each in yard.events("archived")) == len(frames)
-            assert [path.name for path in nas.rglob("*.tmp")] == []
-    finally:
-        shutil.rmtree(nas)
+    kill_at("after_hasten", tmp_path / "node", other_disk, later_us)
+    with shipyard(tmp_path / "node", other_disk, JumpClock(later_us + 60_000_000)) as yard:
+        yard.pass_time(90)
+        assert all_sent(yard, frames)
