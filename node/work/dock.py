@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
+from threading import Lock
 from typing import Any, TypeVar
 
 from node.archive.base import Item, Outcome, Refused, Target, Where, name_at
@@ -34,6 +35,7 @@ class Dock:
     holdings: Holdings
     reader: ArchiveReader
     open: Open = open_target
+    _uses: dict[str, Lock] = field(default_factory=dict)
 
     def used(self, name: str) -> TargetPolicy | None:
         """How the target is used; None where it is not: switched off, or not in node.yml any more."""
@@ -54,7 +56,28 @@ class Dock:
 
     @contextmanager
     def opened(self, name: str) -> Iterator[Target]:
-        """The target, closed at the end.  Raises UnknownTarget."""
+        """The target, for one thread of this process at a time, closed at the end.  Raises UnknownTarget."""
+        with self._use(name), self._open(name) as target:
+            yield target
+
+    @contextmanager
+    def opened_unless_used(self, name: str) -> Iterator[Target | None]:
+        """The same, but None where another thread uses it just now."""
+        use = self._use(name)
+        if not use.acquire(blocking=False):
+            yield None
+            return
+        try:
+            with self._open(name) as target:
+                yield target
+        finally:
+            use.release()
+
+    def _use(self, name: str) -> Lock:
+        return self._uses.setdefault(name, Lock())
+
+    @contextmanager
+    def _open(self, name: str) -> Iterator[Target]:
         if name not in self.endpoints:
             raise UnknownTarget(repr(name[:40]))
         target = self.open(name, self.endpoints[name], self.document().archive.policy(name), self.where)

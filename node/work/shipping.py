@@ -60,7 +60,10 @@ class ShipRounds:
         self._tested_s: dict[str, float] = {}
 
     def turn(self) -> None:
-        """One look at every target that is used; writes only where there is something to do."""
+        """One look at every target that is used; writes only where there is something to do.
+
+        In a thread of its own: a job may be using a target meanwhile.
+        """
         for name in self._dock.endpoints:
             policy = self._dock.used(name)
             if policy is not None:
@@ -111,9 +114,11 @@ class ShipRounds:
         attempt is sent at once.  An attempt that failed of what no test shows waits as long as it must.
         """
         row, job = look.row, look.job
-        self._tested_s[row.name] = self._clock.monotonic()
         try:
-            with self._dock.opened(row.name) as target:
+            with self._dock.opened_unless_used(row.name) as target:
+                if target is None:
+                    return False  # a job finds out
+                self._tested_s[row.name] = self._clock.monotonic()
                 _check(target, row)
         except ArchiveError as error:
             self._dock.holdings.used(row.name, error, policy.breaker)

@@ -469,6 +469,31 @@ def test_a_frame_that_goes_while_it_is_sent_leaves_a_receipt_and_right_sums(yard
     assert (yard.unsent(), yard.counters_are_right()) == ([], True)
 
 
+def test_a_target_that_a_job_uses_is_not_tested_meanwhile(yard: Shipyard) -> None:
+    frames = yard.keep(2)
+    away(yard)
+    yard.pass_time(60)
+    back(yard)
+    opened = []
+
+    class Slow(Wrapped):
+        def put(self, items: Sequence[Item], beat: Beat) -> list[Outcome]:
+            yard.clock.advance(120)
+            opened.append("put")
+            yard.rounds.turn()
+            opened.append("put")
+            return super().put(items, beat)
+
+        def check(self) -> None:
+            opened.append("check")
+
+    yard.open = lambda *arguments: Slow(open_target(*arguments), lambda outcome: outcome)  # type: ignore[assignment]
+    yard.jobs.hasten("transfer", "nas")
+    yard.worker.turn()
+    assert opened == ["put", "put"]
+    assert all_sent(yard, frames)
+
+
 def test_a_cancelled_transfer_leaves_all_unsent_and_the_next_one_sends_it(yard: Shipyard) -> None:
     frames = yard.keep(2)
 
