@@ -11,7 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from node import __version__
-from node.commands.base import Command, check_root, json_option, print_json, settings_of, token_option
+from node.commands import archive, backups, jobs, room, videos, work
+from node.commands.base import (
+    Command,
+    check_root,
+    json_option,
+    own_document,
+    positive,
+    print_json,
+    settings_of,
+    token_option,
+)
 from node.domain.config import Document, load_own, parse_document
 from node.domain.errors import EXIT_CODES, OK, DocumentInvalid, HeliographError, UsageWrong
 from node.domain.nodefile import BIND_FIELDS, NodeFile, check_bind
@@ -48,20 +58,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 # --- what commands share --------------------------------------------------------------------------------------------
 
 
-def _own_document(settings: Settings) -> dict[str, Any]:
-    """What runs on this node, or the empty document before its first start."""
-    from node.store.configs import peek
-    from node.store.database import NAME
-
-    version = peek(Path(settings.node_file.paths.data) / NAME)
-    return {} if version is None else version.document
-
-
 def _chosen_document(given: argparse.Namespace, settings: Settings) -> tuple[dict[str, Any], Document]:
     if given.document is not None:
         document = load_document_file(given.document)
         return document, parse_document(document)
-    document = _own_document(settings)
+    document = own_document(settings)
     return document, load_own(document)[0]
 
 
@@ -248,7 +249,8 @@ def _rebuild(given: argparse.Namespace) -> int:
         print_json(asdict(report))
         return OK
     if report.aside:
-        print(f"the damaged database was put aside as {report.aside}; this is a new one")
+        source = report.backup or "the frames alone"
+        print(f"the damaged database was put aside as {report.aside}; this one was made from {source}")
     print(f"{report.files} files, {len(report.adopted)} rows made, {report.swept} unfinished files removed")
     for foreign in report.foreign:
         print(f"{foreign.path}: {foreign.why}")
@@ -281,7 +283,7 @@ def _show_options(parser: argparse.ArgumentParser) -> None:
 def _plan_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--days", type=_days, default=365, metavar="N", help="site days to look ahead (365)")
     said = "mean size of a frame (that of the newest frames, else 2000000)"
-    parser.add_argument("--frame-bytes", type=_positive, metavar="N", help=said)
+    parser.add_argument("--frame-bytes", type=positive, metavar="N", help=said)
     _document_option(parser)
     json_option(parser)
 
@@ -301,15 +303,8 @@ def _inspect_options(parser: argparse.ArgumentParser) -> None:
     json_option(parser)
 
 
-def _positive(text: str) -> int:
-    number = int(text) if text.isascii() and text.isdigit() else 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
-    return number
-
-
 def _days(text: str) -> int:
-    number = _positive(text)
+    number = positive(text)
     if number > MOST_DAYS:
         raise argparse.ArgumentTypeError(f"{text} is more than {MOST_DAYS}")
     return number
@@ -321,12 +316,18 @@ def _check_options(parser: argparse.ArgumentParser) -> None:
 
 COMMANDS: dict[str, Command] = {
     "run": Command("the service: capture, judge, serve", _run_options, _run),
+    **work.COMMANDS,
     "check-config": Command("validate node.yml and the document; every fault at once", _check_options, _check_config),
     "config": Command("show what is in force, and where it came from", _show_options, _config_show),
     "plan": Command("dry run: windows, frames, bytes, days until the disk is full", _plan_options, _plan),
     "capture": Command("one shot now, outside the schedule", _capture_options, _capture),
     "inspect": Command("judge pictures as the node does", _inspect_options, _inspect),
     "rebuild": Command("compare files and rows; make the rows that are missing", json_option, _rebuild),
+    **jobs.COMMANDS,
+    **videos.COMMANDS,
+    **archive.COMMANDS,
+    **room.COMMANDS,
+    **backups.COMMANDS,
 }
 
 

@@ -27,7 +27,7 @@ from node.camera.link import ProcessLink
 from node.camera.replay import check_folders
 from node.camera.supervisor import Supervisor
 from node.clock import US, Clock, SystemClock
-from node.domain.config import digest
+from node.domain.config import digest, parse_document
 from node.domain.errors import (
     CameraTimeout,
     DatabaseError,
@@ -45,21 +45,26 @@ from node.domain.frame import Frame
 from node.domain.nodefile import NodeFile, Paths
 from node.host import systemd
 from node.hub import Hub
+from node.jobs import Jobs
 from node.journal import Journal
 from node.metrics import Metrics
 from node.store import files
+from node.store.ballast import Ballast
 from node.store.configs import VersionBook
-from node.store.database import NAME, Database
 from node.store.frames import FrameReader
 from node.store.ledger import LedgerReader
 from node.store.log import Actor, Change, EventReader, EventRow
+from node.store.replace import open_sound
+from node.work.beside import Beside
 from node.work.capture import CaptureLoop, Equipment, Shared
 from node.work.facts import FactsLoop, Sources
 from node.work.follower import Follower, Source
 from node.work.judge import Judge
 from node.work.keeping import Keeper
 from node.work.live import Compiler, Segment
-from node.work.rebuild import adopt_recent
+from node.work.orders import Orders, Reach
+from node.work.rebuild import recover
+from node.work.reclaim import Ground, Reclaimer
 from node.work.reload import Cameras, Outcome, Reload
 
 Answer = TypeVar("Answer")
@@ -99,7 +104,8 @@ def run(start: Start) -> int:
         except DiskFull as error:  # not even the database has room: begin when there is some again
             LOG.warning("waiting for room on the data disk", extra={"error": str(error)})
             systemd.notify(systemd.status(str(error)))
-            if stop.wait(FULL_DISK_S):
+            freed = Ballast(Path(start.settings.paths.data)).give_up()
+            if stop.wait(0.0 if freed else FULL_DISK_S):
                 return error.exit
         else:
             return 0
@@ -147,7 +153,7 @@ class Service:
         self.board = Board()
         self.hub: Hub[EventRow] = Hub()
         self.metrics = Metrics(self.board.all, clock.now_us, tuple(settings.cameras), {"streams_open": self.hub.count})
-        self.database = Database(self._data / NAME, self._observe_write)
+        self.database = open_sound(self._data, clock.now_us(), self._observe_write)
         stack.callback(self.database.close)
         self.journal = Journal(self.database, clock)
         self._events = EventReader(self.database)
@@ -156,6 +162,7 @@ class Service:
         self.loops = {name: self._loop_of(name) for name in settings.cameras}
         self.follower = self._follower()
         self.facts = FactsLoop(self._sources())
+        self.orders = self._orders()
         self.server = Server(build(self._api_parts()), settings.api, self.hub.stop)
         self._threads: list[threading.Thread] = []
         self._why_stopped = "did not start"
@@ -176,7 +183,7 @@ class Service:
         self._stack.callback(self._say_stopped)
         self.journal.release_unanswered()
         self.journal.begin_ledgers(tuple(self.loops))
-        adopt_recent(self._data, self.journal, FrameReader(self.database))
+        recover(self._data, self.journal, FrameReader(self.database))
         self._stack.callback(self._end_rounds)
         ledger = LedgerReader(self.database)
         for name, loop in self.loops.items():
@@ -322,6 +329,15 @@ class Service:
             cameras=self.loops,
             backends={name: camera.backend for name, camera in self._start.settings.cameras.items()},
             newest_event=lambda: self.follower.last_id,
+            beside=Beside(
+                self.database,
+                self.board,
+                self._clock,
+                self._run_dir,
+                tuple(self._start.settings.archive),
+                lambda: self.reload.live.current.document,
+            ),
+            targets=tuple(self._start.settings.archive),
         )
 
     def _api_parts(self) -> ApiParts:
@@ -347,8 +363,15 @@ class Service:
             put_config=self._put_config,
             roll_back=self._roll_back,
             preview_config=self._preview,
+            orders=self.orders,
             refused=self._note_refused,
         )
+
+    def _orders(self) -> Orders:
+        settings, targets = self._start.settings, tuple(self._start.settings.archive)
+        ground = Ground(self._held, self.journal, self._clock, lambda: self.reload.live.current.document, targets)
+        reach = Reach(self._data, tuple(settings.cameras), targets)
+        return Orders(Jobs(self.journal), self.journal, Reclaimer(ground), reach)
 
     def _capture(self, camera: str, profile: str, caller: Caller) -> Frame:
         loop = self._loop(camera)
@@ -395,7 +418,10 @@ class Service:
             CameraPreview(each.camera, each.next_due_us, each.per_day, each.per_day_now)
             for each in self.reload.outlook(document)
         )
-        return ConfigPreview(digest(document), self.reload.differing(document), cameras)
+        changed = self.reload.differing(document)
+        forgets = any(path.partition(".")[0] == "retention" for path in changed)
+        gone = self.orders.preview_reclaim(parse_document(document).retention) if forgets else ()
+        return ConfigPreview(digest(document), changed, cameras, gone)
 
     def _note_refused(self, event: AccessRefused) -> None:
         self.journal.note([event])

@@ -7,7 +7,8 @@ import io
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from node.api.parts import ApiParts
 from node.api.server import Server
 from node.board import Board
 from node.domain.config import Document, digest, parse_document
-from node.domain.errors import HeliographError
+from node.domain.errors import CodecUnknown, HeliographError
 from node.domain.events import AccessRefused
 from node.domain.facts import (
     CLOCK,
@@ -46,15 +47,24 @@ from node.domain.facts import (
     quality_key,
 )
 from node.domain.frame import Frame
+from node.domain.job import Priority
 from node.domain.nodefile import NodeFile
 from node.hub import Hub
+from node.jobs import Jobs
 from node.metrics import Metrics
+from node.store import videos
+from node.store.files import Hold
+from node.store.jobs import Job
 from node.store.log import Actor, EventRow
+from node.store.videos import LeftOut, Video
 from node.work.follower import Follower, Source
+from node.work.orders import Orders, Reach
+from node.work.reclaim import Ground, Reclaimer
 from tests.clocks import JumpClock
 from tests.stores import Store, day, frame_of, gap_of, kept_event, opened, slot_of
 
 TOKENS = {"viewer": "see-me", "operator": "do-it", "admin": "all-of-it", "expired": "too-late"}
+TARGETS = ("nas", "usb")
 GB = 1_000_000_000
 
 
@@ -80,6 +90,10 @@ def node_file(clock: JumpClock, **api: Any) -> NodeFile:
             "node": {"id": "north"},
             "api": {"port": 0, "insecure_loopback": True, "tokens": tokens, **api},
             "cameras": {"main": {"backend": "synthetic"}, "side": {"backend": "synthetic"}},
+            "archive": {
+                "nas": {"kind": "directory", "path": "/mnt/nas"},
+                "usb": {"kind": "directory", "path": "/mnt/usb"},
+            },
         }
     )
 
@@ -94,6 +108,18 @@ class Doer:
     refused: list[AccessRefused] = field(default_factory=list)
     fails: HeliographError | None = None
 
+    @cached_property
+    def orders(self) -> Orders:
+        """The real ones: jobs that nobody does."""
+        held = Hold(self.store.folder, -1)
+        ground = Ground(held, self.store.journal, self.store.clock, lambda: self.document, TARGETS)
+        reach = Reach(self.store.folder, ("main", "side"), TARGETS)
+        return Orders(self.jobs, self.store.journal, Reclaimer(ground), reach)
+
+    @cached_property
+    def jobs(self) -> Jobs:
+        return Jobs(self.store.journal)
+
     def commands(self) -> Commands:
         return Commands(
             capture=self.capture,
@@ -101,6 +127,7 @@ class Doer:
             put_config=self.put,
             roll_back=self.roll_back,
             preview_config=self.preview,
+            orders=self.orders,
             refused=self.refused.append,
         )
 
@@ -186,6 +213,52 @@ def keep_file(store: Store, due_us: int | None, data: bytes | None = None, **cha
     slot = slot_of(frame) if due_us is not None else None
     store.journal.keep(frame, slot, [kept_event(frame)], day=day(frame.captured_us))
     return frame
+
+
+def keep_video(store: Store, data: bytes = b"a film", **changes: Any) -> Video:
+    """A video with its real file and poster, and its row."""
+    identity, now_us = store.clock.new_id(), store.clock.now_us()
+    made = Video(
+        id=identity, camera="main", profile="auto", shoot=None, job_id=store.clock.new_id(), title="",
+        from_us=now_us - 60_000_000, to_us=now_us, path=f"videos/main/{identity}.mp4",
+        poster=f"videos/main/{identity}.jpg", size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest(), width=64,
+        height=48, fps=25.0, frames=30, duration_s=1.2, codec="h264", encoder="libx264", tier="standard",
+        left_out=LeftOut(1, (("01M7Q5EJ30BZPEPSQZS1QKHPAJ", "flagged"),)), created_us=now_us,
+    )  # fmt: skip
+    video = replace(made, **changes)
+    for path, content in ((video.path, data), (video.poster, jpeg())):
+        (store.folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (store.folder / path).write_bytes(content)
+    store.database.write(lambda session: videos.insert(session, video))
+    return video
+
+
+def keep_receipt(store: Store, frame: Frame, target: str = "nas") -> None:
+    """That target holds the frame."""
+    values = (frame.id, target, "frame", f"north/{frame.path}", frame.size_bytes, frame.sha256, "sha256sum")
+    store.database.write(
+        lambda session: session.execute(
+            "INSERT INTO receipts (item, target, what, name, size_bytes, sha256, how, verified_us)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (*values, store.clock.now_us()),
+        )
+    )
+
+
+def reclaim(store: Store, frame: Frame, rule: str = "frames_days") -> None:
+    """Its file is deleted by that rule."""
+    (store.folder / frame.path).unlink()
+    sql = "INSERT INTO frames_gone (frame_id, deleted_us, rule, receipts) VALUES (?, ?, ?, '[]')"
+    store.database.write(lambda session: session.execute(sql, (frame.id, store.clock.now_us(), rule)))
+
+
+def dead_job(jobs: Jobs, kind: str = "transfer", key: str = "nas") -> Job:
+    """A job whose last attempt has failed."""
+    asked = jobs.enqueue(kind, key, {"target": key} if kind == "transfer" else {}, priority=Priority.MANUAL)
+    lease = jobs.claim((kind,), "test", "boot")
+    assert lease is not None
+    assert lease.id == asked.id
+    return jobs.fail(lease, CodecUnknown("h266"))
 
 
 def fill(store: Store, count: int = 3, interval_s: int = 60) -> list[Frame]:

@@ -95,6 +95,12 @@ class Home:
         with (self.folder / "log").open("ab") as log:
             return Node(self, subprocess.Popen(self.command(), stderr=log, env=clean_environment(environment)))
 
+    def start_beside(self, *words: str, **environment: str) -> subprocess.Popen[bytes]:
+        """`work` or `ship` with its options; its log is `WORD.log`."""
+        command = [PROGRAM, *words, "--config", str(self.config)]
+        with (self.folder / f"{words[0]}.log").open("ab") as log:
+            return subprocess.Popen(command, stderr=log, env=clean_environment(environment))
+
     def fails(self) -> tuple[int, str]:
         """Exit status and words of a start that does not come up."""
         node = self.start()
@@ -196,6 +202,17 @@ def started(home: Home, **environment: str) -> Iterator[Node]:
     """A node that serves."""
     with begun(home, **environment) as node:
         yield node.ready()
+
+
+@contextmanager
+def beside(home: Home, *words: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process beside the service; ended, one way or the other, when the test is over."""
+    process = home.start_beside(*words, **environment)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
 def clean_environment(more: Mapping[str, str]) -> dict[str, str]:

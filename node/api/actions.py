@@ -14,13 +14,15 @@ from typing import Annotated, TypeVar
 
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
-from fastapi import Header
+from fastapi import Depends, Header
 from fastapi import Request as HttpRequest
 from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.responses import Response
 
+from node.api.body import Body as RequestBody
 from node.api.body import RawBody, parse_object
 from node.api.commands import Caller
+from node.api.guard import Known
 from node.api.parts import ApiParts
 from node.api.words import KEY
 from node.domain.config import faults_of
@@ -33,7 +35,7 @@ from node.domain.errors import (
     StillRunning,
     TimedOut,
 )
-from node.store.log import Answer, Request
+from node.store.log import Actor, Answer, Request
 from node.wire.status import Wire
 
 LOG = logging.getLogger(__name__)
@@ -57,6 +59,10 @@ class ActionBody(BaseModel):
     """The body of an action: unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NoBody(ActionBody):
+    """Nothing to say."""
 
 
 def parse_action(body: RawBody, kind: type[Body]) -> Body:
@@ -83,6 +89,31 @@ def actions_of(http: HttpRequest) -> Actions:
 def made(record: Wire, status: HTTPStatus = HTTPStatus.OK) -> Response:
     """A record as the answer of an action."""
     return Response(record.model_dump_json(), status, media_type=JSON)
+
+
+class Action:
+    """One action as it came: who asks, what for, and under which key."""
+
+    def __init__(self, request: HttpRequest, caller: Known, body: RequestBody, key: Key = None) -> None:
+        self._request, self._caller, self._body, self._key = request, caller, body, key
+
+    @property
+    def actor(self) -> Actor:
+        """Who asks, as the audit names it."""
+        caller = self._caller
+        return Actor(caller.name, caller.role, caller.client, caller.request_id)
+
+    def parse(self, kind: type[Body]) -> Body:
+        """Raises MediaTypeWrong, RequestInvalid with every wrong field."""
+        return parse_action(self._body, kind)
+
+    async def run(self, act: Callable[[], Wire], status: HTTPStatus = HTTPStatus.OK) -> Response:
+        """What `act` made, done once under its key; see Actions."""
+        keys = keyed(self._request, self._key, self._caller, self._body)
+        return await actions_of(self._request).run(keys, lambda: made(act(), status))
+
+
+Asked = Annotated[Action, Depends()]
 
 
 class Actions:

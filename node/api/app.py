@@ -10,7 +10,24 @@ from anyio.to_thread import current_default_thread_limiter
 from fastapi import Depends, FastAPI
 
 from node import __version__
-from node.api import audit, cameras, config, events, frames, probes, quality, scrape, slots, status
+from node.api import (
+    audit,
+    backups,
+    cameras,
+    config,
+    disk,
+    events,
+    frames,
+    jobs,
+    probes,
+    quality,
+    scrape,
+    slots,
+    status,
+    targets,
+    thumbnails,
+    videos,
+)
 from node.api.actions import Actions
 from node.api.edge import Edge
 from node.api.events import Streams
@@ -23,7 +40,10 @@ from node.api.problems import install
 from node.api.status import SharedStatus
 
 THREADS = 8
-RESOURCES = (probes, scrape, status, events, cameras, slots, frames, quality, config, audit)
+RESOURCES = (
+    probes, scrape, status, events, cameras, slots, frames, videos, jobs, targets, disk, backups, thumbnails,
+    quality, config, audit,
+)  # fmt: skip
 
 
 def routes() -> FastAPI:

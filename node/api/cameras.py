@@ -10,7 +10,7 @@ from fastapi import Path as InPath
 from pydantic import Field
 from starlette.responses import JSONResponse, Response
 
-from node.api.actions import ActionBody, Key, actions_of, keyed, made, parse_action
+from node.api.actions import ActionBody, Key, NoBody, actions_of, keyed, made, parse_action
 from node.api.body import Body
 from node.api.frames import frame_values
 from node.api.guard import Known
@@ -31,10 +31,6 @@ class CaptureBody(ActionBody):
     """One shot outside the schedule."""
 
     profile: Name = Field("auto", description="A profile of the document.")
-
-
-class NoBody(ActionBody):
-    """Nothing to say."""
 
 
 @router.get("", responses=ERRORS)

@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from node.api.orders import Orders
 from node.domain.events import AccessRefused
 from node.domain.frame import Frame
+from node.domain.retention import Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +48,15 @@ class CameraPreview:
 
 @dataclass(frozen=True, slots=True)
 class ConfigPreview:
-    """What would change if a valid document were put: paths that differ from the running one, and each camera."""
+    """What would change if a valid document were put: paths that differ from the running one, and each camera.
+
+    `gone` is what retention would delete under it, where that section differs.
+    """
 
     digest: str
     changed: tuple[str, ...] = ()
     cameras: tuple[CameraPreview, ...] = ()
+    gone: tuple[Tally, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +69,7 @@ class Commands:
         DocumentInvalid with every wrong field, ProbationRunning.
     roll_back(version or None for the one before, caller): UnknownVersion where it is not kept.
     preview_config(document as given): DocumentInvalid with every wrong field; changes nothing.
+    orders: work that is asked for by hand; see there.
     refused(event): tells the journal of refused attempts; called at most once a minute per client.
     """
 
@@ -71,4 +78,5 @@ class Commands:
     put_config: Callable[[Mapping[str, Any], int, Caller], Activated]
     roll_back: Callable[[int | None, Caller], Activated]
     preview_config: Callable[[Mapping[str, Any]], ConfigPreview]
+    orders: Orders
     refused: Callable[[AccessRefused], None]

@@ -21,6 +21,7 @@ from node.api.paging import ListQuery, cursor_key, paged
 from node.api.parts import Parts
 from node.api.problems import ERRORS
 from node.api.status import text_or_none
+from node.api.views import reclaimable
 from node.domain.config import load_own
 from node.domain.errors import FieldFault, RequestInvalid, VersionMoved, VersionRequired
 from node.domain.times import to_text
@@ -155,7 +156,10 @@ def _version(version: Version, *, running: bool, whole: bool = False) -> ConfigV
 
 def _check(preview: ConfigPreview) -> ConfigCheck:
     return ConfigCheck(
-        digest=preview.digest, changed=preview.changed, cameras=tuple(_camera(each) for each in preview.cameras)
+        digest=preview.digest,
+        changed=preview.changed,
+        cameras=tuple(_camera(each) for each in preview.cameras),
+        reclaim=tuple(reclaimable(each) for each in preview.gone),
     )
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
-from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
 from fastapi import Path as InPath
@@ -15,7 +13,7 @@ from fastapi import Query as InQuery
 from pydantic import Field
 from starlette.responses import JSONResponse, Response
 
-from node.api.etag import matches, strong
+from node.api.etag import strong
 from node.api.paging import (
     FieldNames,
     ListQuery,
@@ -28,27 +26,25 @@ from node.api.paging import (
     micros,
     paged,
 )
-from node.api.parts import Parts
+from node.api.parts import ApiParts, Parts
 from node.api.pictures import SmallPictures
-from node.api.problems import ERRORS, problem, request_id_of
-from node.api.ranges import FileSpan, Span, span_of
+from node.api.problems import ERRORS
+from node.api.sending import KEPT, documented, file_answer, known
 from node.api.status import text_or_none
+from node.api.views import archive_record
 from node.api.words import ID, SHOOT
-from node.domain.errors import FrameMissing, RangeInvalid
+from node.domain.errors import FrameMissing, FrameReclaimed, HeliographError, PictureUnreadable
 from node.domain.frame import Frame, StageTimes
 from node.domain.times import to_text
 from node.imaging.thumbnail import small
+from node.store.archive_reader import ArchiveReader
 from node.store.frames import FrameFilter, FrameReader
+from node.store.thumbs import thumb_path
 from node.wire.records import FrameRecord, JudgedRecord, Page
+from node.wire.work_records import ArchiveRecord
 
 JPEG, OCTETS = "image/jpeg", "application/octet-stream"
-PICTURE: dict[int | str, dict[str, Any]] = {
-    200: {"description": "The picture.", "content": {JPEG: {"schema": {"type": "string", "format": "binary"}}}},
-    206: {"description": "One range of it.", "content": {JPEG: {"schema": {"type": "string", "format": "binary"}}}},
-    304: {"description": "The client has it."},
-    **ERRORS,
-}
-KEPT = "private, max-age=86400, immutable"
+PICTURE = documented(JPEG)
 ESSENTIALS = (
     "id", "camera", "profile", "due", "captured", "size_bytes", "width", "height", "verdict", "score", "reasons",
     "flagged", "quarantined",
@@ -165,17 +161,8 @@ def quality(parts: Parts, frame: FrameId) -> JudgedRecord:
 def image(request: Request, parts: Parts, frame: FrameId) -> Response:
     """The original, byte for byte; ETag is its SHA-256, one range at a time."""
     kept = FrameReader(parts.database).get(frame)
-    etag = strong(kept.sha256)
-    headers = {"ETag": etag, "Cache-Control": KEPT, "Accept-Ranges": "bytes"}
-    if matches(request.headers.get("if-none-match", ""), etag):
-        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
-    path = parts.data / kept.path
-    try:
-        handle = path.open("rb")
-    except OSError as error:
-        raise FrameMissing(kept.id) from error
-    size = os.fstat(handle.fileno()).st_size
-    return _file(request, handle, size, headers, OCTETS if kept.quarantined else JPEG)
+    media_type = OCTETS if kept.quarantined else JPEG
+    return file_answer(request, parts.data / kept.path, kept.sha256, media_type, lambda: _not_here(parts, kept.id))
 
 
 @router.head("/{frame}/small", include_in_schema=False)
@@ -184,38 +171,46 @@ def small_picture(request: Request, parts: Parts, frame: FrameId, query: Annotat
     """A small JPEG of it for screens; made when it is first asked for."""
     kept = FrameReader(parts.database).get(frame)
     etag = strong(f"{kept.sha256}-{query.width}")
-    headers = {"ETag": etag, "Cache-Control": KEPT}
-    if matches(request.headers.get("if-none-match", ""), etag):
-        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+    not_modified = known(request, etag)
+    if not_modified is not None:
+        return not_modified
     width = int(query.width)
     pictures: SmallPictures = request.app.state.pictures
-    data = pictures.get((kept.id, width), lambda: small(_read(parts.data / kept.path, kept.id), width))
-    return Response(data, headers=headers, media_type=JPEG)
+    data = pictures.get((kept.id, width), lambda: _small(parts, kept, width))
+    return Response(data, headers={"ETag": etag, "Cache-Control": KEPT}, media_type=JPEG)
 
 
-def _read(path: Path, identity: str) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise FrameMissing(identity) from error
+@router.get("/{frame}/archive", responses=ERRORS)
+def archive(parts: Parts, frame: FrameId) -> ArchiveRecord:
+    """Which targets hold it, verified when and how; and when its file here was deleted, by which rule."""
+    return archive_record(ArchiveReader(parts.database).audit(frame))
 
 
-def _file(request: Request, handle: BinaryIO, size: int, headers: dict[str, str], media_type: str) -> Response:
-    """The whole file or one span of it.  Closes the handle where nothing of it is sent."""
-    wanted = request.headers.get("range", "") if _range_holds(request, headers["ETag"]) else ""
-    try:
-        span = span_of(wanted, size)
-    except ValueError as error:
-        handle.close()
-        named = {"Content-Range": f"bytes */{size}"}
-        return problem(RangeInvalid(str(error)), request_id_of(request), named)
-    part = span or Span(0, size - 1)
-    more = {"Content-Range": f"bytes {span.start}-{span.end}/{size}"} if span else {}
-    status = HTTPStatus.PARTIAL_CONTENT if span else HTTPStatus.OK
-    return FileSpan(handle, part, status, {**headers, **more}, media_type)
+def _small(parts: ApiParts, frame: Frame, width: int) -> bytes:
+    """From the first that can be read: a thumbnail large enough, the original, any thumbnail.
+
+    Raises FrameReclaimed, FrameMissing, PictureUnreadable.
+    """
+    found: list[HeliographError] = []
+    for path in _sources(parts, frame, width):
+        try:
+            return small(path.read_bytes(), width)
+        except OSError:
+            continue
+        except PictureUnreadable as error:
+            found.append(error)
+    raise next(iter(found), None) or _not_here(parts, frame.id)
 
 
-def _range_holds(request: Request, etag: str) -> bool:
-    """If-Range names another version: then the whole is wanted.  A date never names one here."""
-    named = request.headers.get("if-range")
-    return named is None or named.strip() == etag
+def _sources(parts: ApiParts, frame: Frame, width: int) -> Iterator[Path]:
+    thumb = thumb_path(parts.data, frame, width)
+    any_thumb = thumb_path(parts.data, frame, 0)
+    return (path for path in (thumb, parts.data / frame.path, any_thumb) if path is not None)
+
+
+def _not_here(parts: ApiParts, frame: str) -> HeliographError:
+    """Why a frame that has its row has no file."""
+    audit = ArchiveReader(parts.database).audit(frame)
+    if audit.deleted_us is None:
+        return FrameMissing(frame)
+    return FrameReclaimed(f"{frame} by rule {audit.deleted_rule}")

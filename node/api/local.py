@@ -6,9 +6,10 @@ import http.client
 import json
 import re
 import ssl
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from node.domain.errors import REGISTRY, ConfigFileMissing, FieldFault, HeliographError, ServiceUnreachable
 from node.domain.nodefile import NodeFile
@@ -19,12 +20,22 @@ WAIT_S = 60.0
 TOKEN = re.compile(r"[!-~]{1,1024}")
 
 
+def get(settings: NodeFile, path: str, query: Mapping[str, object], token_file: Path) -> dict[str, Any]:
+    """The service's answer; what of the query is None is not asked.  Raises as `post`."""
+    given = urlencode({name: value for name, value in query.items() if value is not None})
+    return _answer(settings, "GET", f"{path}?{given}" if given else path, None, token_file)
+
+
 def post(settings: NodeFile, path: str, body: dict[str, Any], token_file: Path) -> dict[str, Any]:
     """The service's answer.  Raises what the service refused it with, ServiceUnreachable, ConfigFileMissing."""
+    return _answer(settings, "POST", path, json.dumps(body), token_file)
+
+
+def _answer(settings: NodeFile, method: str, address: str, body: str | None, token_file: Path) -> dict[str, Any]:
     connection = _connection(settings)
     headers = {"Authorization": f"Bearer {_token(token_file)}", "Content-Type": "application/json"}
     try:
-        connection.request("POST", path, json.dumps(body), headers)
+        connection.request(method, address, body, headers)
         answer = connection.getresponse()
         said = json.loads(answer.read())
         problem = Problem.model_validate(said) if answer.status >= http.client.BAD_REQUEST else None

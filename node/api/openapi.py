@@ -10,19 +10,42 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from starlette.responses import JSONResponse, Response
 
-from node.api.cameras import CaptureBody, NoBody
+from node.api.actions import NoBody
+from node.api.cameras import CaptureBody
 from node.api.config import RollbackBody
+from node.api.disk import PreviewBody
+from node.api.jobs import SeveralBody
 from node.api.problems import ERRORS
+from node.api.targets import SpanBody
+from node.api.thumbnails import RepairBody
+from node.api.videos import RenderBody, VideoBody
 from node.domain.config import Document
 from node.wire.problem import MEDIA_TYPE
 from node.wire.routes import ROLES, Role
 
+JSON = ("application/json",)
 BODIES: dict[tuple[str, str], tuple[type[BaseModel], tuple[str, ...]]] = {
     ("put", "/v1/config"): (Document, ("application/json", "application/yaml")),
     ("post", "/v1/config/validate"): (Document, ("application/json", "application/yaml")),
-    ("post", "/v1/config/rollback"): (RollbackBody, ("application/json",)),
-    ("post", "/v1/cameras/{camera}/restart"): (NoBody, ("application/json",)),
-    ("post", "/v1/cameras/{camera}/capture"): (CaptureBody, ("application/json",)),
+    ("post", "/v1/config/rollback"): (RollbackBody, JSON),
+    ("post", "/v1/cameras/{camera}/restart"): (NoBody, JSON),
+    ("post", "/v1/cameras/{camera}/capture"): (CaptureBody, JSON),
+    ("post", "/v1/videos"): (RenderBody, JSON),
+    ("patch", "/v1/videos/{video}"): (VideoBody, JSON),
+    ("delete", "/v1/videos/{video}"): (NoBody, JSON),
+    ("post", "/v1/jobs/redrive"): (SeveralBody, JSON),
+    ("post", "/v1/jobs/discard"): (SeveralBody, JSON),
+    ("post", "/v1/jobs/{job}/cancel"): (NoBody, JSON),
+    ("post", "/v1/jobs/{job}/redrive"): (NoBody, JSON),
+    ("post", "/v1/jobs/{job}/discard"): (NoBody, JSON),
+    ("post", "/v1/targets/{target}/test"): (NoBody, JSON),
+    ("post", "/v1/targets/{target}/send"): (NoBody, JSON),
+    ("post", "/v1/targets/{target}/verify"): (SpanBody, JSON),
+    ("post", "/v1/targets/{target}/restore"): (SpanBody, JSON),
+    ("post", "/v1/disk/preview"): (PreviewBody, JSON),
+    ("post", "/v1/disk/reclaim"): (NoBody, JSON),
+    ("post", "/v1/backups"): (NoBody, JSON),
+    ("post", "/v1/thumbnails/repair"): (RepairBody, JSON),
 }
 _REFS = "#/components/schemas/{model}"
 _UNPROCESSABLE = str(int(HTTPStatus.UNPROCESSABLE_ENTITY))

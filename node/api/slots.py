@@ -15,9 +15,11 @@ from node.api.problems import ERRORS
 from node.domain.frame import GAP_REASONS, GapReason, SlotKey
 from node.domain.times import to_text
 from node.store.ledger import DayCount, LedgerReader, Shoot, SlotFilter, SlotRow
+from node.store.videos import VideoReader
 from node.wire.records import DayRecord, Page, ShootRecord, SlotRecord
 
 MOST_DAYS = 366
+ShootState = Literal["open", "captured", "rendering", "done", "degraded", "failed"]
 
 router = APIRouter(prefix="/v1")
 
@@ -48,7 +50,7 @@ class DayQuery(Query):
 
 class ShootQuery(ListQuery):
     camera: NameFilter = None
-    state: Literal["open", "captured"] | None = None
+    state: ShootState | None = None
 
 
 @router.get("/slots", responses=ERRORS)
@@ -81,7 +83,8 @@ def shoots(parts: Parts, query: Annotated[ShootQuery, InQuery()]) -> Page[ShootR
         camera=query.camera, state=query.state, limit=limit + 1, after=_marker(*after) if after else None
     )
     page, cursor = paged(rows, limit, lambda row: (row.start_us, row.shoot))
-    return Page(items=tuple(_shoot(row) for row in page), next=cursor)
+    made = VideoReader(parts.database).of_shoots([row.shoot for row in page])
+    return Page(items=tuple(_shoot(row, made.get(row.shoot)) for row in page), next=cursor)
 
 
 def _slot_page(parts: ApiParts, query: SlotQuery, chosen: SlotFilter) -> Page[SlotRecord]:
@@ -114,7 +117,7 @@ def _day(row: DayCount) -> DayRecord:
     return DayRecord(camera=row.camera, day=row.day, due=row.due, captured=row.captured, gaps=row.gaps, score=score)
 
 
-def _shoot(row: Shoot) -> ShootRecord:
+def _shoot(row: Shoot, video: str | None) -> ShootRecord:
     return ShootRecord(
         shoot=row.shoot,
         camera=row.camera,
@@ -128,6 +131,7 @@ def _shoot(row: Shoot) -> ShootRecord:
         captured=row.captured,
         failed=row.failed,
         degraded=row.degraded,
+        video=video,
     )
 
 

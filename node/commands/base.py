@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from node.domain.errors import ConfigFileMissing
 from node.settings import Settings, load_node_file
@@ -37,6 +38,15 @@ def check_root(root: Path | None) -> None:
         raise ConfigFileMissing(f"the root folder {root} is not there")
 
 
+def own_document(settings: Settings) -> dict[str, Any]:
+    """What runs on this node, or the empty document before its first start."""
+    from node.store.configs import peek
+    from node.store.database import NAME
+
+    version = peek(Path(settings.node_file.paths.data) / NAME)
+    return {} if version is None else version.document
+
+
 def print_json(value: object) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False))
 
@@ -47,3 +57,11 @@ def json_option(parser: argparse.ArgumentParser) -> None:
 
 def token_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--token-file", type=Path, metavar="FILE", help="ask the running service, with this token")
+
+
+def positive(text: str) -> int:
+    """A whole number above 0."""
+    number = int(text) if text.isascii() and text.isdigit() else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return number

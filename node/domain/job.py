@@ -14,6 +14,8 @@ from node.domain.errors import PayloadInvalid, UnknownKind
 
 Lane = Literal["work", "ship"]
 LANES: tuple[Lane, ...] = ("work", "ship")
+LANE_LOOPS: Mapping[Lane, tuple[str, str]] = {lane: (lane, f"{lane}-rounds") for lane in LANES}
+"""The loops of a lane that give a pulse: its jobs, and what is looked at in between."""
 LEASE_S, BEAT_S, STOP_S = 30.0, 10.0, 20.0
 """A lease's length beyond the kind's stall limit; the longest between two renewals; the time left at a stop."""
 

@@ -7,6 +7,7 @@ from typing import Any, Generic, Literal, TypeVar
 from pydantic import Field
 
 from node.wire.status import CameraStatus, Wire
+from node.wire.work_records import Reclaimable
 
 Item = TypeVar("Item")
 
@@ -132,7 +133,10 @@ class DayRecord(Wire):
 
 
 class ShootRecord(Wire):
-    """One occurrence of a schedule's window."""
+    """One occurrence of a schedule's window: open, captured, rendering, then done, degraded or failed.
+
+    Degraded = more than half of its slots failed; `video` is the id of the video that it has.
+    """
 
     shoot: str
     camera: str
@@ -146,6 +150,7 @@ class ShootRecord(Wire):
     captured: int
     failed: int
     degraded: bool
+    video: str | None = None
 
 
 # --- cameras and quality ------------------------------------------------------------------------------------------
@@ -251,12 +256,16 @@ class CameraChange(Wire):
 
 
 class ConfigCheck(Wire):
-    """A document that would be accepted, and what it would change."""
+    """A document that would be accepted, and what it would change.
+
+    `reclaim` is what would be deleted under it, where it changes the section retention.
+    """
 
     valid: Literal[True] = True
     digest: str
     changed: tuple[str, ...] = ()
     cameras: tuple[CameraChange, ...] = ()
+    reclaim: tuple[Reclaimable, ...] = ()
 
 
 class ConfigActivation(Wire):

@@ -102,7 +102,10 @@ class VideoRecord(Wire):
 
 
 class TargetRecord(Wire):
-    """One archive target of node.yml, how it is used, and how it stands."""
+    """One archive target of node.yml, how it is used, and how it stands.
+
+    `failing` of the `unsent` items were tried in vain; what is not taken up yet is counted by the mean size of frames.
+    """
 
     name: str
     kind: str
@@ -115,6 +118,7 @@ class TargetRecord(Wire):
     unsent: int = 0
     unsent_bytes: int = 0
     oldest_unsent: str | None = None
+    failing: int = 0
     sent: int = 0
     sent_bytes: int = 0
     last_ok: str | None = None
@@ -135,7 +139,10 @@ class ReceiptRecord(Wire):
 
 
 class ArchiveRecord(Wire):
-    """Where a frame is.  `deleted` is when its file here went, by which rule; None = it is here."""
+    """Where a frame is.  `deleted` is when its file here went, by which rule; None = it is here.
+
+    `receipts` are those of today, `deleted_by` those for which it could go.
+    """
 
     frame: str
     captured: str
@@ -144,17 +151,18 @@ class ArchiveRecord(Wire):
     receipts: tuple[ReceiptRecord, ...] = ()
     deleted: str | None = None
     deleted_rule: str = ""
+    deleted_by: tuple[ReceiptRecord, ...] = ()
 
 
 # --- disk ---------------------------------------------------------------------------------------------------------
 
 
 class DiskClass(Wire):
-    """What one class of files takes; `bytes` None = not counted."""
+    """What the files of one class take."""
 
     name: str
-    count: int | None = None
-    size_bytes: int | None = None
+    count: int
+    size_bytes: int
 
 
 class Reclaimable(Wire):
@@ -167,7 +175,11 @@ class Reclaimable(Wire):
 
 
 class DiskRecord(Wire):
-    """The data disk: its space, its step of the ladder, what lies on it, and what reclaim would take now."""
+    """The data disk: its room, its step of the ladder, what lies on it, and what may go.
+
+    `classes` are of the last whole count, empty before it.  `stopped` names what keeps a class from being reclaimed,
+    as class/id: file, row and receipts did not agree.
+    """
 
     total_bytes: int | None = None
     free_bytes: int | None = None
@@ -176,12 +188,12 @@ class DiskRecord(Wire):
     full_in_days: float | None = None
     error_code: str = ""
     classes: tuple[DiskClass, ...] = ()
-    reclaim: tuple[Reclaimable, ...] = ()
     reclaimable_bytes: int | None = None
+    stopped: tuple[str, ...] = ()
 
 
 class ReclaimPreview(Wire):
-    """What would go under a retention section: nothing has."""
+    """What would go now, by class and rule: nothing has."""
 
     reclaim: tuple[Reclaimable, ...] = ()
     count: int = 0

@@ -13,7 +13,7 @@ from itertools import islice
 from node.board import Board
 from node.clock import US, Clock
 from node.domain import health
-from node.domain.errors import DiskError, DiskFull, DiskReadOnly, HeliographError
+from node.domain.errors import DiskFull, HeliographError
 from node.domain.events import ClockStepped, Event, LoopFailed
 from node.domain.facts import (
     CLOCK,
@@ -33,13 +33,15 @@ from node.domain.facts import (
     gather,
     loop_key,
 )
-from node.host import disk, memory, systemd, thermal
+from node.host import memory, systemd, thermal
 from node.journal import Journal
 from node.store.database import Database
 from node.store.files import Hold
 from node.store.frames import FrameReader
 from node.store.ledger import HOUR_US, LedgerReader, SlotFilter
+from node.work.beside import Beside
 from node.work.capture import CaptureLoop
+from node.work.diskwatch import DiskWatch
 from node.work.live import Live, Segment
 from node.work.reload import Reload
 
@@ -84,6 +86,8 @@ class Sources:
     cameras: Mapping[str, CaptureLoop]
     backends: Mapping[str, str]
     newest_event: Callable[[], int]
+    beside: Beside
+    targets: tuple[str, ...] = ()
 
 
 class FactsLoop:
@@ -93,6 +97,8 @@ class FactsLoop:
         self._from = sources
         self._clock, self._board = sources.clock, sources.board
         self._frames, self._ledger = FrameReader(sources.database), LedgerReader(sources.database)
+        self._disk = DiskWatch(sources.held, sources.database, sources.clock, sources.targets)
+        self._bytes_per_day = 0.0
         self._held: tuple[health.Held, ...] = ()
         self._pid = os.getpid()
         self._offset_us = self._clock_offset()
@@ -105,11 +111,13 @@ class FactsLoop:
             "database": Task(LOOK_S, self._look_at_database),
             "cameras": Task(LOOK_S, self._look_at_cameras),
             "config": Task(LOOK_S, self._look_at_config),
+            "stock": Task(10.0, self._count_stock),
             "disk": Task(10.0, self._look_at_disk),
             "host": Task(30.0, self._look_at_host),
             "probation": Task(LOOK_S, lambda _: sources.reload.tick()),
             "health": Task(LOOK_S, self._judge),
             "upkeep": Task(600.0, self._trim),
+            **{name: Task(every_s, look) for name, (every_s, look) in sources.beside.looks().items()},
         }
 
     def run(self, stop: threading.Event) -> None:
@@ -176,32 +184,32 @@ class FactsLoop:
             self._tell(ClockStepped(round(step_us / US, 3)))
 
     def _look_at_disk(self, now_us: int) -> None:
-        self._post(DISK, lambda: self._disk(now_us), now_us)
+        stepped: list[Event] = []
 
-    def _disk(self, now_us: int) -> DiskFacts:
-        data = self._from.held.data_dir
-        try:
-            self._from.held.check()
-            space = disk.space(data)
-        except DiskError as error:
-            return DiskFacts(error_code=error.code)
-        code = self._refused() if os.access(data, os.W_OK) else DiskReadOnly.code
-        return DiskFacts(space.total_bytes, space.free_bytes, self._full_in_days(space, now_us), error_code=code)
+        def look() -> DiskFacts:
+            facts, event = self._disk.look(document, self._bytes_per_day, self._refused())
+            stepped.extend([event] if event else [])
+            return facts
+
+        document = self._from.live.current.document
+        self._post(DISK, look, now_us)
+        if stepped:
+            self._tell(*stepped)
 
     def _refused(self) -> str:
         """What a frame met below the data folder; a full disk is a condition of its own."""
         codes = (loop.refused_code for loop in self._from.cameras.values())
         return next((code for code in codes if code and code != DiskFull.code), "")
 
-    def _full_in_days(self, space: disk.Space, now_us: int) -> float | None:
-        """At the slots of the next day and the mean size of the newest frames; None where nothing is asked for."""
-        segment, mean_bytes = self._from.live.current, self._frames.mean_bytes()
-        slots = sum(segment.calendar.count(name, now_us, now_us + DAY_US) for name in self._from.cameras)
-        if not mean_bytes or not slots:
-            return None
-        limits = segment.document.alerts
-        critical = max(limits.disk_reserve_bytes, space.total_bytes * limits.disk_crit_free_pct / 100)
-        return round(max(0.0, space.free_bytes - critical) / (slots * mean_bytes), 2)
+    def _count_stock(self, now_us: int) -> None:
+        """What asks the database: a look at the disk must not depend on it.
+
+        Bytes a day are those of the next day's slots at the mean size of the newest frames.
+        """
+        calendar, mean_bytes = self._from.live.current.calendar, self._frames.mean_bytes() or 0.0
+        slots = sum(calendar.count(name, now_us, now_us + DAY_US) for name in self._from.cameras)
+        self._bytes_per_day = slots * mean_bytes
+        self._disk.count(self._from.live.current.document.retention.receipts_needed)
 
     def _look_at_host(self, now_us: int) -> None:
         self._post(HOST, self._host, now_us)

@@ -9,8 +9,10 @@ from PIL import Image
 from node.api.frames import ESSENTIALS, FIELDS
 from node.domain.frame import Frame
 from node.domain.times import to_text
+from node.store.thumbs import SIZES, Size, path_of
 from node.wire.records import FrameRecord, JudgedRecord, Page
-from tests.apis import Served, fill, jpeg, keep_file
+from node.wire.work_records import ArchiveRecord
+from tests.apis import Served, fill, jpeg, keep_file, keep_receipt, reclaim
 
 
 def page(api: Served, query: str = "") -> Page[FrameRecord]:
@@ -229,3 +231,64 @@ def test_a_small_picture_is_made_once(api: Served, frame: Frame) -> None:
     text = api.get("/metrics").text
     assert 'heliograph_small_pictures_total{source="cache"} 2.0' in text
     assert 'heliograph_small_pictures_total{source="made"} 1.0' in text
+
+
+# --- what became of a frame -----------------------------------------------------------------------------------------
+
+
+def test_the_archive_of_a_frame_says_who_holds_it_since_when(api: Served, frame: Frame) -> None:
+    assert api.get(f"/v1/frames/{frame.id}/archive").json()["receipts"] == []
+    for target in ("usb", "nas"):
+        keep_receipt(api.store, frame, target)
+    record = ArchiveRecord.model_validate_json(api.get(f"/v1/frames/{frame.id}/archive", "viewer").content)
+    assert [receipt.target for receipt in record.receipts] == ["nas", "usb"]
+    nas = record.receipts[0]
+    assert (nas.sha256, nas.size_bytes, nas.how, nas.name) == (
+        frame.sha256, frame.size_bytes, "sha256sum", f"north/{frame.path}",
+    )  # fmt: skip
+    assert (record.sha256, record.deleted, record.deleted_rule) == (frame.sha256, None, "")
+    assert api.get(f"/v1/frames/{'0' * 26}/archive").json()["code"] == "API-003"
+
+
+def test_a_reclaimed_frame_is_gone_and_names_its_rule(api: Served, frame: Frame) -> None:
+    reclaim(api.store, frame)
+    for what in ("image", "small"):
+        answer = api.get(f"/v1/frames/{frame.id}/{what}")
+        assert (answer.status_code, answer.json()["code"]) == (410, "DSK-007")
+        assert "frames_days" in answer.json()["detail"]
+    record = ArchiveRecord.model_validate_json(api.get(f"/v1/frames/{frame.id}/archive").content)
+    assert (record.deleted, record.deleted_rule) == (to_text(api.clock.now_us()), "frames_days")
+    assert api.get(f"/v1/frames/{frame.id}").status_code == 200
+
+
+def put_thumb(api: Served, frame: Frame, size: Size, data: bytes) -> None:
+    path = path_of(api.store.folder, frame, size)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
+def width_of(picture: bytes) -> int:
+    with Image.open(io.BytesIO(picture)) as opened:
+        return opened.width
+
+
+def test_a_small_picture_of_a_reclaimed_frame_is_made_from_its_thumbnail(api: Served, frame: Frame) -> None:
+    put_thumb(api, frame, SIZES[0], jpeg(200, 150))
+    reclaim(api.store, frame)
+    assert width_of(api.get(f"/v1/frames/{frame.id}/small?width=160").content) == 160
+    assert width_of(api.get(f"/v1/frames/{frame.id}/small?width=640").content) == 200
+
+
+def test_a_small_picture_comes_from_the_smallest_thumbnail_that_is_large_enough(api: Served, frame: Frame) -> None:
+    for size, shade in zip(SIZES, (10, 200), strict=True):
+        put_thumb(api, frame, size, jpeg(size.width, size.height, shade))
+    for width, shade in ((160, 10), (320, 200)):
+        data = api.get(f"/v1/frames/{frame.id}/small?width={width}").content
+        with Image.open(io.BytesIO(data)) as picture:
+            assert abs(picture.getpixel((5, 5))[0] - shade) < 20  # type: ignore[index]
+
+
+def test_a_thumbnail_that_is_broken_does_not_keep_the_picture_from_being_shown(api: Served, frame: Frame) -> None:
+    for size in SIZES:
+        put_thumb(api, frame, size, b"not a picture")
+    assert width_of(api.get(f"/v1/frames/{frame.id}/small?width=320").content) == 320

@@ -10,7 +10,7 @@ from node.api.guard import identify
 from node.domain.errors import DatabaseBusy
 from node.domain.nodefile import Token
 from node.wire.routes import ROLES, ROUTES, Role
-from tests.apis import TOKENS, Served, fill
+from tests.apis import TOKENS, Served, dead_job, fill, keep_video
 
 CALLERS = {
     "nobody": (None, None),
@@ -42,9 +42,10 @@ def test_only_the_liveness_probe_is_open() -> None:
 def test_every_route_lets_in_whom_the_table_names_and_nobody_else(api: Served, caller: str) -> None:
     api.allow(burst=100_000)
     role, granted = CALLERS[caller]
-    frame = fill(api.store, 1)[0]
+    frame, video, job = fill(api.store, 1)[0], keep_video(api.store), dead_job(api.doer.jobs)
+    known = {"camera": "main", "frame": frame.id, "version": 1, "video": video.id, "job": job.id, "target": "nas"}
     for route in ROUTES:
-        path = route.path.format(camera="main", frame=frame.id, version=1)
+        path = route.path.format(**known)
         with api.http.stream(
             route.method, api.server.url + path, headers={"Authorization": f"Bearer {_token(role)}"} if role else {}
         ) as response:

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from schemathesis.generation import GenerationMode
 
 from node.api.app import routes
-from tests.apis import TOKENS, Served, fill, served
+from tests.apis import TOKENS, Served, dead_job, fill, keep_video, served
 
 REFRESH = """refresh it: .venv/bin/python -c 'import json
 from node.api.app import routes
@@ -30,7 +30,14 @@ CALM = settings(
 @pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with served(tmp_path_factory.mktemp("schema")) as running:
-        known = {"frame": fill(running.store, 2)[0].id, "camera": "main", "version": 1}
+        known = {
+            "frame": fill(running.store, 2)[0].id,
+            "camera": "main",
+            "version": 1,
+            "video": keep_video(running.store).id,
+            "job": dead_job(running.doer.jobs).id,
+            "target": "nas",
+        }
         KNOWN.update(known)
         running.allow(requests_per_s=10_000, burst=100_000)
         yield running

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+from node.store import videos
 from node.wire.records import DayRecord, Page, ShootRecord, SlotRecord
-from tests.apis import Served, fill
+from tests.apis import Served, fill, keep_video
 
 
 def slots(api: Served, path: str) -> Page[SlotRecord]:
@@ -70,3 +71,17 @@ def test_shoots_are_listed_with_their_counts_and_paged(api: Served) -> None:
     assert (counted.state, counted.due, counted.captured, counted.failed) == ("open", 2, 1, 1)
     assert api.get("/v1/shoots?state=captured").json()["items"] == []
     assert len(api.get("/v1/shoots?camera=side&state=open").json()["items"]) == 1
+
+
+def test_a_shoot_names_the_video_that_it_has_and_its_state(api: Served) -> None:
+    fill(api.store, 1)
+    shoot = "main/default/2026-11-18/auto"
+    old = keep_video(api.store, shoot=shoot)
+    api.store.database.write(lambda session: videos.retire(session, old.id, "replaced", 5))
+    video = keep_video(api.store, shoot=shoot)
+    api.store.database.write(lambda session: session.execute("UPDATE shoots SET state = 'done'"))
+    found = Page[ShootRecord].model_validate_json(api.get("/v1/shoots?state=done").content).items
+    assert {row.shoot: row.video for row in found} == {shoot: video.id, "side/default/2026-11-18/auto": None}
+    for state in ("rendering", "degraded", "failed", "captured", "open"):
+        assert api.get(f"/v1/shoots?state={state}").json()["items"] == []
+    assert api.get("/v1/shoots?state=lost").status_code == 422

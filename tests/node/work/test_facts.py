@@ -11,6 +11,7 @@ from node.domain.config import AlertLimits
 from node.domain.errors import DatabaseBusy
 from node.domain.facts import DISK, HEALTH, DiskFacts, LoopFacts, camera_key, gather, loop_key
 from node.domain.health import probes
+from node.work.beside import Beside
 from node.work.facts import FactsLoop, Sources
 from tests.clocks import JumpClock
 from tests.simulate.rig import CAMERA, Plan, Rig, rigged
@@ -37,6 +38,14 @@ def loop_of(rig: Rig) -> FactsLoop:
             cameras={CAMERA: rig.loop},
             backends={CAMERA: "synthetic"},
             newest_event=rig.events.newest,
+            beside=Beside(
+                rig.database,
+                rig.board,
+                rig.clock,
+                rig.keeper._held.data_dir,
+                (),
+                lambda: rig.reload.live.current.document,
+            ),
         )
     )
 

@@ -1,0 +1,89 @@
+"""A job asked for by a command, followed to its end, and what its end means for the exit status."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from node.commands.base import print_json
+from node.commands.desk import Desk, Order
+from node.domain.errors import FAULT, OK, REGISTRY, HeliographError, InternalError, JobCancelled
+from node.wire.work_records import JobRecord
+
+LOOK_S = 0.5
+GOES_ON = ("queued", "leased")
+FAULTS = ("withdrawn", "refused", "not_held")
+"""Numbers of a result that have to be zero."""
+
+
+def wait_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--no-wait", action="store_true", help="end when the job is in the queue, not when it is done")
+
+
+def ordered(desk: Desk, order: Order, given: argparse.Namespace) -> int:
+    """Asks for it and, unless told otherwise, waits for its end.
+
+    Raises the error that the job, or its last attempt, ended with.
+    """
+    job = desk.ask(order)
+    if given.no_wait:
+        show_job(job, given)
+        return OK
+    with desk.at_work(order.kind):
+        job = _followed(desk, job.id)
+    if job.state != "done":
+        raise _error_of(job)
+    show_job(job, given)
+    return status_of(job.result or {})
+
+
+def status_of(result: Mapping[str, Any]) -> int:
+    """Of a job that was done: what it found may still be a fault."""
+    if result.get("ok") is False:
+        return REGISTRY.get(str(result.get("error_code")), InternalError).exit
+    return FAULT if any(result.get(name) for name in FAULTS) else OK
+
+
+def show_job(job: JobRecord, given: argparse.Namespace) -> None:
+    """On standard output, as JSON where that is wanted."""
+    if given.json:
+        print_json(job.model_dump(exclude_none=True))
+    else:
+        print("\n".join(lines_of(job)))
+
+
+def lines_of(job: JobRecord) -> Iterator[str]:
+    """The job in words."""
+    yield f"{job.id} {job.kind} {job.key} {job.state} attempt {job.attempt}, due {job.due}, asked for by {job.who}"
+    if job.state in GOES_ON and job.said:
+        yield f"  {round(100 * job.progress)} % {job.said}"
+    if job.error_code:
+        yield f"  {job.error_code} {job.error}"
+    for name, value in {**(job.payload or {}), **(job.result or {})}.items():
+        yield f"  {name}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
+    for each in job.attempts or ():
+        end = f"{each.outcome} {each.error_code} {each.error}".rstrip()
+        yield f"  attempt {each.attempt}: {each.started} to {each.ended} {end}"
+
+
+def _followed(desk: Desk, identity: str) -> JobRecord:
+    """Until it has ended, or has failed and waits for its next attempt."""
+    never, told = threading.Event(), ""
+    while (job := desk.job(identity)).state in GOES_ON:
+        said = f"{job.state} {round(100 * job.progress)} % {job.said}".rstrip()
+        if said != told:
+            print(said, file=sys.stderr)
+        told = said
+        never.wait(LOOK_S)
+    return job
+
+
+def _error_of(job: JobRecord) -> HeliographError:
+    """What it ended with; one that is tried again says so."""
+    kind = JobCancelled if job.state == "cancelled" else REGISTRY.get(job.error_code, InternalError)
+    again = f"; it is tried again at {job.due}" if job.state == "retry" else ""
+    return kind(f"job {job.id}: {job.error or kind.title}{again}")

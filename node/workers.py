@@ -1,0 +1,217 @@
+"""The composition root of `heliograph-node work` and `ship`: jobs of their lanes, and what they look at in between."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from node import log
+from node.archive.base import Where
+from node.clock import Clock, SystemClock
+from node.domain.config import Document
+from node.domain.errors import (
+    DatabaseError,
+    DirectoryMissing,
+    DiskError,
+    DiskFull,
+    WorkerHeld,
+)
+from node.domain.job import LANE_LOOPS, Lane
+from node.domain.nodefile import NodeFile
+from node.holdings import Holdings
+from node.host import pulse
+from node.jobs import Jobs
+from node.journal import Journal
+from node.store import files
+from node.store.archive_reader import ArchiveReader
+from node.store.ballast import Ballast
+from node.store.database import NAME, Database
+from node.work import backups, shipping, upkeep
+from node.work.backups import BackupRounds
+from node.work.dock import Dock
+from node.work.document import RunningDocument
+from node.work.reclaim import Ground, Reclaimer
+from node.work.rendering import Rendering, Studio
+from node.work.rounds import Round, Rounds
+from node.work.task import Desk, Handler
+from node.work.thumbs import Bench as ThumbBench
+from node.work.thumbs import Thumbnails, ThumbRounds
+from node.work.triggers import TriggerRounds
+from node.work.worker import Rules, Worker
+
+LOCKS: Mapping[Lane, str] = {"work": "lock-work", "ship": "lock-ship"}
+SCRATCH = "scratch"
+WAIT_S, LOOK_S = 2.0, 0.5
+JOIN_S = 25.0
+ROOM_EVERY_S = 10.0
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """How it is started: node.yml, and the lanes whose jobs it does."""
+
+    settings: NodeFile
+    lanes: tuple[Lane, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What every lane works with."""
+
+    settings: NodeFile
+    data: files.Hold
+    run_dir: Path
+    clock: Clock
+    database: Database
+    journal: Journal
+    jobs: Jobs
+    document: Callable[[], Document]
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """One lane: its handlers, which jobs wait, and what is looked at in between."""
+
+    handlers: Mapping[str, Handler]
+    rules: Rules
+    rounds: Mapping[str, Round]
+
+
+def run(start: Start) -> int:
+    """Until SIGTERM or SIGINT; without a database that it can join it waits for one.  Returns the exit status.
+
+    Raises WorkerHeld, DirectoryMissing.
+    """
+    log.start(start.settings.log_level, node=start.settings.node.id)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with ExitStack() as stack:
+        hold = _take_folders(start, stack)
+        while not stop.is_set():
+            _work(start, hold, stop)
+    return 0
+
+
+def _take_folders(start: Start, stack: ExitStack) -> files.Hold:
+    """The locks of its lanes, and the folder for scratch."""
+    data = Path(start.settings.paths.data)
+    held = [stack.enter_context(files.hold(data, LOCKS[lane], WorkerHeld)) for lane in start.lanes]
+    try:
+        Path(start.settings.paths.run).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DirectoryMissing(f"{start.settings.paths.run}: {error.strerror}") from error
+    return held[0]
+
+
+def _work(start: Start, hold: files.Hold, stop: threading.Event) -> None:
+    """Until stopped, or until the service wants to put another database in the place of this one."""
+    try:
+        with working(start, hold, SystemClock(trusted=start.settings.clock.trusted)) as database:
+            while not (stop.wait(LOOK_S) or database.unwanted()):
+                pass
+    except (DatabaseError, DiskError) as error:
+        LOG.warning("waiting", extra={"error": str(error)})
+        if isinstance(error, DiskFull):  # not even a row of its own can be written
+            Ballast(hold.data_dir).give_up()
+        stop.wait(WAIT_S)
+
+
+@contextmanager
+def working(start: Start, hold: files.Hold, clock: Clock) -> Iterator[Database]:
+    """Every lane at work, each in threads of its own; everything is stopped in order at the end."""
+    with ExitStack() as stack:
+        bench = _bench(start, hold, clock, stack)
+        stop = threading.Event()
+        desks = [_manned(lane, bench, stop) for lane in start.lanes]
+        for loop in (loop for lane in start.lanes for loop in LANE_LOOPS[lane]):
+            stack.callback(pulse.end, bench.run_dir, loop)
+        stack.callback(_end, desks, stop)
+        for thread in (thread for desk in desks for thread in desk.threads):
+            thread.start()
+        LOG.info("working", extra={"lanes": list(start.lanes)})
+        yield bench.database
+
+
+def _bench(start: Start, hold: files.Hold, clock: Clock, stack: ExitStack) -> Bench:
+    database = Database.join(hold.data_dir / NAME)
+    stack.callback(database.close)
+    document = RunningDocument(database)
+    journal = Journal(database, clock)
+    jobs = Jobs(journal, lambda: document().jobs.retry_s)
+    run_dir = Path(start.settings.paths.run)
+    return Bench(start.settings, hold, run_dir, clock, database, journal, jobs, document)
+
+
+@dataclass(frozen=True, slots=True)
+class _Manned:
+    """A lane with the threads that serve it."""
+
+    worker: Worker
+    threads: tuple[threading.Thread, ...]
+
+
+def _manned(lane: Lane, bench: Bench, stop: threading.Event) -> _Manned:
+    crew = CREWS[lane](bench)
+    scratch = bench.data.data_dir / SCRATCH / lane
+    of_jobs, of_rounds = LANE_LOOPS[lane]
+    say, hum = (partial(pulse.write, bench.run_dir, loop) for loop in (of_jobs, of_rounds))
+    rules = replace(crew.rules, check=bench.data.check)
+    worker = Worker(Desk(bench.jobs, bench.clock, say), crew.handlers, scratch, rules)
+    rounds = Rounds(lane, crew.rounds, bench.journal, bench.clock, hum)
+    loops = ((of_jobs, worker.run), (of_rounds, rounds.run))
+    return _Manned(worker, tuple(threading.Thread(target=run, args=(stop,), name=name, daemon=True)
+                                 for name, run in loops))  # fmt: skip
+
+
+def _end(manned: Sequence[_Manned], stop: threading.Event) -> None:
+    """A job that does not end in its time is given back; its thread goes with the process."""
+    stop.set()
+    for lane in manned:
+        for thread in lane.threads:
+            thread.join(JOIN_S)
+        if any(thread.is_alive() for thread in lane.threads):
+            lane.worker.abandon()
+
+
+# --- lanes ----------------------------------------------------------------------------------------------------------
+
+
+def _shippers(bench: Bench) -> Crew:
+    where = Where(bench.settings.node.id, bench.data.data_dir, bench.run_dir, bench.clock)
+    holdings, reader = Holdings(bench.journal), ArchiveReader(bench.database)
+    dock = Dock(bench.settings.archive, bench.document, where, holdings, reader)
+    rounds = shipping.ShipRounds(dock, bench.jobs)
+    return Crew(shipping.handlers(dock), Rules(held=rounds.held), {"targets": Round(1.0, rounds.turn)})
+
+
+def _makers(bench: Bench) -> Crew:
+    journal, data, cameras = bench.journal, bench.data.data_dir, tuple(bench.settings.cameras)
+    reclaimer = Reclaimer(Ground(bench.data, journal, bench.clock, bench.document, tuple(bench.settings.archive)))
+    rendering = Rendering(Studio(journal, data, bench.document))
+    thumbnails = Thumbnails(ThumbBench(bench.database, data, bench.document))
+    handlers: Mapping[str, Handler] = {
+        "render": rendering,
+        "thumbnail": thumbnails.make,
+        "thumbnail-repair": thumbnails.repair,
+        **backups.handlers(journal, bench.document),
+        **upkeep.handlers(reclaimer, bench.jobs),
+    }
+    rounds = {
+        "room": Round(ROOM_EVERY_S, reclaimer.turn),
+        "triggers": Round(1.0, TriggerRounds(journal, cameras, bench.document).turn),
+        "thumbnails": Round(1.0, ThumbRounds(journal, cameras, bench.document).turn),
+        "backups": Round(60.0, BackupRounds(journal, bench.document).turn),
+    }
+    rendering.sweep()
+    return Crew(handlers, Rules(derivatives=lambda: reclaimer.derivatives), rounds)
+
+
+CREWS: Mapping[Lane, Callable[[Bench], Crew]] = {"work": _makers, "ship": _shippers}

@@ -1,0 +1,99 @@
+"""What `run` sees of the work beside it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from node.board import Board
+from node.clock import US
+from node.domain.config import Document, parse_document
+from node.domain.errors import TargetUnavailable
+from node.domain.facts import QUEUE, target_key, worker_key
+from node.holdings import Holdings
+from node.host import pulse
+from node.host.pulse import Pulse
+from node.jobs import Jobs
+from node.work.beside import Beside
+from tests.stores import Store, keep_many, opened
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with opened(tmp_path) as made:
+        yield made
+
+
+def beside(store: Store, *targets: str, document: Document | None = None) -> Beside:
+    return Beside(store.database, Board(), store.clock, store.folder, targets, lambda: document or Document())
+
+
+def value(seen: Beside, name: str) -> Any:
+    fact = seen.board.read(name)
+    return None if fact is None else fact.value
+
+
+def felt(store: Store, loop: str, age_s: float, promise_s: float = 10.0, job: str = "") -> None:
+    said = Pulse(os.getpid(), store.clock.monotonic() - age_s, promise_s, job)
+    pulse.write(store.folder, loop, said)
+
+
+def test_a_process_that_gave_no_pulse_has_none(store: Store) -> None:
+    seen = beside(store)
+    seen.look_at_workers(store.clock.now_us())
+    assert value(seen, worker_key("work")).pulse_us is None
+    assert value(seen, worker_key("ship")) is None, "without targets nobody has to send"
+
+
+def test_a_process_is_as_fresh_as_its_most_overdue_loop(store: Store) -> None:
+    seen, now_us = beside(store, "nas"), store.clock.now_us()
+    felt(store, "ship", 1, job="01J")
+    felt(store, "ship-rounds", 90, promise_s=60)
+    seen.look_at_workers(now_us)
+    ship = value(seen, worker_key("ship"))
+    assert (ship.pulse_us, ship.promise_s, ship.pid, ship.job) == (now_us - 90 * US, 60, os.getpid(), "01J")
+
+
+def test_a_process_whose_loop_of_jobs_has_ended_is_silent_though_its_rounds_go_on(store: Store) -> None:
+    seen = beside(store)
+    felt(store, "work-rounds", 1)
+    seen.look_at_workers(store.clock.now_us())
+    assert value(seen, worker_key("work")).pulse_us is None
+
+
+def test_the_queue_is_counted_without_what_an_open_breaker_holds(store: Store) -> None:
+    jobs, now_us = Jobs(store.journal), store.clock.now_us()
+    jobs.enqueue("backup", "node", {})
+    jobs.enqueue("transfer", "nas", {"target": "nas"})
+    document = parse_document({"archive": {"targets": {"nas": {"breaker": {"failures": 1}}}}})
+    seen = beside(store, "nas", document=document)
+    seen.look_at_queue(now_us)
+    assert (value(seen, QUEUE).due, value(seen, QUEUE).running) == (2, 0)
+    holdings = Holdings(store.journal)
+    holdings.know("nas")
+    holdings.used("nas", TargetUnavailable("gone"), document.archive.policy("nas").breaker)
+    seen.look_at_queue(now_us)
+    assert value(seen, QUEUE).due == 1
+    seen.look_at_targets(now_us)
+    nas = value(seen, target_key("nas"))
+    assert (nas.breaker, nas.error_code, nas.last_failed_us) == ("open", TargetUnavailable.code, now_us)
+
+
+def test_what_a_target_lacks_counts_from_the_frame_on_before_anybody_has_looked(store: Store) -> None:
+    frames = keep_many(store, 3)
+    seen = beside(store, "nas")
+    seen.look_at_targets(store.clock.now_us())
+    nas = value(seen, target_key("nas"))
+    assert (nas.unsent, nas.oldest_us) == (3, frames[0].captured_us)
+
+
+def test_each_look_has_its_time(store: Store) -> None:
+    looks = beside(store).looks()
+    assert set(looks) == {"workers", "queue", "targets"}
+    for every_s, look in looks.values():
+        assert 0 < every_s <= 5
+        look(store.clock.now_us())
