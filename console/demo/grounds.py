@@ -20,28 +20,34 @@ from typing import IO, Any
 
 import yaml
 
-from console.demo.places import FOLDERS, ROLES, Plan
+from console.demo.places import FOLDERS, ROLES, TARGET, Plan
 from console.fleet.inventory import FLEET_GROUP, Host
 
 PREFIX = "heliograph-demo-"
 OWN_ENVIRONMENT = "HELIOGRAPH_"
 LOCK = "lock"
 LAST_LINES = 12
+SHELVES = Path("/dev/shm")  # noqa: S108 - a file system of its own is the point; the folder is the demo's alone
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 @dataclass(slots=True)
 class DemoNode:
-    """One node's process and its folder."""
+    """One node's folder, its service, and what works beside it once that is ready."""
 
     name: str
     folder: Path
     process: subprocess.Popen[bytes]
+    beside: subprocess.Popen[bytes] | None = None
     host: Host | None = None
 
+    @property
+    def processes(self) -> list[subprocess.Popen[bytes]]:
+        return [self.process, *([] if self.beside is None else [self.beside])]
+
     def ended(self) -> bool:
-        """Whether the process has ended; it is not reaped, so that its id stays its own."""
-        return os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        """Whether the service has ended."""
+        return _has_ended(self.process)
 
     def last_words(self) -> list[str]:
         """The last lines of its log."""
@@ -76,6 +82,7 @@ class Grounds:
             self.token_file(role).touch(mode=0o600)
             self.token_file(role).write_text(token + "\n", encoding="ascii")
         self.nodes: list[DemoNode] = []
+        self.shelf = self._shelve()
 
     def token_file(self, role: str) -> Path:
         return self.root / f"{role}.token"
@@ -92,7 +99,17 @@ class Grounds:
         (folder / "node.yml").write_text(yaml.safe_dump(plan.node_file, sort_keys=False))
         (folder / "config.yml").write_text(yaml.safe_dump(plan.document, sort_keys=False))
         with (folder / "log").open("wb") as log:
-            self.nodes.append(DemoNode(plan.name, folder, _spawn(folder, log)))
+            self.nodes.append(DemoNode(plan.name, folder, _spawn(folder, service(folder), log)))
+
+    def mark_shelf(self, node: DemoNode) -> None:
+        """Makes the shelf an archive target, which no folder is by itself; all nodes share it."""
+        with (node.folder / "archive.log").open("wb") as log:
+            _spawn(node.folder, marking(node.folder), log).wait()
+
+    def start_worker(self, node: DemoNode) -> None:
+        """What makes its videos and sends its frames: one process for both."""
+        with (node.folder / "worker.log").open("wb") as log:
+            node.beside = _spawn(node.folder, worker(node.folder), log)
 
     def write_inventory(self) -> Path:
         """An Ansible inventory of the nodes that are ready."""
@@ -102,21 +119,35 @@ class Grounds:
 
     def ask_to_end(self) -> None:
         """Asks every process to end; returns at once."""
-        for node in self.nodes:
-            if not node.ended():
-                node.process.send_signal(signal.SIGTERM)
+        for process in self._processes():
+            if not _has_ended(process):
+                process.send_signal(signal.SIGTERM)
 
     def ended(self) -> bool:
         """Whether every process has."""
-        return all(node.ended() for node in self.nodes)
+        return all(_has_ended(process) for process in self._processes())
 
     def clear(self) -> None:
         """Kills what still runs and removes the folder, at once.  May be called again."""
-        for node in self.nodes:
-            _end(node)
+        for process in self._processes():
+            _end(process)
         self.nodes.clear()
-        shutil.rmtree(self.root, ignore_errors=True)
+        for folder in (self.root, _shelf_of(self.root)):
+            shutil.rmtree(folder, ignore_errors=True)
         self._lock.close()
+
+    def _processes(self) -> list[subprocess.Popen[bytes]]:
+        return [process for node in self.nodes for process in node.processes]
+
+    def _shelve(self) -> Path | None:
+        """An archive on a file system that is not that of the nodes; None where this machine has no second one."""
+        shelf = _shelf_of(self.root)
+        try:
+            shelf.mkdir(mode=0o700)
+            other = shelf.stat().st_dev != self.root.stat().st_dev
+        except OSError:
+            return None
+        return shelf if other else None
 
 
 def sweep() -> None:
@@ -126,6 +157,14 @@ def sweep() -> None:
             if root.stat().st_uid == os.getuid():
                 _locked(root / LOCK, "r").close()
                 shutil.rmtree(root, ignore_errors=True)
+    for shelf in SHELVES.glob(f"{PREFIX}*"):
+        with suppress(OSError):
+            if shelf.stat().st_uid == os.getuid() and not (Path(tempfile.gettempdir()) / shelf.name).exists():
+                shutil.rmtree(shelf, ignore_errors=True)
+
+
+def _shelf_of(root: Path) -> Path:
+    return SHELVES / root.name
 
 
 def _locked(path: Path, mode: str = "w") -> IO[Any]:
@@ -148,21 +187,34 @@ def _variables(host: Host) -> dict[str, Any]:
     }
 
 
-def command(folder: Path) -> list[str]:
-    """The command line of a node that lives in that folder."""
-    return [
-        sys.executable, "-m", "node.cli", "run",
-        "--config", str(folder / "node.yml"), "--document", str(folder / "config.yml"),
-        "--root", str(folder), "--ready-file", str(folder / "ready.json"),
-    ]  # fmt: skip
+def command(folder: Path, *words: str) -> list[str]:
+    """A command of the node that lives in that folder."""
+    where = ["--config", str(folder / "node.yml"), "--root", str(folder)]
+    return [sys.executable, "-m", "node.cli", *words, *where]
 
 
-def _spawn(folder: Path, log: IO[bytes]) -> subprocess.Popen[bytes]:
+def service(folder: Path) -> list[str]:
+    """Its service."""
+    first = ["--document", str(folder / "config.yml"), "--ready-file", str(folder / "ready.json")]
+    return [*command(folder, "run"), *first]
+
+
+def marking(folder: Path) -> list[str]:
+    """What is done once for an archive target."""
+    return [*command(folder, "archive"), "init", TARGET]
+
+
+def worker(folder: Path) -> list[str]:
+    """What works beside it."""
+    return [*command(folder, "work"), "--ship"]
+
+
+def _spawn(folder: Path, words: list[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
     """In a session of its own: Ctrl-C in the terminal is for the demo, which ends its nodes in order."""
     # the operator's own settings for a node must not reach the demo's
     environment = {name: value for name, value in os.environ.items() if not name.startswith(OWN_ENVIRONMENT)}
     return subprocess.Popen(  # noqa: S603 - our own interpreter, our own module
-        command(folder),
+        words,
         cwd=folder,
         env=environment,
         stdin=subprocess.DEVNULL,
@@ -185,8 +237,15 @@ def _dies_with(parent: int) -> Callable[[], None]:
     return bind
 
 
-def _end(node: DemoNode) -> None:
+def _has_ended(process: subprocess.Popen[bytes]) -> bool:
+    """Without reaping it, so that its id stays its own."""
+    if process.returncode is not None:
+        return True
+    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
     """Kills the whole group: the leader is not reaped before, so the number is still its own."""
     with suppress(ProcessLookupError, PermissionError):
-        os.killpg(node.process.pid, signal.SIGKILL)
-    node.process.wait()
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

@@ -6,12 +6,20 @@ import hashlib
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 INTERVAL_S = 5
 WIDTH, HEIGHT = 640, 360
 STALE_S = 20
+WINDOW_MIN, FIRST_WINDOW_S = 1, 20
+WINDOWS = ("first-minute", "second-minute")
+"""Two windows follow each other; nodes have so long to be ready for the first one."""
+ROLLING_S, MIN_FRAMES, GATHER_S = 120, 5, 15
+TARGET, UNPLUGGED = "shelf", "unplugged"
+"""The archive of every node; with faults the last node's is a folder on which nothing is mounted."""
 SHOT_MARGIN_S = 3.0
 FOLDERS = ("data", "run")
 """Made by the demo below each node's root, as Ansible makes them on a Pi."""
@@ -74,15 +82,31 @@ class Wish:
     sun_factor: float = 1.0
 
 
-def plans(wish: Wish, tokens: dict[str, str], now_us: int) -> tuple[Plan, ...]:
-    """The nodes of a demo.  `tokens` are by role; the first node has two cameras."""
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What the demo lends its nodes: tokens by role, the time now, a folder on another file system (None = none)."""
+
+    tokens: dict[str, str]
+    now_us: int
+    shelf: Path | None = None
+
+
+def plans(wish: Wish, lent: Setting) -> tuple[Plan, ...]:
+    """The nodes of a demo; the first one has two cameras."""
     places = [_place(number) for number in range(wish.nodes)]
-    scripts = _scripts(places, now_us) if wish.faults else {}
+    scripts = _scripts(places, lent.now_us) if wish.faults else {}
     found = []
     for place in places:
-        node_file = _node_file(place, wish, tokens, now_us, scripts.get(place.name, []))
-        found.append(Plan(place.name, node_file, _document(place, node_file["cameras"])))
+        node_file = _node_file(place, wish, lent, scripts.get(place.name, []))
+        if lent.shelf is not None:
+            unplugged = wish.faults and place is places[-1]
+            node_file["archive"] = {TARGET: _target(lent.shelf / UNPLUGGED if unplugged else lent.shelf)}
+        found.append(Plan(place.name, node_file, _document(place, node_file["cameras"], lent.now_us)))
     return tuple(found)
+
+
+def _target(path: Path) -> dict[str, str]:
+    return {"kind": "directory", "path": str(path)}
 
 
 def _place(number: int) -> Place:
@@ -105,7 +129,7 @@ def _height_of_sun(place: Place, now_us: int) -> float:
     return math.cos(math.radians(place.latitude)) * math.cos(math.radians(degrees_west + place.longitude))
 
 
-def _node_file(place: Place, wish: Wish, tokens: dict[str, str], now_us: int, faults: list[Fault]) -> dict[str, Any]:
+def _node_file(place: Place, wish: Wish, lent: Setting, faults: list[Fault]) -> dict[str, Any]:
     return {
         "node": {"id": place.name},
         "paths": {name: f"/{name}" for name in FOLDERS},
@@ -114,12 +138,12 @@ def _node_file(place: Place, wish: Wish, tokens: dict[str, str], now_us: int, fa
             "insecure_loopback": True,
             "tokens": [
                 {"name": f"demo-{role}", "role": role, "sha256": hashlib.sha256(token.encode()).hexdigest()}
-                for role, token in tokens.items()
+                for role, token in lent.tokens.items()
             ],
         },
         "cameras": _cameras(place, wish, faults),
         "clock": {"trusted": True},
-        "simulation": {"sun_factor": wish.sun_factor, "sun_from_us": now_us},
+        "simulation": {"sun_factor": wish.sun_factor, "sun_from_us": lent.now_us},
     }
 
 
@@ -135,12 +159,31 @@ def _cameras(place: Place, wish: Wish, faults: list[Fault]) -> dict[str, Any]:
     return {"main": {**camera, "seed": 1, "faults": faults}}
 
 
-def _document(place: Place, cameras: Iterable[str]) -> dict[str, Any]:
+def _document(place: Place, cameras: Iterable[str], now_us: int) -> dict[str, Any]:
     return {
         "site": {
             "name": place.site, "latitude": place.latitude, "longitude": place.longitude, "timezone": place.timezone,
         },
         "cameras": {name: {"shot_margin_s": SHOT_MARGIN_S} for name in cameras},
-        "schedules": {"demo": {"interval_s": INTERVAL_S, "phase_s": "auto"}},
-        "alerts": {"stale_min_s": STALE_S},
+        "schedules": {"demo": {"interval_s": INTERVAL_S, "phase_s": "auto"}, **_windows(place, now_us)},
+        "triggers": {"rolling": {"on": "capture", "throttle_s": ROLLING_S, "last_s": ROLLING_S}},
+        "render": {"min_frames": MIN_FRAMES},
+        "archive": {"targets": {TARGET: {"gather_s": GATHER_S, "breaker": {"failures": 2, "pause_s": 10}}}},
+        "jobs": {"retry_s": {"transfer": [5, 10, 20, *([30] * 100)]}},
+        "alerts": {"stale_min_s": STALE_S, "unsent_warn_s": 6 * STALE_S},
+    }  # fmt: skip
+
+
+def _windows(place: Place, now_us: int) -> dict[str, Any]:
+    """Two short windows by the site's clock, one after the other: each is a shoot that ends with its video."""
+    zone = ZoneInfo(place.timezone)
+    earliest = datetime.fromtimestamp(now_us / 1e6 + FIRST_WINDOW_S, zone)
+    first = earliest.replace(second=0, microsecond=0) + timedelta(minutes=1)
+    edges = [f"{first + timedelta(minutes=WINDOW_MIN * number):%H:%M}" for number in range(3)]
+    return {
+        name: {
+            "interval_s": INTERVAL_S, "phase_s": "auto",
+            "window": {"kind": "clock", "start": edges[number], "end": edges[number + 1]},
+        }
+        for number, name in enumerate(WINDOWS)
     }  # fmt: skip

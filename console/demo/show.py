@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from console.demo.grounds import DemoNode, Grounds
-from console.demo.places import Wish, plans
+from console.demo.places import Setting, Wish, plans
 from console.fleet.clock import Clock
 from console.fleet.lines import Teller
 from console.fleet.poller import Fleet
@@ -84,8 +84,11 @@ async def play(options: Options, say: Say, clock: Clock | None = None) -> int:
     grounds = Grounds()
     try:
         say(f"starting {options.wish.nodes} nodes in {grounds.root}")
-        for plan in plans(options.wish, grounds.tokens, clock.utc_us()):
+        for plan in plans(options.wish, Setting(grounds.tokens, clock.utc_us(), grounds.shelf)):
             grounds.start(plan)
+        if grounds.shelf is not None:
+            grounds.mark_shelf(grounds.nodes[0])
+        say(f"archive: {grounds.shelf or 'none, this machine has no second file system for it'}")
         await _until_ready(grounds, ending, options.ready_limit_s, say, clock)
         if not ending.event.is_set():
             await _follow(grounds, options, ending, say)
@@ -113,6 +116,7 @@ async def _until_ready(grounds: Grounds, ending: Ending, limit_s: float, say: Sa
             host = node.read_ready(grounds.token_file("viewer"))
             if host is not None:
                 waiting.remove(node)
+                grounds.start_worker(node)
                 say(f"{node.name} is ready after {passed_s:.1f} s at {host.url}")
             elif node.ended() or passed_s > limit_s:
                 raise _never_ready(node, passed_s, say)

@@ -25,17 +25,27 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture(autouse=True)
+def shelves(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The demo's archive lands here."""
+    folder = tmp_path_factory.mktemp("shelves")
+    monkeypatch.setattr(grounds, "SHELVES", folder)
+    return folder
+
+
 @pytest.fixture
 def modes(monkeypatch: pytest.MonkeyPatch, make_status: Callable[..., Any], make_camera: Callable[..., Any]) -> Modes:
     """How the stand-in behaves, by node; `well` where it is not said."""
     chosen: Modes = {}
 
-    def command(folder: Path) -> list[str]:
+    def service(folder: Path) -> list[str]:
         status = make_status(folder.name, cameras=[make_camera(due=9, captured=7, gaps=2)])
         mode = chosen.get(folder.name, "well")
         return [sys.executable, str(PROGRAM), str(folder), json.dumps(status.model_dump(mode="json")), mode]
 
-    monkeypatch.setattr(grounds, "command", command)
+    monkeypatch.setattr(grounds, "service", service)
+    monkeypatch.setattr(grounds, "worker", lambda _: ["sleep", "600"])
+    monkeypatch.setattr(grounds, "marking", lambda _: ["true"])
     return chosen
 
 

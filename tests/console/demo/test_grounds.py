@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from console.demo.grounds import PREFIX, Grounds, command, sweep
+from console.demo.grounds import PREFIX, Grounds, marking, service, sweep, worker
 from console.demo.places import Plan
 from console.fleet.inventory import Host, read
 
@@ -121,10 +121,44 @@ def test_the_operators_own_node_settings_do_not_reach_the_demo(
     assert b"PATH=" in environment
 
 
-def test_the_real_command_is_the_nodes_own(tmp_path: Path) -> None:
-    words = command(tmp_path)
-    assert words[:4] == [sys.executable, "-m", "node.cli", "run"]
-    assert words[words.index("--root") + 1] == str(tmp_path)
+def test_the_real_commands_are_the_nodes_own(tmp_path: Path) -> None:
+    for words, name in ((service(tmp_path), "run"), (worker(tmp_path), "work"), (marking(tmp_path), "archive")):
+        assert words[:4] == [sys.executable, "-m", "node.cli", name]
+        assert words[words.index("--root") + 1] == str(tmp_path)
+
+
+def test_a_worker_is_ended_with_its_node_in_order_or_not(grounds: Grounds, alive: Callable[[int], bool]) -> None:
+    node = started(grounds)
+    grounds.start_worker(node)
+    assert node.beside is not None
+    grounds.ask_to_end()
+    until(grounds.ended, within_s=3)
+    other = started(grounds, "cusco")
+    grounds.start_worker(other)
+    pids = [process.pid for process in (*node.processes, *other.processes)]
+    grounds.clear()
+    assert len(pids) == 4
+    assert not any(alive(pid) for pid in pids)
+
+
+def test_an_archive_lies_on_another_file_system_or_there_is_none(
+    grounds: Grounds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert grounds.shelf is None, "the shelves of a test lie beside its nodes"
+    monkeypatch.setattr("console.demo.grounds.SHELVES", Path("/dev/shm"))
+    other = Grounds()
+    assert other.shelf is not None
+    assert other.shelf.stat().st_dev != other.root.stat().st_dev
+    assert stat.S_IMODE(other.shelf.stat().st_mode) == 0o700
+    other.clear()
+    assert not other.shelf.exists()
+
+
+def test_the_shelf_of_a_demo_that_was_killed_is_removed(shelves: Path) -> None:
+    left = shelves / f"{PREFIX}gone"
+    left.mkdir()
+    sweep()
+    assert not left.exists()
 
 
 def test_nodes_die_with_a_demo_that_is_killed_and_the_next_one_removes_its_folder(
@@ -135,7 +169,7 @@ def test_nodes_die_with_a_demo_that_is_killed_and_the_next_one_removes_its_folde
         "tempfile.tempdir = sys.argv[1]\n"
         "from console.demo import grounds\n"
         "from console.demo.places import Plan\n"
-        "grounds.command = lambda folder: ['sleep', '600']\n"
+        "grounds.service = lambda folder: ['sleep', '600']\n"
         "made = grounds.Grounds()\n"
         "made.start(Plan('kyoto', {}, {}))\n"
         "print(made.nodes[0].process.pid, flush=True)\n"

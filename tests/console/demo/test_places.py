@@ -8,16 +8,20 @@ from typing import Any
 
 import pytest
 
-from console.demo.places import FAULTS, INTERVAL_S, PLACES, Plan, Wish, plans
+from console.demo.places import FAULTS, FIRST_WINDOW_S, INTERVAL_S, PLACES, WINDOWS, Plan, Setting, Wish, plans
+from node.almanac import Sun
 from node.domain.config import Document, parse_document
 from node.domain.nodefile import NodeFile, check_bind
+from node.domain.schedule import Calendar
+from node.domain.times import US
 
 NOON_GREENWICH_US = 1_800_000_000_000_000 // 86_400_000_000 * 86_400_000_000 + 12 * 3_600_000_000
+SHELF = Path("/shelf")
 TOKENS = {"viewer": "v-token", "admin": "a-token"}
 
 
 def made(**wish: Any) -> list[tuple[Plan, NodeFile, Document]]:
-    found = plans(Wish(**{"nodes": 5, **wish}), TOKENS, NOON_GREENWICH_US)
+    found = plans(Wish(**{"nodes": 5, **wish}), Setting(TOKENS, NOON_GREENWICH_US, SHELF))
     return [(plan, NodeFile.model_validate(plan.node_file), parse_document(plan.document)) for plan in found]
 
 
@@ -93,3 +97,32 @@ def test_photographs_take_the_place_of_every_made_sky() -> None:
 def test_the_sun_runs_faster_from_now_on() -> None:
     for _, file, _ in made(sun_factor=60.0):
         assert (file.simulation.sun_factor, file.simulation.sun_from_us) == (60.0, NOON_GREENWICH_US)
+
+
+def test_every_node_sends_to_the_shelf_and_with_faults_one_to_a_folder_that_is_none() -> None:
+    def shelves(**wish: Any) -> list[str]:
+        return [target.path for _, file, _ in made(**wish) for target in file.archive.values()]
+
+    assert shelves() == ["/shelf"] * 5
+    assert shelves(faults=True) == [*["/shelf"] * 4, "/shelf/unplugged"]
+
+
+def test_without_a_second_file_system_there_is_no_archive() -> None:
+    for plan in plans(Wish(nodes=2), Setting(TOKENS, NOON_GREENWICH_US)):
+        assert NodeFile.model_validate(plan.node_file).archive == {}
+
+
+@pytest.mark.parametrize("second", [0, 39, 41, 59])
+def test_two_windows_of_a_minute_follow_each_other_once_the_nodes_are_ready(second: int) -> None:
+    now_us = NOON_GREENWICH_US + second * US
+    for plan in plans(Wish(nodes=8), Setting(TOKENS, now_us)):
+        document = parse_document(plan.document)
+        sun = Sun(document.site)
+        calendar = Calendar(document, ("main",), plan.name, sun)
+        shoots = list(calendar.occurrences("main", now_us, now_us + 4 * 60 * US))
+        first, second_ = (next(each for each in shoots if each.schedule == name) for name in WINDOWS)
+        assert FIRST_WINDOW_S * US <= first.start_us - now_us <= (FIRST_WINDOW_S + 60) * US
+        assert first.end_us == first.start_us + 60 * US == second_.start_us == second_.end_us - 60 * US
+        taken = list(calendar.due("main", first.start_us - 1, first.end_us - 1))
+        assert len(taken) >= document.render.min_frames
+        assert all(first.shoot in due.shoots for due in taken), "the frames of the day serve the window too"
