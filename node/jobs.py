@@ -171,6 +171,8 @@ class Jobs:
                 jobs.note_attempt(session, held, Attempt.DONE, now_us)
                 told.append(_moved(done))
             log.append(session, told, now_us)
+            for before in jobs.dead_of(session, lease) if KINDS[lease.kind].makes_up else ():
+                _cancel(session, before, now_us)
             return done
 
         return self._entries.write(work)

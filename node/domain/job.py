@@ -134,7 +134,8 @@ class Kind:
 
     `delays_s[n - 1]` follows the n-th failed attempt; after the last, the job is dead.  Without a beat for `stall_s`,
     or after `hard_s` however it beats, the attempt counts as timed out.  A `derivative` waits while the disk is
-    critical.  A `routine` one says nothing of its success.
+    critical.  A `routine` one says nothing of its success.  A `makes_up` one, done, does what those of its key that
+    died before it had to do: they are no dead letters any more.
     """
 
     lane: Lane
@@ -144,6 +145,7 @@ class Kind:
     hard_s: float = 2 * HOUR_S
     derivative: bool = False
     routine: bool = False
+    makes_up: bool = False
 
 
 _MINUTE = 60.0
@@ -155,11 +157,11 @@ KINDS: Mapping[str, Kind] = {
     "render": Kind("work", RenderPayload, _LONG, hard_s=DAY_S, derivative=True),
     "thumbnail": Kind("work", ThumbnailPayload, _SHORT, derivative=True, routine=True),
     "thumbnail-repair": Kind("work", ThumbnailRepairPayload, _SHORT, hard_s=DAY_S, derivative=True),
-    "backup": Kind("work", NoPayload, _LONG, stall_s=HOUR_S),
-    "integrity-check": Kind("work", NoPayload, _LONG, stall_s=HOUR_S),
-    "upkeep": Kind("work", NoPayload, _SHORT),
-    "reconcile": Kind("work", NoPayload, _LONG, hard_s=DAY_S),
-    "transfer": Kind("ship", TransferPayload, _UP_TO_A_DAY, stall_s=10 * _MINUTE, routine=True),
+    "backup": Kind("work", NoPayload, _LONG, stall_s=HOUR_S, makes_up=True),
+    "integrity-check": Kind("work", NoPayload, _LONG, stall_s=HOUR_S, makes_up=True),
+    "upkeep": Kind("work", NoPayload, _SHORT, makes_up=True),
+    "reconcile": Kind("work", NoPayload, _LONG, hard_s=DAY_S, makes_up=True),
+    "transfer": Kind("ship", TransferPayload, _UP_TO_A_DAY, stall_s=10 * _MINUTE, routine=True, makes_up=True),
     "test-target": Kind("ship", TransferPayload, (), hard_s=10 * _MINUTE),
     "verify-archive": Kind("ship", VerifyArchivePayload, _LONG, stall_s=10 * _MINUTE, hard_s=7 * DAY_S),
     "restore": Kind("ship", RestorePayload, _LONG, stall_s=10 * _MINUTE, hard_s=7 * DAY_S),

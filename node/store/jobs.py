@@ -304,6 +304,12 @@ def note_attempt(session: Session, job: Job, outcome: Attempt, now_us: int, erro
     session.execute(_ATTEMPT, (job.id, job.attempt, started_us, now_us, outcome.value, code, text[:ERROR_CHARS]))
 
 
+def dead_of(session: Session, job: Job) -> list[Job]:
+    """Dead letters of the job's kind and key."""
+    sql = select(_JOB, "jobs WHERE state = 'dead' AND kind = ? AND key = ?")
+    return [_job(row) for row in session.rows(sql, (job.kind, job.key))]
+
+
 def dead(session: Session, kind: str | None) -> list[str]:
     """The ids of dead letters, of that kind or of all, in the order of their making."""
     return [identity for (identity,) in session.rows(_DEAD, (kind,))]

@@ -336,6 +336,23 @@ def test_an_error_that_will_not_pass_makes_a_dead_letter_at_once(queue: Jobs) ->
     assert (dead.state, dead.attempt, dead.error_code) == (JobState.DEAD, 1, "REN-002")
 
 
+def test_a_later_success_makes_up_for_what_died_before_it_of_the_same_key_alone(
+    store: Store, queue: Jobs, reader: JobReader
+) -> None:
+    for key in ("nas", "vault"):
+        queue.enqueue("transfer", key, {"target": key})
+        queue.fail(claimed(queue), CodecUnknown("permanent"))
+    queue.enqueue("render", SHOOT, RENDER)
+    lost = queue.fail(claimed(queue), CodecUnknown("permanent"))
+    queue.enqueue("transfer", "nas", {"target": "nas"})
+    queue.finish(claimed(queue), {})
+    queue.enqueue("render", SHOOT, RENDER)
+    queue.finish(claimed(queue), {})
+    left = {(job.kind, job.key) for job in reader.page(state=JobState.DEAD)}
+    assert left == {("transfer", "vault"), ("render", lost.key)}
+    assert told(store)[-2:] == [("job", "cancelled"), ("job", "done")]
+
+
 def test_a_mistake_of_ours_is_tried_again(queue: Jobs) -> None:
     queue.enqueue("render", SHOOT, RENDER)
     failed = queue.fail(claimed(queue), KeyError("frame"))
