@@ -71,6 +71,10 @@ class Host:
         path.write_text(f"#!/bin/sh\nREAL={real}\n{script}\n")
         path.chmod(0o755)
 
+    def accepted(self) -> int:
+        """Connections so far."""
+        return (self.folder / "log").read_text().count("Accepted publickey")
+
     def honest(self) -> None:
         """The true programs again."""
         for path in self.programs.iterdir():

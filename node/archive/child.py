@@ -59,12 +59,16 @@ class Child:
         """Until it ends.  Raises TargetUnavailable after so many seconds without any output."""
         size, since = -1, clock.monotonic()
         while not exited(self._process, LOOK_S):
-            said(tail(self._out))
+            said(self._last_words())
             before, size = size, os.fstat(self._out.fileno()).st_size
             since = clock.monotonic() if size != before else since
             if clock.monotonic() - since > silence_s:
                 raise TargetUnavailable(f"nothing moved for {silence_s:g} s")
+        said(self._last_words())  # also to whoever stops: a stop of the whole unit ends the child first
         return Ended(self._process.wait(), self._written(), tail(self._err))
+
+    def _last_words(self) -> str:
+        return tail(self._out) if self._is_ours else ""
 
     def _written(self) -> bytes:
         if not self._is_ours:

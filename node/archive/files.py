@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -83,14 +84,16 @@ def drop(path: Path) -> None:
 
 
 def fault_here(item: Item) -> HeliographError | None:
-    """What is wrong with the item's file on this node, by a look at its size: cheap."""
+    """What is wrong with the item's file on this node, by a look at kind and size: cheap."""
     try:
-        size = item.path.stat().st_size
+        there = item.path.stat()
     except FileNotFoundError:
         return FrameMissing(str(item.path))
     except OSError as error:
         return FrameAltered(f"{item.path}: {error.strerror}")
-    return None if size == item.size_bytes else FrameAltered(f"{item.path}: {size:,} bytes, kept {item.size_bytes:,}")
+    if stat.S_ISREG(there.st_mode) and there.st_size == item.size_bytes:
+        return None
+    return FrameAltered(f"{item.path}: {there.st_size:,} bytes, kept {item.size_bytes:,}")
 
 
 def altered_here(item: Item, took: Took) -> HeliographError | None:

@@ -43,12 +43,20 @@ mkdir -p "$2" && rm -f "$2"/.[!.]*
 """
 """$2 = the workshop.  Temporary files that a killed rsync left go; what it could still save, in `partial`, stays."""
 
+_HASH_SOME = r"""stat -L --printf "%s %n\0" -- "$@"
+if [ "$ONE_LINE" ] && openssl dgst -sha256 -r -- /dev/null >/dev/null
+then openssl dgst -sha256 -r -- "$@" | tr "\n" "\0"
+else sha256sum -z -- "$@"
+fi"""
 HASH = f"""{_ENTER}
 sync -f . || exit 1
-xargs -0 sh -c 'stat -L --printf "%s %n\\0" -- "$@"; sha256sum -z -- "$@"' sh 2>/dev/null
+ONE_LINE=$2 xargs -0 sh -c '{_HASH_SOME}' sh 2>/dev/null
 case $? in 0 | 123) ;; *) exit 1 ;; esac
 """
-"""Of names: sizes and hashes of what can be read; 123 = of some it could not."""
+"""Of names: sizes and hashes of what can be read; 123 = of some it could not.  $2 is empty when a name has a newline.
+
+openssl, where there is one, is five times as fast as sha256sum on a processor that has instructions for it.
+"""
 
 FETCH = f"""{_ENTER}
 exec xargs -0 cat --
@@ -58,7 +66,7 @@ FINISH = f"""{_ENTER}
 rm -rf "$2"
 """
 
-_HASHED = re.compile(rb"([0-9a-f]{64})  (.*)", re.DOTALL)
+_HASHED = re.compile(rb"([0-9a-f]{64}) [ *](.*)", re.DOTALL)
 _SIZED = re.compile(rb"(\d+) (.*)", re.DOTALL)
 Found = tuple[Mapping[str, int], Mapping[str, str]]
 
@@ -92,6 +100,11 @@ def answer(ended: Ended) -> bytes:
         error, words = _STATUSES[ended.status]
         raise error(words)
     raise meaning(ended.complaints)
+
+
+def one_line(found: bytes) -> str:
+    """HASH's $2 for these names."""
+    return "" if b"\n" in found else "yes"
 
 
 def names(found: Iterable[str]) -> bytes:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from node.archive import remote
 from node.archive.base import (
+    NOTHING,
     Beat,
     Item,
     Outcome,
@@ -30,14 +31,22 @@ from node.archive.remote import Examined, Found
 from node.archive.ssh import Link, meaning
 from node.crashpoint import crash_point
 from node.domain.config import TargetPolicy
-from node.domain.errors import ArchiveError, HeliographError, NotArchived, ReceiptRefused, SameDevice, TargetUnavailable
+from node.domain.errors import (
+    ArchiveError,
+    HeliographError,
+    NotArchived,
+    ReceiptRefused,
+    SameDevice,
+    TargetRefused,
+    TargetUnavailable,
+)
 from node.domain.nodefile import RsyncTarget
 from node.host.disk import Space
 
 HOW = "hash of bytes read at the target after its sync"
 WORKSHOP = ".heliograph-tmp"
 """There, for each node: what rsync has not finished; one place, so that nothing is left among the frames."""
-SHARES = (0.4, 0.3, 0.2, 0.1)
+SHARES = (0.5, 0.3, 0.2)
 """Of a batch's bytes: while one part is sent, the one before is hashed; nothing hides the hashing of the last."""
 SMALLEST_PART_BYTES = 8 << 20
 VERIFY_ITEMS = 500
@@ -212,7 +221,8 @@ class RsyncArchive:
         return stage
 
     def _hasher(self, part: Sequence[Item]) -> Child:
-        return self._link.start(remote.HASH, self._root, given=remote.names(item.name for item in part))
+        given = remote.names(item.name for item in part)
+        return self._link.start(remote.HASH, self._root, remote.one_line(given), given=given)
 
     def _judged(self, hashing: Hashing | None, said: Said) -> list[Outcome]:
         if hashing is None:
@@ -223,7 +233,8 @@ class RsyncArchive:
         except ArchiveError as error:
             return [Refused(item, error) for item in hashing.part]
         now_us = self._where.clock.now_us()
-        return [_judged(item, found, hashing.trouble, now_us) for item in hashing.part]
+        outcomes = [_judged(item, found, now_us) for item in hashing.part]
+        return [_explained(outcome, hashing.trouble, outcomes) for outcome in outcomes]
 
 
 class _Share:
@@ -232,6 +243,7 @@ class _Share:
     def __init__(self, beat: Beat, said: str, total_bytes: int) -> None:
         self._beat, self._said, self._total = beat, said, max(1, total_bytes)
         self._before = self._part = 0
+        self._told = 0.0
 
     def begin(self, size_bytes: int) -> None:
         self._before, self._part = self._before + self._part, size_bytes
@@ -239,7 +251,8 @@ class _Share:
     def __call__(self, words: str) -> None:
         percents = _PERCENT.findall(words[-200:])
         done = self._before + (self._part * int(percents[-1]) / 100 if percents else 0)
-        self._beat(min(1.0, done / self._total), self._said)
+        self._told = min(1.0, max(self._told, done / self._total))
+        self._beat(self._told, self._said)
 
 
 def _parts(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
@@ -268,14 +281,22 @@ def _trouble(ended: Ended) -> Trouble | None:
     return None if isinstance(error, TargetUnavailable) else Trouble(error, final=False)
 
 
-def _judged(item: Item, found: Found, trouble: Trouble | None, now_us: int) -> Outcome:
+def _judged(item: Item, found: Found, now_us: int) -> Outcome:
     sizes, digests = found
     size = sizes.get(item.name)
     proof = None if size is None else (size, digests.get(item.name, "of nothing that can be read"))
-    outcome = judged(item, proof, HOW, now_us)
-    if isinstance(outcome, Refused) and trouble and (trouble.final or size is None):
-        return Refused(item, trouble.error, outcome.found)
-    return outcome
+    return judged(item, proof, HOW, now_us)
+
+
+def _explained(outcome: Outcome, trouble: Trouble | None, outcomes: Sequence[Outcome]) -> Outcome:
+    """With rsync's reason, where it has one.  What takes other files refuses this one, not the node."""
+    if isinstance(outcome, Receipt) or trouble is None or not (trouble.final or outcome.found == NOTHING):
+        return outcome
+    takes_others = any(isinstance(other, Receipt) for other in outcomes)
+    error: ArchiveError = trouble.error
+    if isinstance(error, TargetRefused) and not trouble.final and takes_others:
+        error = ReceiptRefused(f"{outcome.item.name}: {error.detail}")
+    return Refused(outcome.item, error, outcome.found)
 
 
 def _is_wrong(outcome: Outcome) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import pipeline
+from tests.bench import pipeline, transfer
 from tests.bench.figure import Figure, percentile, table, write_json
 from tests.bench.scene import picture
 
@@ -21,6 +21,13 @@ def test_both_ways_take_a_picture_to_a_row(tmp_path: Path) -> None:
     peer.close()
     assert len(list((tmp_path / "ours" / "frames").rglob("*.jpg"))) == 1
     assert len(list((tmp_path / "peer").glob("*.jpg"))) == 2
+
+
+@pytest.mark.slow
+def test_every_way_takes_frames_to_a_host() -> None:
+    figures = list(transfer.figures(rounds=1, frames=3))
+    assert len(figures) == 4
+    assert all(figure.ours > 0 for figure in figures)
 
 
 @pytest.mark.parametrize(

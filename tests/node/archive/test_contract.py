@@ -106,6 +106,32 @@ def test_a_file_that_is_not_what_was_kept_gives_no_receipt_and_names_the_node(gr
     assert earned(outcomes) == [sound.name]
 
 
+def test_a_disk_here_that_cannot_be_read_is_not_the_targets_fault(ground: Ground) -> None:
+    unreadable, sound = ground.yard.items(2)
+    unreadable.path.unlink()
+    unreadable.path.mkdir()
+    size = unreadable.path.stat().st_size
+    item = Item(unreadable.id, "frame", unreadable.path, unreadable.name, size, unreadable.sha256)
+    outcomes = ground.ready().put([item, sound], quiet)
+    assert errors(outcomes) == [FrameAltered]
+    assert earned(outcomes) == [sound.name]
+
+
+@pytest.mark.parametrize("in_the_way", ["folder", "file"])
+def test_a_name_that_is_taken_there_by_something_else_holds_nobody_up(ground: Ground, in_the_way: str) -> None:
+    target, item, other = ground.ready(), ground.yard.item("a/b.jpg"), ground.yard.item("other.jpg")
+    path = ground.store / item.name
+    path.parent.parent.mkdir(parents=True)
+    if in_the_way == "folder":
+        (path / "c").mkdir(parents=True)
+    else:
+        path.parent.write_text("")
+    outcomes = target.put([item, other], quiet)
+    assert set(errors(outcomes)) <= {ReceiptRefused}  # rsync can put a folder in a file's place
+    assert other.name in earned(outcomes)
+    assert set(earned(outcomes)) <= set(stored(ground.store))
+
+
 def test_a_good_copy_there_outlives_a_spoilt_file_here(ground: Ground) -> None:
     items, target = ground.yard.items(3), ground.ready()
     target.put(items, quiet)
