@@ -275,7 +275,7 @@ class Render(Section):
 
     enabled: bool = Field(default=True, description="Off: no video is made by itself; on demand still.")
     min_frames: int = Field(10, ge=2, le=10_000, description="Fewer usable frames than this make no video.")
-    tier: Tier = Field("standard", description="preview, standard or archive: CRF 28, 22, 18 unless crf says another.")
+    tier: Tier = Field("standard", description="preview, standard or archive: CRF 28, 21, 18 unless crf says another.")
     max_width: int = Field(1920, ge=64, le=8192, description="Pixels; nothing is enlarged.")
     codec: Codec = Field("h264", description="h264 plays everywhere; hevc is smaller.")
     crf: int | None = Field(

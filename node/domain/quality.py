@@ -6,8 +6,10 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from node.domain.config import QualityLimits
+if TYPE_CHECKING:  # pydantic is 19 MB that the encoder's process does not need
+    from node.domain.config import QualityLimits
 
 PERFECT = 100
 BANDS = ((90, "excellent"), (70, "good"), (50, "acceptable"), (30, "poor"), (0, "severe"))

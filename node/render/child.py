@@ -73,7 +73,7 @@ def serve(verb: str, requests: IO[str], out: IO[str]) -> None:
     voice = Voice(out)
     request = json.loads(requests.readline())
     threading.Thread(target=_end_with, args=(requests,), name="parent", daemon=True).start()
-    crash_point(f"render.{verb}")
+    crash_point(f"render_{verb}")
     try:
         voice.say({"answer": VERBS[verb](request, voice)})
     except HeliographError as error:

@@ -26,11 +26,11 @@ from node.imaging.thumbnail import shrink
 from node.render.plan import LeftOut, Plan, Still, Why
 
 POSTER_WIDTH, POSTER_QUALITY = 640, 80
-_PIXELS = "yuv420p"
+_PIXELS, _FILTER = "yuv420p", Interpolation.LANCZOS | Interpolation.ACCURATE_RND
 _COLOURS = {"color_range": "tv", "colorspace": "bt709", "color_primaries": "bt709", "color_trc": "bt709"}
 _DOUBTS = {Integrity.EMPTY: Why.EMPTY}
 _PARAMETERS = {
-    "libx264": "rc-lookahead={lookahead}",
+    "libx264": "rc-lookahead={lookahead}:b-pyramid=none",
     "libx265": "rc-lookahead={lookahead}:pools={threads}:frame-threads=1:log-level=error",
 }
 _TAGS = {"h264": "avc1", "hevc": "hvc1"}  # in MP4; of hev1, which is usual too, Apple's players want nothing
@@ -58,15 +58,15 @@ def encode(plan: Plan, video: Path, poster: Path, progress: Progress) -> Encoded
     encoded = Encoded()
     with failures_named(video):
         _write_video(plan, video, encoded, progress)
-        crash_point("render.closed")
+        crash_point("render_closed")
+        if len(encoded.used) < plan.min_frames:  # without any, there is not even a file
+            raise NoFrames(f"{len(encoded.used)} of {plan.min_frames} decode")
         _sync(video)
-        crash_point("render.synced")
-    if len(encoded.used) < plan.min_frames:
-        raise NoFrames(f"{len(encoded.used)} of {plan.min_frames} decode")
+        crash_point("render_synced")
     with failures_named(poster):
         poster.write_bytes(_poster(plan, encoded.used))
         _sync(poster)
-    crash_point("render.poster")
+    crash_point("render_poster")
     return encoded
 
 
@@ -78,7 +78,7 @@ def _write_video(plan: Plan, video: Path, encoded: Encoded, progress: Progress) 
                 container.mux(packet)
                 encoded.packets += 1
                 progress(encoded.done)
-                crash_point("render.packet")
+                crash_point("render_packet")
     except (ValueError, RuntimeError, LookupError) as error:  # what PyAV raises beside OSError
         raise EncoderFailed(f"{plan.encoder}: {error}") from error
 
@@ -141,7 +141,7 @@ def _picture(still: Still, plan: Plan) -> Picture:
         _PIXELS,
         dst_colorspace=Colorspace.ITU709,
         dst_color_range=ColorRange.MPEG,
-        interpolation=Interpolation.BICUBIC,
+        interpolation=_FILTER,
         threads=1,
     )
 
