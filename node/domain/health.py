@@ -172,7 +172,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "disk_critical",
         "crit",
-        "The data disk is almost full: no videos or thumbnails are made, and in the end only some slots are taken.",
+        "The data disk is almost full: no videos are made, then fewer slots are taken.",
         _beside(room.at(Step.CRITICAL, Step.STRETCHED)),
     ),
     Rule("loop_silent", "crit", "A loop of the service gives no pulse.", _loop_silent),
@@ -184,7 +184,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "reclaim_stopped",
         "warn",
-        "A file, its row and its receipts do not agree; nothing more of its class is reclaimed.",
+        "A file, its row and its receipts disagree; its class is not reclaimed.",
         _beside(room.reclaim_stopped),
     ),
     Rule(

@@ -68,7 +68,7 @@ def full(
     board.post(QUEUE, QueueFacts(due=31, running=2, stuck=1, dead=4, oldest_us=now_us - 5_000_000), now_us)
     board.post(worker_key("work"), WorkerFacts("work", now_us - 4_000_000, 10.0, 4711), now_us)
     board.post(worker_key("ship"), WorkerFacts("ship"), now_us)
-    board.post(DISK, DiskFacts(64 * GB, 3 * GB, 2.5, step="reclaim", reclaimable_bytes=2 * GB), now_us)
+    board.post(DISK, DiskFacts(64 * GB, 3 * GB, 2.5, step="low", reclaimable_bytes=2 * GB), now_us)
     codes = ("camera_offline", "no_good_frame")
     alerts = [Alert(code, "crit", name, now_us, sentence.format(name)) for code in codes for name in names]
     board.post(HEALTH, HealthFacts(tuple(alerts)), now_us)
@@ -115,8 +115,8 @@ def test_of_a_target_that_is_well_only_the_name_is_sent_and_read_as_well() -> No
     assert (office.breaker, office.unsent, office.unsent_bytes, office.oldest_s) == ("closed", 0, 0, None)
 
 
-def test_a_status_of_a_node_without_a_queue_is_still_read() -> None:
-    status = NodeStatus.model_validate_json((HERE / "status_before_jobs.json").read_text())
+def test_the_status_of_the_first_release_is_still_read() -> None:
+    status = NodeStatus.model_validate_json((HERE / "status-0.1.0.json").read_text())
     assert (status.queue, status.workers, status.archive) == (None, None, ())
     assert status.disk is not None
     assert (status.disk.step, status.disk.reclaimable_bytes) == ("", None)
