@@ -9,6 +9,7 @@ import platform
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -119,11 +120,15 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     stand_back()
-    requests, out = take_pipes()
-    serve(sys.argv[1], requests, out)
+    status = 0
+    try:
+        serve(sys.argv[1], *take_pipes())
+    except Exception:  # noqa: BLE001 - the process's boundary: the parent reads the last lines
+        traceback.print_exc()
+        status = 1
     # native libraries may hang in their destructors: nothing is left to do that the kernel does not do
     sys.stderr.flush()
-    os._exit(0)
+    os._exit(status)
 
 
 if __name__ == "__main__":

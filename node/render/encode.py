@@ -60,7 +60,7 @@ def encode(plan: Plan, video: Path, poster: Path, progress: Progress) -> Encoded
         _write_video(plan, video, encoded, progress)
         crash_point("render_closed")
         if len(encoded.used) < plan.min_frames:  # without any, there is not even a file
-            raise NoFrames(f"{len(encoded.used)} of {plan.min_frames} decode")
+            raise NoFrames(f"{len(encoded.used)} of {plan.min_frames} can be decoded")
         _sync(video)
         crash_point("render_synced")
     with failures_named(poster):
@@ -96,7 +96,7 @@ def _opened(plan: Plan, container: OutputContainer) -> VideoStream:
 
 
 def _options(plan: Plan) -> dict[str, str]:
-    parameters = _PARAMETERS[plan.encoder].format(lookahead=plan.lookahead, threads=plan.threads)
+    parameters = _PARAMETERS.get(plan.encoder, "").format(lookahead=plan.lookahead, threads=plan.threads)
     own = {"preset": plan.preset, "crf": str(plan.crf), "threads": str(plan.threads)}
     return own | _COLOURS | {f"{plan.encoder.removeprefix('lib')}-params": parameters}
 

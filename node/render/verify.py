@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import cast
 
 import av
 from av.container import InputContainer
@@ -48,6 +49,8 @@ def _facts(video: Path, size: int, sha256: str, progress: Callable[[], None]) ->
         if [stream.type for stream in container.streams] != ["video"]:
             raise VideoWrong("it has not one stream of pictures")
         stream = container.streams.video[0]
+        if cast("object", stream.codec_context) is None:  # a torn header may name none
+            raise VideoWrong("it does not say how it is encoded")
         times = []
         for packet in container.demux(stream):
             if packet.size and packet.pts is not None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -204,12 +205,20 @@ def test_a_plan_that_fits_stays_as_it_is() -> None:
 
 def fitted(made: Plan) -> list[Plan]:
     """What is left of it as memory shrinks, until nothing fits."""
-    found = []
-    with pytest.raises(MemoryShort, match="MiB needed at least, "):
+    found = [made]
+    with suppress(MemoryShort):
         for room in range(made.predicted_bytes // MB + 1, 0, -1):
             found.append(fit(made, room * MB))
             assert found[-1].predicted_bytes <= room * MB
     return found
+
+
+def test_where_nothing_fits_the_error_says_what_is_needed() -> None:
+    made = plan()
+    least = fitted(made)[-1].predicted_bytes
+    assert fit(made, least).predicted_bytes == least
+    with pytest.raises(MemoryShort, match=f"{least // MB} MiB needed at least, {(least - 1) // MB} MiB free"):
+        fit(made, least - 1)
 
 
 @pytest.mark.parametrize("codec", ["h264", "hevc"])
