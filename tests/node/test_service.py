@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import threading
 import time
@@ -25,6 +26,7 @@ from node.api.commands import Caller
 from node.clock import SystemClock
 from node.domain.errors import CameraTimeout, DatabaseBusy, VersionMoved
 from node.settings import load_node_file
+from node.store.database import NAME
 from node.store.frames import FrameReader
 from tests.apis import jpeg
 from tests.nodes import EACH_SECOND, SMALL, Home, Node, begun, ended, heliograph_node, started, wait_for
@@ -292,6 +294,41 @@ def test_changes_that_were_refused_are_in_the_audit(home: Home) -> None:
 
 
 # --- what it lives through --------------------------------------------------------------------------------------------
+
+
+def test_a_document_shows_what_it_would_delete_before_it_is_put(tmp_path: Path) -> None:
+    (tmp_path / "nas").mkdir()
+    nas = {"nas": {"kind": "directory", "path": str(tmp_path / "nas")}}
+    home = Home(tmp_path, node_file={"archive": nas, "clock": {"trusted": True}})
+    with started(home) as node:
+        frame = node.ask("POST", "/v1/cameras/main/capture").json()
+        receipt = (frame["id"], "nas", "frame", "x", frame["size_bytes"], frame["sha256"], "read", 1)
+        with sqlite3.connect(home.data / NAME, timeout=5) as other:
+            other.execute("INSERT INTO receipts VALUES (?, ?, ?, ?, ?, ?, ?, ?)", receipt)
+        other.close()
+
+        def foretold(retention: dict[str, Any]) -> list[dict[str, Any]]:
+            answer = node.ask("POST", "/v1/config/validate", json={**EACH_SECOND, "retention": retention})
+            return list(answer.json()["reclaim"])
+
+        goes = {"what": "frame", "rule": "frames_days", "count": 1, "size_bytes": frame["size_bytes"]}
+        assert foretold({"frames_days": 0}) == [goes]
+        assert foretold({"frames_days": 1}) == foretold({"frames_days": 0, "receipts_needed": 2}) == []
+        assert (home.data / frame["path"]).exists()
+
+
+def test_commands_ask_the_running_service_and_say_who_holds_the_directory_without_a_token(home: Home) -> None:
+    with started(home) as node:
+        asked = ("render", "--camera", "main", "--from", "2026-11-01T00:00:00Z", "--to", "2026-11-02T00:00:00Z")
+        line = ("--config", home.config, "--no-wait", "--json")
+        refused = heliograph_node(*asked, *line)
+        assert (refused.returncode, f"pid {node.pid}" in refused.stderr) == (75, True)
+        token = ("--token-file", home.folder / "operator.token")
+        job = json.loads(heliograph_node(*asked, *line, *token).stdout)
+        assert node.get(f"/v1/jobs/{job['id']}")["state"] == "queued"
+        cancelled = heliograph_node("jobs", "cancel", job["id"], "--config", home.config, *token)
+        assert (cancelled.returncode, "cancelled" in cancelled.stdout) == (0, True)
+        assert [row["action"] for row in node.get("/v1/audit")["items"][:2]] == ["job cancel", "render ask"]
 
 
 def test_a_wrong_token_is_refused_and_the_right_one_is_served(home: Home) -> None:
