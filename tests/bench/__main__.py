@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.bench import pipeline, service, transfer
+from tests.bench import pipeline, render, service, transfer
 from tests.bench.figure import Figure, cpu_ms, table, write_json
 
 
@@ -29,6 +29,7 @@ def main() -> int:
 def _all(*, short: bool) -> Iterator[Figure]:
     yield Figure("calibration: a million additions", "CPU ms", statistics.median(cpu_ms(_fixed) for _ in range(9)))
     yield from pipeline.figures(rounds=5 if short else 25)
+    yield from render.figures(12, 4, 1, ("Wood",)) if short else render.figures(12, 8, 3)
     yield from transfer.figures(rounds=3 if short else 9)
     yield from service.figures(seconds=10 if short else 120, requests=100 if short else 1000)
 

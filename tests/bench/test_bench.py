@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import pipeline, transfer
+from tests.bench import pipeline, render, transfer
 from tests.bench.figure import Figure, percentile, table, write_json
 from tests.bench.scene import picture
 
@@ -57,3 +57,13 @@ def test_a_percentile_is_a_value_that_was_measured() -> None:
     assert percentile([5.0, 1.0, 3.0], 0.5) == 3.0
     assert percentile(list(range(1, 101)), 0.95) == 95
     assert percentile([1.0, 2.0], 0.99) == 2.0
+
+
+@pytest.mark.slow
+def test_both_ways_make_a_video_that_can_be_compared() -> None:
+    figures = {figure.name: figure for figure in render.figures(4, 1, 1, ("generated",))}
+    likeness = figures["render 12 MP to 1920, generated: SSIM below the peers'"]
+    assert -50 < likeness.ours < 50
+    peak = figures["render 12 MP to 1920, peak memory"]
+    assert peak.peer
+    assert 50 < peak.ours < peak.peer < 2000
