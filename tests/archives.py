@@ -7,6 +7,8 @@ import os
 import random
 import subprocess
 import tempfile
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -73,6 +75,14 @@ class Ground:
         made = self.target(**policy)
         made.init()
         return made
+
+
+def until(holds: Callable[[], object], within_s: float = 30.0) -> None:
+    """Waits for what another process does."""
+    deadline, pause = time.monotonic() + within_s, threading.Event()
+    while not holds():
+        assert time.monotonic() < deadline
+        pause.wait(0.02)
 
 
 def stored(store: Path) -> dict[str, str]:

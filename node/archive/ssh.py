@@ -97,6 +97,7 @@ class Link:
             "ConnectTimeout": seconds,
             "ControlMaster": master,
             "ControlPath": _CONTROL,
+            "GlobalKnownHostsFile": "none",
             "IdentitiesOnly": "yes",
             "IdentityAgent": "none",
             "IdentityFile": _quoted(node.key),

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import pytest
 from node.archive.child import Child, exited
 from node.clock import SystemClock
 from node.domain.errors import TargetUnavailable
+from tests.archives import until
 
 CLOCK = SystemClock()
 PARENT = """
@@ -84,8 +84,7 @@ def test_whoever_does_not_want_it_any_more_ends_it_with_its_own_children(tmp_pat
     with pytest.raises(KeyboardInterrupt), Child(["sh", "-c", script], tmp_path) as child:
         child.wait(CLOCK, 30.0, stop)
     pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
-    while not all(gone(pid) for pid in pids):
-        os.sched_yield()
+    until(lambda: all(gone(pid) for pid in pids))
 
 
 def test_a_signal_counts_as_the_end(tmp_path: Path) -> None:
@@ -101,5 +100,4 @@ def test_it_dies_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     parent.kill()
     parent.communicate()
     pid = int((tmp_path / "pid").read_text())
-    while not gone(pid):
-        os.sched_yield()
+    until(lambda: gone(pid))

@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,7 +18,7 @@ from node.crashpoint import VARIABLE
 from node.domain.errors import HeliographError, ReceiptRefused, TargetFull, TargetRefused, TargetUnavailable
 from node.domain.nodefile import RsyncTarget
 from tests import sshd
-from tests.archives import Ground, Yard, earned, mounted, quiet, stored, wanted
+from tests.archives import Ground, Yard, earned, mounted, quiet, stored, until, wanted
 
 pytestmark = pytest.mark.slow
 PATIENCE_S = 30.0
@@ -338,10 +337,3 @@ def sending(store: Path) -> int:
         with suppress(OSError):
             sizes.append(path.stat().st_size if path.is_file() else 0)
     return sum(sizes)
-
-
-def until(holds: Callable[[], object]) -> None:
-    deadline, pause = time.monotonic() + PATIENCE_S, threading.Event()
-    while not holds():
-        assert time.monotonic() < deadline
-        pause.wait(0.02)
