@@ -26,6 +26,7 @@ from node.imaging.thumbnail import shrink
 from node.render.plan import LeftOut, Plan, Still, Why
 
 POSTER_WIDTH, POSTER_QUALITY = 640, 80
+INDEX_BYTES, INDEX_FRAME_BYTES = 4096, 40  # at most about 30 of a frame's are used
 _PIXELS, _FILTER = "yuv420p", Interpolation.LANCZOS | Interpolation.ACCURATE_RND
 _COLOURS = {"color_range": "tv", "colorspace": "bt709", "color_primaries": "bt709", "color_trc": "bt709"}
 _DOUBTS = {Integrity.EMPTY: Why.EMPTY}
@@ -58,6 +59,7 @@ def encode(plan: Plan, video: Path, poster: Path, progress: Progress) -> Encoded
     encoded = Encoded()
     with failures_named(video):
         _write_video(plan, video, encoded, progress)
+        progress(encoded.done)
         crash_point("render_closed")
         if len(encoded.used) < plan.min_frames:  # without any, there is not even a file
             raise NoFrames(f"{len(encoded.used)} of {plan.min_frames} can be decoded")
@@ -72,12 +74,11 @@ def encode(plan: Plan, video: Path, poster: Path, progress: Progress) -> Encoded
 
 def _write_video(plan: Plan, video: Path, encoded: Encoded, progress: Progress) -> None:
     try:
-        with av.open(str(video), "w", format="mp4", options={"movflags": "faststart"}) as container:
+        with av.open(str(video), "w", format="mp4", options=_container_options(plan)) as container:
             stream = _opened(plan, container)
-            for packet in _packets(plan, stream, encoded):
+            for packet in _packets(plan, stream, encoded, progress):
                 container.mux(packet)
                 encoded.packets += 1
-                progress(encoded.done)
                 crash_point("render_packet")
     except (ValueError, RuntimeError, LookupError) as error:  # what PyAV raises beside OSError
         raise EncoderFailed(f"{plan.encoder}: {error}") from error
@@ -95,6 +96,11 @@ def _opened(plan: Plan, container: OutputContainer) -> VideoStream:
     return stream
 
 
+def _container_options(plan: Plan) -> dict[str, str]:
+    """Room for the index at the front, where players look first: to move it there in the end writes all twice."""
+    return {"moov_size": str(INDEX_BYTES + INDEX_FRAME_BYTES * len(plan.frames))}
+
+
 def _options(plan: Plan) -> dict[str, str]:
     parameters = _PARAMETERS.get(plan.encoder, "").format(lookahead=plan.lookahead, threads=plan.threads)
     own = {"preset": plan.preset, "crf": str(plan.crf), "threads": str(plan.threads)}
@@ -105,15 +111,18 @@ def _rate(plan: Plan) -> Fraction:
     return Fraction(plan.fps).limit_denominator(1000)
 
 
-def _packets(plan: Plan, stream: VideoStream, encoded: Encoded) -> Iterator[Packet[VideoStream]]:
+def _packets(plan: Plan, stream: VideoStream, encoded: Encoded, progress: Progress) -> Iterator[Packet[VideoStream]]:
     for still, picture in _pictures(plan):
+        progress(encoded.done)
         if isinstance(picture, Why):
             encoded.left_out.append(LeftOut(still.frame_id, picture))
             continue
         picture.pts, picture.time_base = len(encoded.used), 1 / _rate(plan)
         encoded.used.append(still)
         yield from stream.encode(picture)
-    yield from stream.encode(None)
+    for packet in stream.encode(None):
+        progress(encoded.done)
+        yield packet
 
 
 def _pictures(plan: Plan) -> Iterator[tuple[Still, Picture]]:

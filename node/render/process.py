@@ -19,7 +19,6 @@ from node.render.judge import Facts, faults
 from node.render.plan import LeftOut, Plan, Why
 
 CHILD = "node.render.child"
-KILL_WAIT_S = 5.0
 LAST_WORDS_BYTES = 600
 # arenas and the threads of a library that is not used cost memory and bring nothing
 _LEAN = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2", "PYTHONUNBUFFERED": "1"}
