@@ -244,7 +244,7 @@ class DiskReadOnly(DiskError):
 class DirectoryHeld(DiskError):
     code = "DSK-003"
     title = "data directory is in use"
-    hint = "talk to the running service through its API, or stop it first"
+    hint = "ask the running service (--token-file, where the command takes it), or stop it first"
     transient = True
     http = 409
     exit = TRY_AGAIN
