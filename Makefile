@@ -13,6 +13,9 @@ FLOOR := 80
 CORE_FLOOR := 90
 SCHEDULE := node/domain/schedule.py,node/almanac.py
 CAPTURE := node/work/capture.py
+JOBS := node/domain/job.py,node/store/jobs.py,node/jobs.py,node/work/worker.py,node/work/task.py
+ARCHIVE := node/archive/*.py,node/domain/breaker.py,node/holdings.py,node/work/shipping.py,node/work/recall.py
+RETENTION := node/domain/retention.py,node/domain/pressure.py,node/work/reclaim.py,node/work/remover.py
 CONFIG := node/domain/config.py,node/settings.py,node/store/configs.py,node/work/reload.py
 
 .DEFAULT_GOAL := help
@@ -32,7 +35,7 @@ test: $(STAMP) check ## every test, with the floors of branch coverage
 	@rm -f .coverage .coverage.*
 	$(BIN)/python -m pytest -n 2 --dist worksteal --cov=node --cov=console --cov-report= $(ARGS)
 	@$(BIN)/coverage report --skip-covered --skip-empty --fail-under=$(FLOOR)
-	@for core in $(SCHEDULE) $(CAPTURE) $(CONFIG); do \
+	@for core in $(SCHEDULE) $(CAPTURE) $(JOBS) '$(ARCHIVE)' $(RETENTION) $(CONFIG); do \
 		$(BIN)/coverage report --include="$$core" --fail-under=$(CORE_FLOOR) || exit 1; \
 	done
 
