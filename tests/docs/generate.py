@@ -18,8 +18,11 @@ from node.domain.errors import EXIT_CODES, REGISTRY, HeliographError
 from node.domain.events import REGISTRY as EVENTS
 from node.domain.frame import GAP_REASONS
 from node.domain.health import RULES
+from node.domain.job import KINDS
+from node.domain.pressure import DOES, FLOORS, Floor
 from node.domain.quality import Integrity
 from node.domain.recovery import COURSES, OPENING, RECOVERY, Course, Rung, Step
+from node.domain.retention import RULES as RETENTION
 from node.metrics import FOLDED, GAUGES, LIVE, PREFIX, TIMINGS, Folded
 from node.wire.routes import ROUTES, Route
 
@@ -97,6 +100,33 @@ INTEGRITY = {
     Integrity.TRUNCATED: "The end is missing.",
     Integrity.DAMAGED: "Bytes inside are damaged.",
     Integrity.TOO_SMALL: "Smaller than any picture that a camera may be asked for.",
+}
+DOES_JOB = {
+    "render": "Make a video.",
+    "thumbnail": "Make the small pictures of a camera's new frames.",
+    "thumbnail-repair": "Make those again that are missing or broken.",
+    "backup": "Copy the database, and prove the copy by opening it.",
+    "integrity-check": "Check the whole database.",
+    "upkeep": "Reclaim, forget what is over, give pages of the database back.",
+    "reconcile": "Compare files and rows.",
+    "transfer": "Send one batch to a target and read it back there.",
+    "test-target": "Look whether a target is there and marked.",
+    "verify-archive": "Read again at a target what the receipts say.",
+    "restore": "Bring reclaimed frames back.",
+}
+GOES = {
+    "unfinished": "left by a crash, untouched for an hour",
+    "thumbnails_days": "older than `retention.thumbnails_days`; a camera's newest stays",
+    "quarantined_days": "older than `retention.quarantined_days`",
+    "videos_days": "older than `retention.videos_days`, not pinned",
+    "frames_days": "verified, older than `retention.frames_days`, their shoot's video made",
+    "room_thumbnails": "any but a camera's newest",
+    "room_frames": "verified; the oldest first, with `order: thin` the lowest scores",
+    "room_frames_wanted": "verified, though their shoot's video is to be made yet",
+    "room_videos_archived": "not pinned, and held by enough targets",
+    "room_videos": "not pinned",
+    "room_ends": "verified, first and last of their shoot (`order: thin` kept them until here)",
+    "without_target": "the oldest, **held nowhere else**: only with `without_target: overwrite_oldest`",
 }
 NO_BODY = {"HEAD": "The same without the body."}
 
@@ -176,6 +206,26 @@ def integrity() -> Rows:
         yield f"`{word}`", INTEGRITY[word]
 
 
+def jobs() -> Rows:
+    """What is done by which process, and how often it is tried."""
+    yield "kind", "process", "what it does", "tried again after", "no word for", "longest"
+    for name, kind in KINDS.items():
+        yield f"`{name}`", kind.lane, DOES_JOB[name], _delays(kind.delays_s), _span(kind.stall_s), _span(kind.hard_s)
+
+
+def disk_steps() -> Rows:
+    yield "step", "begins below", "or below, times the reserve", "what is done"
+    for step, floor in FLOORS.items():
+        yield f"`{step}`", _share(floor), f"{floor.of_reserve:g}", DOES[step]
+
+
+def retention() -> Rows:
+    yield "rule", "what goes", "which", "when"
+    for rule in RETENTION:
+        when = "room is short" if rule.for_room else "always"
+        yield f"`{rule.name}`", rule.what, GOES[rule.name], when
+
+
 TABLES: dict[str, Callable[[], Rows]] = {
     "commands": commands,
     "exit-codes": exit_codes,
@@ -187,6 +237,9 @@ TABLES: dict[str, Callable[[], Rows]] = {
     "ladder": ladder,
     "failures": failures,
     "integrity": integrity,
+    "jobs": jobs,
+    "disk-steps": disk_steps,
+    "retention": retention,
 }
 
 
@@ -253,6 +306,26 @@ def _exported(row: Folded) -> tuple[str, str]:
 def _waits(steps: Sequence[Step], *, last: bool) -> str:
     waits = ", ".join(f"{step.wait_s:g}" for step in steps) + " s"
     return f"{waits}, then again and again" if last else waits
+
+
+def _delays(delays_s: Sequence[float]) -> str:
+    """Equal delays at the end are counted."""
+    groups = [(delay, len(list(same))) for delay, same in groupby(delays_s)]
+    return ", ".join(_span(delay) + (f" ({count} times)" if count > 1 else "") for delay, count in groups) or "never"
+
+
+def _span(seconds: float) -> str:
+    """In the largest unit that it is whole in."""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds / size:g} {unit}"
+    return f"{seconds:g} s"
+
+
+def _share(floor: Floor) -> str:
+    if floor.of_warn:
+        return "`alerts.disk_warn_free_pct`"
+    return "`alerts.disk_crit_free_pct`" if floor.of_crit == 1 else f"1/{1 / floor.of_crit:g} of it"
 
 
 def main() -> None:
