@@ -77,7 +77,7 @@ def make(database: Path, now_us: int, step: Step, reserve_bytes: int = 0) -> Bac
         for left in folder.glob(f"{_PREFIX}*{_SUFFIX}{TMP}*"):
             left.unlink()
     room_for(folder, bytes_of(database), reserve_bytes)
-    target = folder / f"{_PREFIX}{to_datetime(now_us).strftime(STAMP)}{_SUFFIX}"
+    target = folder / name_at(now_us)
     unfinished = target.with_name(target.name + TMP)
     made = copy(database, unfinished, step)
     crash_point("backup_written")
@@ -88,9 +88,9 @@ def make(database: Path, now_us: int, step: Step, reserve_bytes: int = 0) -> Bac
     return Backup(target, made.size_bytes, made.frames)
 
 
-def prune(folder: Path, keep: int, newest: Path) -> list[Path]:
+def prune(folder: Path, keep: int, newest: Path, now_us: int) -> list[Path]:
     """Removes all but the `keep` newest and `newest` itself, whose stamp may be that of an unset clock."""
-    gone = [path for path in made_in(folder)[keep:] if path != newest]
+    gone = [path for path in by_age(folder, now_us)[keep:] if path != newest]
     for path in gone:
         path.unlink(missing_ok=True)
     return gone
@@ -101,15 +101,26 @@ def made_in(folder: Path) -> list[Path]:
     return sorted(folder.glob(_MADE), reverse=True)
 
 
+def by_age(folder: Path, now_us: int) -> list[Path]:
+    """The same, but a stamp beyond now, that of a clock which was wrong, counts as older than any other."""
+    now = name_at(now_us)
+    return sorted(made_in(folder), key=lambda path: (path.name <= now, path.name), reverse=True)
+
+
+def name_at(moment_us: int) -> str:
+    """What a backup made then is called; the names' order is that of time."""
+    return f"{_PREFIX}{to_datetime(moment_us).strftime(STAMP)}{_SUFFIX}"
+
+
 def at_us(backup: Path) -> int:
     """When a backup was made, in whole seconds."""
     stamp = backup.name.removeprefix(_PREFIX).removesuffix(_SUFFIX)
     return to_us(datetime.strptime(stamp, STAMP).replace(tzinfo=UTC))
 
 
-def newest_sound(folder: Path) -> Backup | None:
+def newest_sound(folder: Path, now_us: int) -> Backup | None:
     """The newest backup that verifies; where none does, a copy made before a migration."""
-    for path in (*made_in(folder), *sorted(folder.glob(_BEFORE_STEP), reverse=True)):
+    for path in (*by_age(folder, now_us), *sorted(folder.glob(_BEFORE_STEP), reverse=True)):
         try:
             return verified(path)
         except (BackupUnusable, DiskError):

@@ -55,7 +55,7 @@ def open_sound(data_dir: Path, now_us: int, observe: Observe = ignore, *, check:
             why = str(error)
     else:
         why = "it is not there"
-    backup = newest_sound(data_dir / BACKUPS)
+    backup = newest_sound(data_dir / BACKUPS, now_us)
     with alone(data_dir, LEAVE_S):
         if path.exists() or backup is not None or any(day_folders(data_dir)):  # else it is the first start
             aside = f"{NAME}.damaged-{to_datetime(now_us).strftime(STAMP)}"

@@ -18,7 +18,7 @@ from node.domain.times import US, to_datetime, to_us
 from node.domain.trigger import Cursor
 from node.entries import Entries
 from node.store import cursors, jobs
-from node.store.backup import Backup, at_us, faults_in, made_in, make, prune, verified
+from node.store.backup import Backup, by_age, faults_in, make, name_at, prune, verified
 from node.store.database import Database
 from node.store.jobs import Asked
 from node.store.schema import BACKUPS
@@ -117,11 +117,11 @@ def back_up(entries: Entries, document: Callable[[], Document], task: Task) -> D
     """
     database, limits = entries.database, document()
     folder = database.path.parent / BACKUPS
-    made = _made_since(folder, task.job.created_us)
+    made = _made_since(folder, task.job.created_us, entries.clock.now_us())
     if made is None:
         with _suspecting(database):
             made = make(database.path, entries.clock.now_us(), task.beat, limits.alerts.disk_reserve_bytes)
-    removed = prune(folder, limits.retention.backups, made.path)
+    removed = prune(folder, limits.retention.backups, made.path, entries.clock.now_us())
     event = BackupMade(f"{BACKUPS}/{made.path.name}", made.size_bytes, made.frames)
     result = {"path": event.path, "size_bytes": made.size_bytes, "frames": made.frames, "removed": len(removed)}
     return Done(result, lambda _session: [event])
@@ -136,9 +136,11 @@ def check(database: Database, task: Task) -> Done:
     return Done({"faults": 0})
 
 
-def _made_since(folder: Path, since_us: int) -> Backup | None:
-    for path in made_in(folder):
-        if at_us(path) >= since_us:
+def _made_since(folder: Path, since_us: int, now_us: int) -> Backup | None:
+    """A sound one of that time; a stamp is whole seconds, and one beyond now is a wrong clock's."""
+    since, now = name_at(since_us + US - 1), name_at(now_us)
+    for path in by_age(folder, now_us):
+        if since <= path.name <= now:
             with suppress(BackupUnusable):
                 return verified(path)
     return None

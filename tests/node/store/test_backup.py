@@ -26,6 +26,7 @@ from pathlib import Path
 from node.store.backup import make
 make(Path(sys.argv[1]), int(sys.argv[2]), bool)
 """
+LATER_US = START_US + 30 * 86_400_000_000
 STAMPED = "heliograph-20261118T110640Z.db"
 
 
@@ -113,7 +114,7 @@ def test_a_disk_that_fills_on_the_way_is_named_and_the_older_backups_stay(tmp_pa
             with pytest.raises(DiskFull):
                 copy(store.database.path, small / "copy.db", nothing)
             assert list(small.iterdir()) == []
-            assert newest_sound(store.folder / "backup") == first
+            assert newest_sound(store.folder / "backup", START_US) == first
     finally:
         subprocess.run(["umount", "--lazy", str(small)], check=True)
 
@@ -147,7 +148,7 @@ def test_a_crash_leaves_no_half_backup_and_the_next_one_clears_up(filled: Store,
     assert len(made_in(folder)) == (1 if point == "backup_named" else 0)
     assert len(list(folder.iterdir())) == 1
     made = make(filled.database.path, START_US + 1_000_000, nothing)
-    assert newest_sound(folder) == made
+    assert newest_sound(folder, LATER_US) == made
     assert not list(folder.glob("*.tmp*"))
 
 
@@ -157,9 +158,22 @@ def test_the_newest_are_kept_and_so_is_the_one_just_made(filled: Store) -> None:
     before_step = filled.folder / "backup" / "heliograph-schema-1.db"
     shutil.copy(made[0].path, before_step)
     folder = unset.path.parent
-    assert prune(folder, 2, unset.path) == [made[1].path, made[0].path]
+    assert prune(folder, 2, unset.path, LATER_US) == [made[1].path, made[0].path]
     assert made_in(folder) == [made[3].path, made[2].path, unset.path]
     assert before_step.exists()
+
+
+def test_a_stamp_beyond_now_counts_as_the_oldest(filled: Store) -> None:
+    honest = [make(filled.database.path, START_US + day * 86_400_000_000, nothing) for day in range(2)]
+    future = make(filled.database.path, LATER_US + 1_000_000, nothing)
+    folder = future.path.parent
+    assert newest_sound(folder, LATER_US) == honest[1]
+    assert newest_sound(folder, LATER_US + 1_000_000) == future
+    assert prune(folder, 2, honest[1].path, LATER_US) == [future.path]
+    for made in honest:
+        made.path.unlink()
+    last = make(filled.database.path, LATER_US + 1_000_000, nothing)
+    assert newest_sound(folder, LATER_US) == last
 
 
 SPOILING = {
@@ -185,11 +199,11 @@ def changed(path: Path, sql: str) -> None:
 def test_a_backup_that_is_not_sound_is_passed_over_for_the_next_older_one(filled: Store, how: str) -> None:
     older = make(filled.database.path, START_US, nothing)
     newer = make(filled.database.path, START_US + 86_400_000_000, nothing)
-    assert newest_sound(older.path.parent) == newer
+    assert newest_sound(older.path.parent, LATER_US) == newer
     SPOILING[how](newer.path)
     with pytest.raises(BackupUnusable):
         verified(newer.path)
-    assert newest_sound(older.path.parent) == older
+    assert newest_sound(older.path.parent, LATER_US) == older
 
 
 def test_a_look_at_a_backup_changes_nothing_in_its_folder(filled: Store) -> None:
@@ -202,11 +216,11 @@ def test_a_look_at_a_backup_changes_nothing_in_its_folder(filled: Store) -> None
 
 def test_where_no_backup_is_sound_the_copy_before_a_migration_is_taken(filled: Store) -> None:
     folder = filled.folder / "backup"
-    assert newest_sound(folder) is None
+    assert newest_sound(folder, LATER_US) is None
     made = make(filled.database.path, START_US, nothing)
     shutil.copy(made.path, folder / "heliograph-schema-1.db")
     made.path.write_bytes(b"")
-    found = newest_sound(folder)
+    found = newest_sound(folder, LATER_US)
     assert found is not None
     assert found.path.name == "heliograph-schema-1.db"
 

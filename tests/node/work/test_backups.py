@@ -116,6 +116,18 @@ def test_a_backup_that_an_attempt_made_before_it_died_counts(bench: Bench) -> No
     assert len(made_in(bench.folder)) == 2
 
 
+def test_a_backup_stamped_in_the_future_stops_no_other_and_goes_first(bench: Bench) -> None:
+    bench.document = document_of(retention={"backups": 3})
+    future = make(bench.store.database.path, bench.store.clock.now_us() + 3650 * DAY_S * US, bool)
+    paths = []
+    for _ in range(3):
+        bench.store.clock.advance(DAY_S)
+        paths.append(bench.does("backup").result["path"])
+    assert len(set(paths)) == 3
+    assert not future.path.exists()
+    assert [f"backup/{path.name}" for path in made_in(bench.folder)] == paths[::-1]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("point", ["backup_written", "backup_named", "job_handled", "job_claimed", "job_settled"])
 def test_a_worker_killed_at_each_step_leaves_one_backup_in_the_end(tmp_path: Path, point: str) -> None:
