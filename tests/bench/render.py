@@ -69,19 +69,15 @@ def figures(frames: int, passes: int, rounds: int, scenes: tuple[str, ...] = SCE
         with tempfile.TemporaryDirectory(prefix="heliograph-bench-") as folder:
             found.append(_compare(scene, Path(folder), frames, passes, rounds))
     yield from _costs(found)
-    for each in found:
-        yield from _worth(each)
+    yield from _worth(found)
 
 
 def _costs(found: list[Compared]) -> Iterator[Figure]:
     """Medians over the scenes; of memory, the most."""
-    peers_way = "libx264 medium crf 23, scale=1920 is the peers' way; ratios by scene: "
     for kind, field, limit in (("CPU", "cpu_ms", 1.5), ("wall", "wall_ms", 1.7)):
         pairs = [(getattr(each.ours, field), getattr(each.peer, field)) for each in found]
-        note = peers_way + ", ".join(
-            f"{each.scene} {peer / ours:.2f}" for each, (ours, peer) in zip(found, pairs, strict=True)
-        )
         mine, theirs = (statistics.median(values) for values in zip(*pairs, strict=True))
+        note = _each(found, [f"{peer / ours:.2f}" for ours, peer in pairs]) + "; libx264 medium crf 23, scale=1920"
         yield Figure(f"{NAME}, a frame", f"{kind} ms", mine, theirs, limit, of_ratio=True, note=note)
     ours, peer = max(each.ours.peak_bytes for each in found), max(each.peer.peak_bytes for each in found)
     yield Figure(f"{NAME}, peak memory", "MiB", ours / MB, peer / MB, limit=250.0)
@@ -89,12 +85,18 @@ def _costs(found: list[Compared]) -> Iterator[Figure]:
     yield Figure(f"{NAME}, memory foreseen off by", "%", 100 * off, limit=20.0)
 
 
-def _worth(each: Compared) -> Iterator[Figure]:
-    lost = (each.peer_ssim - each.ssim) * 1000
-    note = f"{each.ssim:.4f} and {each.peer_ssim:.4f}: luma, against Lanczos in floats"
-    yield Figure(f"{NAME}, {each.scene}: SSIM below the peers'", "1/1000", lost, limit=1.0, note=note)
-    more = 100 * (each.ours.size_bytes / each.peer.size_bytes - 1)
-    yield Figure(f"{NAME}, {each.scene}: larger than the peers'", "%", more, limit=15.0)
+def _worth(found: list[Compared]) -> Iterator[Figure]:
+    """Medians over the scenes: likeness to the scene reduced by Lanczos in floats, and size."""
+    lost = [(each.peer_ssim - each.ssim) * 1000 for each in found]
+    note = _each(found, [f"{each.ssim:.4f}/{each.peer_ssim:.4f}" for each in found])
+    yield Figure(f"{NAME}, SSIM below the peers'", "1/1000", statistics.median(lost), limit=1.0, note=note)
+    more = [100 * (each.ours.size_bytes / each.peer.size_bytes - 1) for each in found]
+    note = _each(found, [f"{percent:+.0f}" for percent in more])
+    yield Figure(f"{NAME}, larger than the peers'", "%", statistics.median(more), limit=15.0, note=note)
+
+
+def _each(found: list[Compared], values: list[str]) -> str:
+    return ", ".join(f"{each.scene} {value}" for each, value in zip(found, values, strict=True))
 
 
 def _compare(scene: str, folder: Path, frames: int, passes: int, rounds: int) -> Compared:

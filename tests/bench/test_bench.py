@@ -62,7 +62,7 @@ def test_a_percentile_is_a_value_that_was_measured() -> None:
 @pytest.mark.slow
 def test_both_ways_make_a_video_that_can_be_compared() -> None:
     figures = {figure.name: figure for figure in render.figures(4, 1, 1, ("generated",))}
-    likeness = figures["render 12 MP to 1920, generated: SSIM below the peers'"]
+    likeness = figures["render 12 MP to 1920, SSIM below the peers'"]
     assert -50 < likeness.ours < 50
     peak = figures["render 12 MP to 1920, peak memory"]
     assert peak.peer
