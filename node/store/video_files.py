@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,18 +42,38 @@ def files_of(data: Path, camera: str, words: tuple[str, str, str], job_id: str) 
     return VideoFiles(data, f"{stem}.mp4", f"{stem}.jpg")
 
 
-def strays(data: Path, kept: Collection[str], live: Collection[str]) -> Iterator[Path]:
-    """What a worker's earlier life left: unfinished files, and files of ours that no video and no live job has.
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """What the rows say of files that are to go, though a crash kept somebody from deleting them.
 
-    `kept` are paths relative to the data directory, `live` ids of jobs.  To be asked while no render runs.
+    `removed` are paths of videos that were removed, relative to the data directory; `ended` holds for render jobs that
+    died or were cancelled, by their short id, when the last attempt began and when the job ended.
     """
-    jobs = {short_id(job) for job in live}
+
+    kept: Collection[str]
+    removed: Collection[str]
+    ended: Mapping[str, tuple[int, int]]
+
+
+def strays(data: Path, traces: Traces) -> Iterator[Path]:
+    """What a worker's earlier life left: unfinished files, and files that rows say were given up.
+
+    A whole file of which the rows know nothing stays: they may be a backup's, older than the video.  To be asked while
+    no render runs.
+    """
     for path in sorted((data / VIDEOS).glob("*/*")):
-        ours = _OURS.fullmatch(path.name)
+        name = path.relative_to(data).as_posix()
         unfinished = path.name.startswith(".") and path.name.endswith(TMP)
-        nobodys = ours and ours["job"] not in jobs and path.relative_to(data).as_posix() not in kept
-        if path.is_file() and (unfinished or nobodys):
+        given_up = name not in traces.kept and (name in traces.removed or _of_ended(path, traces.ended))
+        if (unfinished or given_up) and path.is_file():
             yield path
+
+
+def _of_ended(path: Path, ended: Mapping[str, tuple[int, int]]) -> bool:
+    """Written by the last attempt of a job that made no video: one of a later life is newer than what its row tells."""
+    ours = _OURS.fullmatch(path.name)
+    span = ended.get(ours["job"]) if ours else None
+    return span is not None and span[0] <= path.stat().st_mtime_ns // 1000 <= span[1]
 
 
 def _tmp(path: Path) -> Path:

@@ -200,10 +200,11 @@ class VideoReader:
         rows = self._database.read(lambda session: session.rows(sql))
         return {path for row in rows for path in row}
 
-    def awaited(self) -> list[str]:
-        """Ids of the render jobs that wait or run."""
-        rows = self._rows("SELECT id FROM jobs WHERE kind = 'render' AND state IN ('queued', 'leased', 'retry')", ())
-        return [identity for (identity,) in rows]
+    def given_up(self) -> list[tuple[str, int, int]]:
+        """Of each render job that died or was cancelled the id, when its last attempt began, and when it ended."""
+        sql = select("id, started_us, finished_us", "jobs WHERE kind = 'render' AND state IN ('dead', 'cancelled')")
+        rows = self._rows(f"{sql} AND started_us IS NOT NULL AND finished_us IS NOT NULL", ())
+        return [(identity, began_us, ended_us) for identity, began_us, ended_us in rows]
 
     def count_material(self, wanted: RenderPayload) -> int:
         """How many frames the shoot, or the span, has."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -16,6 +17,7 @@ from node.crashpoint import crash_point
 from node.domain.config import Document
 from node.domain.errors import MemoryShort, NoFrames
 from node.domain.events import Event, ShootMoved, VideoMade, VideoRemoved
+from node.domain.frame import short_id
 from node.domain.job import RenderPayload
 from node.domain.quality import Integrity
 from node.domain.times import US, local_date
@@ -25,8 +27,9 @@ from node.render.plan import Chosen, LeftOut, Plan, Source, choose, file_size, f
 from node.render.process import Rendered, render
 from node.store import archive, files, ledger, log, removing, videos
 from node.store.ledger import LedgerReader, Shoot
+from node.store.retention import RetentionReader
 from node.store.session import Session
-from node.store.video_files import VideoFiles, files_of, strays
+from node.store.video_files import Traces, VideoFiles, files_of, strays
 from node.store.videos import LeftOut as NamedLeftOut
 from node.store.videos import Material, Video, VideoReader
 from node.work.task import Done, Postponed, Task
@@ -44,6 +47,8 @@ REPLACED = "replaced"
 _GIVES_UP = ("width", "height", "preset", "threads", "lookahead", "decoders")
 BYTES_PER_PIXEL, USUAL_CRF, CRF_PER_HALF = 0.15, 22, 6
 """A busy scene of x264's at its usual quality; six steps more halve it."""
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,9 +203,16 @@ class Rendering:
         return self._entries.database.read(lambda session: videos.of_shoot(session, name))
 
     def sweep(self) -> int:
-        """At the worker's start, before any job: files that an earlier life left and nobody has; how many."""
-        kept, live = self._videos.files(), self._videos.awaited()
-        return removing.remove(list(strays(self._studio.data, kept, live)))
+        """At the worker's start, before any job: files that an earlier life left and its rows gave up; how many."""
+        ended = {short_id(job): (began_us, ended_us) for job, began_us, ended_us in self._videos.given_up()}
+        removed = {path for pair in RetentionReader(self._entries.database).removed_videos() for path in pair}
+        traces = Traces(self._videos.files(), removed, ended)
+        left = list(strays(self._studio.data, traces))
+        for path in left:
+            LOG.warning(
+                "leftover of a video is removed", extra={"path": path.relative_to(self._studio.data).as_posix()}
+            )
+        return removing.remove(left)
 
 
 def said(done: int, total: int, speed: float) -> str:

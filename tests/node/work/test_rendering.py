@@ -14,18 +14,20 @@ from typing import Any
 import pytest
 
 from node.clock import US, SystemClock
-from node.domain.errors import EncoderFailed
+from node.domain.errors import CodecUnknown, EncoderFailed
 from node.domain.events import restore
-from node.domain.job import JobState
+from node.domain.job import JobState, Priority
 from node.host import disk
 from node.jobs import Jobs
 from node.journal import Journal
 from node.render.plan import Plan, choose, plan_of, settings_of
+from node.store import videos
 from node.store.log import Actor
 from node.work import rendering
 from node.work.rendering import Rendering, Studio, foreseen_bytes, said
 from node.work.task import Desk
 from node.work.worker import Worker
+from tests.stores import opened
 from tests.workshop import SMALL, Workshop, equipped, shoot
 
 SHOOT = "main/default/2026-11-18/auto"
@@ -367,8 +369,10 @@ def plan_for(shop: Workshop, name: str) -> Plan:
 def test_the_size_foreseen_is_not_below_the_size_made(shop: Workshop) -> None:
     name = closed(shop, 12)
     shop.work()
-    assert foreseen_bytes(plan_for(shop, name)) > shop.videos()[0].size_bytes
-    assert foreseen_bytes(replace(plan_for(shop, name), crf=16)) == 2 * foreseen_bytes(plan_for(shop, name))
+    plan = plan_for(shop, name)
+    assert foreseen_bytes(plan) > shop.videos()[0].size_bytes
+    finer = foreseen_bytes(replace(plan, crf=plan.crf - rendering.CRF_PER_HALF))
+    assert finer == pytest.approx(2 * foreseen_bytes(plan), abs=1)
 
 
 # --- words and leftovers ----------------------------------------------------------------------------------------------
@@ -386,16 +390,70 @@ def test_progress_says_frames_rate_and_what_is_left(done: int, speed: float, exp
     assert said(done, 100, speed) == expected
 
 
-def test_a_sweep_removes_what_nobody_has(shop: Workshop) -> None:
+def left(shop: Workshop, job: str) -> str:
+    """A whole video that the job wrote, without a row."""
+    path = shop.store.folder / "videos" / "main" / f"2026-11-17_range_auto_{job[-8:]}.mp4"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"left")
+    now_s = shop.store.clock.now_us() / US
+    os.utime(path, (now_s, now_s))
+    return path.relative_to(shop.store.folder).as_posix()
+
+
+def test_a_sweep_removes_what_is_unfinished_and_what_was_given_up(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     closed(shop)
     shop.work()
     (video,) = shop.videos()
     waiting = shop.ask("render", "later", camera="main", from_us=1, to_us=2)
-    folder = shop.store.folder / "videos" / "main"
-    for name in ("2026-11-17_default_auto_ABCDEFGH.mp4", ".2026-11-17_default_auto_ABCDEFGH.mp4.tmp"):
-        (folder / name).write_bytes(b"left")
-    kept = folder / f"2026-11-17_range_auto_{waiting[-8:]}.mp4"
-    kept.write_bytes(b"of a live job")
-    assert shop.rendering.sweep() == 2
-    assert shop.files("videos") == {video.path, video.poster, kept.relative_to(shop.store.folder).as_posix()}
+    kept = left(shop, waiting)
+    monkeypatch.setattr(rendering, "render", lambda *_, **__: left(shop, dead) and _dies())
+    frames = list(shop.store.frames.every())
+    span = {"from_us": frames[0].captured_us, "to_us": frames[-1].captured_us + 1}
+    dead = shop.ask("render", "dies", Priority.MANUAL, camera="main", **span)
+    shop.worker.turn()
+    assert shop.job(dead).state is JobState.DEAD
+    half = "videos/main/.2026-11-17_default_auto_ABCDEFGH.mp4.tmp"
+    (shop.store.folder / half).write_bytes(b"half")
+    with caplog.at_level("WARNING"):
+        assert shop.rendering.sweep() == 2
+    assert {line.path for line in caplog.records} == {half, f"videos/main/2026-11-17_range_auto_{dead[-8:]}.mp4"}
+    assert shop.files("videos") == {video.path, video.poster, kept}
     assert shop.rendering.sweep() == 0
+
+
+def _dies() -> None:
+    raise CodecUnknown("h266")
+
+
+def test_a_sweep_finishes_the_removal_of_a_video(shop: Workshop) -> None:
+    closed(shop)
+    shop.work()
+    (video,) = shop.videos()
+    gone = lambda session: videos.retire(session, video.id, "by_hand", shop.store.clock.now_us())  # noqa: E731
+    assert shop.store.database.write(gone)
+    assert shop.rendering.sweep() == 2
+    assert shop.files("videos") == set()
+
+
+def test_videos_that_a_restored_database_does_not_know_stay(shop: Workshop, tmp_path: Path) -> None:
+    closed(shop)
+    shop.work()
+    before = shop.files("videos")
+    assert len(before) == 2
+    (tmp_path / "other").mkdir()
+    with opened(tmp_path / "other") as empty:
+        assert Rendering(Studio(empty.journal, shop.store.folder, lambda: shop.document)).sweep() == 0
+    assert shop.files("videos") == before
+
+
+def test_a_video_made_after_its_jobs_row_was_backed_up_as_dead_stays(shop: Workshop) -> None:
+    name = closed(shop, 1)
+    shop.work()
+    job = the_job(shop)
+    assert shop.job(job).state is JobState.DEAD
+    shop.store.clock.advance(3600)
+    kept = left(shop, job)  # a later life redrove it; then the older rows came back
+    assert shop.rendering.sweep() == 0
+    assert (shop.files("videos"), state_of(shop, name)) == ({kept}, "failed")
