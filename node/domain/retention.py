@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from node.domain.config import DAY_S, Archive, Retention
+from node.domain.config import DAY_S, Retention
 from node.domain.times import US
 
 What = Literal["leftover", "thumbnail", "quarantined", "video", "frame"]
@@ -46,7 +46,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The document's retention, the node's targets that are used, and whether the wall clock may be believed."""
+    """The document's retention, the node's targets, used or not, and whether the wall clock may be believed."""
 
     retention: Retention
     targets: tuple[str, ...] = ()
@@ -66,12 +66,6 @@ class Policy:
     def overwrites(self) -> bool:
         """Whether frames may go that nobody else holds."""
         return not self.targets and self.retention.without_target == "overwrite_oldest"
-
-
-def policy_of(retention: Retention, archive: Archive, targets: Iterable[str], *, clock_synced: bool) -> Policy:
-    """For a node with these targets in node.yml."""
-    used = tuple(name for name in targets if archive.policy(name).enabled)
-    return Policy(retention, used, clock_synced)
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,7 +113,7 @@ class CaptureLoop:
         self._judge = equipment.judge
         self._keeper, self._config_of = equipment.keeper, equipment.config_of
         self._clock, self._journal, self._board = shared.clock, shared.journal, shared.board
-        self._ladder = Ladder(shared.board)
+        self._ladder = Ladder(shared.board, shared.clock)
         self._live, self._judged, self._quality_of = shared.live, shared.judged, shared.quality_of
         self._usual_light = shared.usual_light
         self.light: tuple[int, float] | None = None

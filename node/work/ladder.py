@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections import Counter
 
 from node.board import Board
+from node.clock import US, Clock
 from node.domain.errors import DiskFull
 from node.domain.facts import DISK
 from node.domain.pressure import Step, spares
 
+STALE_US = 60 * US
+"""The facts loop looks every ten seconds: what it said so long ago, or will say, holds nothing up any more."""
+
 
 class Ladder:
-    """One camera's; used by its loop alone."""
+    """One camera's; used by its loop alone.  A write without room is refused all the same."""
 
-    def __init__(self, board: Board) -> None:
-        self._board = board
+    def __init__(self, board: Board, clock: Clock) -> None:
+        self._board, self._clock = board, clock
         self._met: Counter[str] = Counter()
 
     def check(self) -> None:
@@ -33,4 +37,6 @@ class Ladder:
 
     def _step(self) -> Step:
         fact = self._board.read(DISK)
-        return Step(fact.value.step or Step.OK) if fact else Step.OK
+        if fact is None or abs(self._clock.now_us() - fact.at_us) > STALE_US:
+            return Step.OK
+        return Step(fact.value.step or Step.OK)

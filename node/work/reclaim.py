@@ -11,7 +11,7 @@ from node.clock import US, Clock
 from node.domain.config import DAY_S, Document, Retention
 from node.domain.errors import DiskError
 from node.domain.pressure import FLOORS, LEAVE_AT, Step, need_bytes, reached, step_of
-from node.domain.retention import RULES, Candidate, Rule, Tally, What, policy_of
+from node.domain.retention import RULES, Candidate, Policy, Rule, Tally, What
 from node.domain.trigger import Cursor
 from node.host import disk
 from node.journal import Journal
@@ -115,20 +115,20 @@ class Reclaimer:
         """Deletions that a crash cut in two: of the last hour in which anything went (None), or since then."""
         since_us = max(0, self._reader.last_gone_us() - HOUR_US) if since_us is None else since_us
         went: dict[str, bool] = {}
-        with self._lock:
-            after = ""
-            while page := self._reader.gone(after, since_us):
-                beat("deletions are finished")
+        after = ""
+        while page := self._reader.gone(after, since_us):
+            beat("deletions are finished")
+            with self._lock:  # for a page only: else a disk that fills meanwhile waits for all of them
                 left = [gone for gone in page if (self._data / gone.path).exists()]
                 went |= {gone.path: self._remover.finish(gone, self._why(gone.rule)) for gone in left}
-                after = page[-1].frame
+            after = page[-1].frame
         return Finished(*(tuple(path for path, gone in went.items() if gone is which) for which in (True, False)))
 
     # --- what is to be done -------------------------------------------------------------------------------------
 
     def _plan(self, document: Document, section: Retention, need: int, *, ages: bool) -> Plan:
         now_us, targets = self._clock.now_us(), self.ground.targets
-        policy = policy_of(section, document.archive, targets, clock_synced=self._clock.synced())
+        policy = Policy(section, targets, self._clock.synced())
         wanted_since_us = now_us - round(document.alerts.video_limit_s * US)
         look = Look(targets, wanted_since_us, ends=section.order == "thin", from_id=self._first())
         return Plan(policy, look, tuple(rule for rule in RULES if rule.for_room or ages), need, now_us)
@@ -137,7 +137,7 @@ class Reclaimer:
         """The rule by which a file went once; one of another release asks for receipts."""
         document, targets = self.ground.document(), self.ground.targets
         rule = next((rule for rule in RULES if rule.name == name), RULES[0])
-        policy = policy_of(document.retention, document.archive, targets, clock_synced=self._clock.synced())
+        policy = Policy(document.retention, targets, self._clock.synced())
         return Why(rule, policy, targets)
 
     def _first(self) -> str:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.domain.config import Archive, Retention
-from node.domain.retention import RULES, Candidate, Choice, Policy, choose, policy_of
+from node.domain.config import Retention
+from node.domain.retention import RULES, Candidate, Choice, Policy, choose
 from node.domain.times import US
 
 NOW = 1_800_000_000 * US
@@ -157,8 +157,9 @@ def test_a_hundred_thousand_frames_are_chosen_from_at_once() -> None:
     assert items(choose(frames, 20, THIN, NOW)) == ["000000", "000101"]
 
 
-def test_targets_that_are_switched_off_are_none() -> None:
-    archive = Archive.model_validate({"targets": {"nas": {"enabled": False}}})
-    assert policy_of(Retention(), archive, ("nas", "office"), clock_synced=True).targets == ("office",)
-    alone = policy_of(Retention(without_target="overwrite_oldest"), archive, ("nas",), clock_synced=True)
-    assert items(choose([frame("x", 1, receipts=0)], 1, alone, NOW)) == ["x"]
+def test_only_a_node_whose_node_yml_names_no_target_overwrites() -> None:
+    overwrite = Retention(without_target="overwrite_oldest")
+    frames = [frame("x", 1, receipts=0)]
+    assert items(choose(frames, 1, Policy(overwrite), NOW)) == ["x"]
+    assert choose(frames, 1, Policy(overwrite, ("nas",)), NOW) == ()
+    assert choose(frames, 1, Policy(Retention()), NOW) == ()

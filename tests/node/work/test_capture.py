@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -464,17 +465,37 @@ def test_capture_stops_at_a_fifth_of_the_critical_share_and_goes_on_by_itself(
     assert reasons(plan.folder) == {"disk_full": 3}
 
 
-def stands_at(rig: Rig, step: Step) -> None:
-    """As the facts loop says it."""
-    rig.board.post(DISK, DiskFacts(10**9, 10**8, step=step.value), rig.clock.now_us())
+def stands_at(rig: Rig, step: Step, until_us: int) -> None:
+    """As the facts loop says it, every ten seconds until then."""
+    facts = DiskFacts(10**9, 10**8, step=step.value)
+    for at_us in range(rig.clock.now_us(), until_us, 10 * US):
+        rig.clock.at(at_us, partial(rig.board.post, DISK, facts, at_us))
+    rig.run(until_us)
+
+
+def test_what_the_facts_loop_said_a_while_ago_stops_nothing(plan: Plan, rig: Rig) -> None:
+    start = plan.clock.now_us()
+    stands_at(rig, Step.STOPPED, start + 3 * MINUTE)
+    rig.run(start + 6 * MINUTE)
+    stands_at(rig, Step.STRETCHED, start + 8 * MINUTE)
+    rig.run(start + 16 * MINUTE)
+    check(plan, start, rig.loop.settled_us)
+    gone_stale = {**reasons(plan.folder)}
+    assert gone_stale["disk_full"] <= 4
+    assert gone_stale["spared"] <= 2
+
+
+def test_a_fact_of_a_time_yet_to_come_stops_nothing(plan: Plan, rig: Rig) -> None:
+    start = plan.clock.now_us()
+    rig.board.post(DISK, DiskFacts(10**9, 10**8, step=Step.STOPPED.value), start + 3600 * US)
+    rig.run(start + 3 * MINUTE)
+    assert not reasons(plan.folder)
 
 
 def test_a_little_room_that_came_back_starts_nothing_yet(plan: Plan, rig: Rig) -> None:
     start = plan.clock.now_us()
-    stands_at(rig, Step.STOPPED)
-    rig.run(start + 3 * MINUTE)
-    stands_at(rig, Step.LOW)
-    rig.run(start + 5 * MINUTE)
+    stands_at(rig, Step.STOPPED, start + 3 * MINUTE)
+    stands_at(rig, Step.LOW, start + 5 * MINUTE)
     check(plan, start, rig.loop.settled_us)
     assert reasons(plan.folder) == {"disk_full": 3}
 
@@ -483,12 +504,9 @@ def test_while_the_interval_is_stretched_every_fourth_slot_is_taken_and_the_othe
     plan: Plan, rig: Rig
 ) -> None:
     start = plan.clock.now_us()
-    stands_at(rig, Step.CRITICAL)
-    rig.run(start + 2 * MINUTE)
-    stands_at(rig, Step.STRETCHED)
-    rig.run(start + 14 * MINUTE)
-    stands_at(rig, Step.LOW)
-    rig.run(start + 16 * MINUTE)
+    stands_at(rig, Step.CRITICAL, start + 2 * MINUTE)
+    stands_at(rig, Step.STRETCHED, start + 14 * MINUTE)
+    stands_at(rig, Step.LOW, start + 16 * MINUTE)
     check(plan, start, rig.loop.settled_us)
     assert reasons(plan.folder) == {"spared": 9}
     assert rig.ledger.totals()[0].captured == 7

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from node.domain.retention import Tally
 from node.store import archive, retention
 from node.store.retention import Marked, Proof, Terms
 from node.store.session import Session
+from node.work.reclaim import Reclaimer
 from tests.simulate.holdings import half_gone, here, unaccounted
 from tests.yards import DAY_S, FRAME_BYTES, TARGETS, TOTAL_BYTES, Yard, yard_in
 
@@ -236,17 +239,43 @@ def test_a_frame_without_a_receipt_stays_however_full_it_gets(yard: Yard) -> Non
 
 
 def test_a_node_without_a_target_overwrites_only_where_it_is_told_to(yard: Yard) -> None:
-    off = {name: {"enabled": False} for name in TARGETS}
+    yard.reclaimer = Reclaimer(replace(yard.reclaimer.ground, targets=()))
     frames = yard.keep(3, held_by=())
     yard.free_bytes = 0
-    yard.set(archive={"targets": off})
     assert yard.reclaimer.turn() == ()
-    yard.set(archive={"targets": off}, retention={"without_target": "overwrite_oldest"})
+    yard.set(retention={"without_target": "overwrite_oldest"})
     assert sums(yard.reclaimer.turn()) == {"without_target": 3}
     assert yard.rules() == dict.fromkeys((frame.id for frame in frames), "without_target")
     ((action, target),) = yard.store.rows("SELECT action, target FROM audit")
     assert action == "reclaimed by without_target"
     assert target == f"frames/{frames[0].id}..{frames[-1].id} (3)"
+
+
+def test_a_node_whose_targets_are_all_switched_off_overwrites_nothing(yard: Yard) -> None:
+    yard.keep(3, held_by=())
+    yard.free_bytes = 0
+    off = {name: {"enabled": False} for name in TARGETS}
+    yard.set(archive={"targets": off}, retention={"without_target": "overwrite_oldest"})
+    assert yard.reclaimer.turn() == ()
+    assert yard.reclaimer.preview() == ()
+
+
+def test_finishing_old_deletions_keeps_no_turn_waiting(yard: Yard) -> None:
+    frames = yard.keep(3)
+    for frame in frames:
+        yard.plant("INSERT INTO frames_gone VALUES (?, 1, 'frames_days', '[]')", frame.id)
+        (yard.folder / frame.path).unlink()
+    turns: list[bool] = []
+
+    def beat(_said: str) -> None:
+        other = threading.Thread(target=yard.reclaimer.turn, daemon=True)
+        other.start()
+        other.join(5.0)
+        turns.append(not other.is_alive())
+
+    yard.reclaimer.turn()
+    yard.reclaimer.finish(0, beat)
+    assert turns == [True]
 
 
 def test_more_than_a_page_goes_in_one_turn(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
