@@ -325,7 +325,8 @@ def _span(seconds: float) -> str:
 def _share(floor: Floor) -> str:
     if floor.of_warn:
         return "`alerts.disk_warn_free_pct`"
-    return "`alerts.disk_crit_free_pct`" if floor.of_crit == 1 else f"1/{1 / floor.of_crit:g} of it"
+    share = "" if floor.of_crit == 1 else f"1/{1 / floor.of_crit:g} of "
+    return f"{share}`alerts.disk_crit_free_pct`"
 
 
 def main() -> None:
