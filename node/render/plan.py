@@ -137,10 +137,11 @@ TIERS: Mapping[Codec, Mapping[Tier, Quality]] = {
         "standard": Quality(21, "veryfast"),
         "archive": Quality(18, "faster"),
     },
+    # as good again, in half the bytes
     "hevc": {
-        "preview": Quality(32, "veryfast"),
-        "standard": Quality(25, "veryfast"),
-        "archive": Quality(22, "faster"),
+        "preview": Quality(30, "veryfast"),
+        "standard": Quality(23, "veryfast"),
+        "archive": Quality(20, "faster"),
     },
 }
 ENCODERS: Mapping[Codec, str] = {"h264": "libx264", "hevc": "libx265"}
