@@ -1,4 +1,4 @@
-"""`backup` and `restore`: a node in one file, and a node from that file."""
+"""`backup` and `restore`: a node in one file, and a node from that file; `backups`: copies of the database alone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from node import __version__
-from node.commands.base import Command, check_root, json_option, print_json, settings_of
+from node.commands.base import Command, check_root, json_option, print_json, settings_of, token_option
+from node.commands.desk import Order
+from node.commands.door import desk
+from node.commands.following import ordered, wait_option
 from node.domain.errors import FAULT, OK, UsageWrong
 from node.domain.nodefile import NodeFile
 from node.settings import load_node_file, source_of
@@ -37,12 +40,16 @@ def _backup(given: argparse.Namespace) -> int:
 
 def _restore(given: argparse.Namespace) -> int:
     from node.clock import SystemClock
-    from node.work.bundle import KEYS, NODE_FILE, key_files, restore
+    from node.work.bundle import KEYS, NODE_FILE, key_files, refuse_beyond, restore
 
     check_root(given.root)
     source = source_of(given.config, given.root)
-    settings = settings_of(given).node_file if source.exists() else _settings_inside(given)
-    places = {NODE_FILE: source, **{KEYS + field: path for field, path in key_files(settings).items()}}
+    own = source.exists()
+    settings = settings_of(given).node_file if own else _settings_inside(given)
+    keys = key_files(settings)
+    if not own:
+        refuse_beyond((source.parent, source_of(None, given.root).parent), keys)
+    places = {NODE_FILE: source, **{KEYS + field: path for field, path in keys.items()}}
     done = restore(Path(settings.paths.data), given.file, places, SystemClock())
     if given.json:
         print_json(asdict(done))
@@ -71,6 +78,26 @@ def _settings_inside(given: argparse.Namespace) -> NodeFile:
         return load_node_file(path, os.environ, None, given.root).node_file
 
 
+def _backups(given: argparse.Namespace) -> int:
+    with desk(given) as found:
+        if given.what == "make":
+            return ordered(found, Order("backup", {}, "/v1/backups"), given)
+        backups = found.backups()
+    if given.json:
+        print_json([backup.model_dump() for backup in backups])
+        return OK
+    for backup in backups:
+        print(f"{backup.name} {backup.created} {backup.size_bytes:,} bytes")
+    return OK
+
+
+def _backups_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("what", choices=("list", "make"), help="list: newest first; make: one now, in the node's data")
+    wait_option(parser)
+    token_option(parser)
+    json_option(parser)
+
+
 def _backup_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", type=Path, metavar="FILE|DIR", help="a new file, or a folder that gets one")
     json_option(parser)
@@ -83,5 +110,6 @@ def _restore_options(parser: argparse.ArgumentParser) -> None:
 
 COMMANDS: dict[str, Command] = {
     "backup": Command("database, node.yml, keys and baselines in one file", _backup_options, _backup),
+    "backups": Command("copies of the database on this node's disk: list, make one now", _backups_options, _backups),
     "restore": Command("put a backup in the place of what is here; no service may run", _restore_options, _restore),
 }

@@ -21,7 +21,8 @@ from node.store.schema import BACKUPS
 from node.store.session import Session
 from node.store.sharing import LEAVE_S, alone
 
-SCRATCH = "restoring"
+SCRATCH, UNPACKED = "restoring", "unpacked"
+"""What a crash leaves in them goes at the next start; of another node's keys, too."""
 _LOG = logging.getLogger(__name__)
 _SIDES = ("", "-wal", "-shm")
 _KEY = "restored"
@@ -48,6 +49,8 @@ def open_sound(data_dir: Path, now_us: int, observe: Observe = ignore, *, check:
     SchemaNewer, DiskFull, DiskReadOnly.
     """
     path = data_dir / NAME
+    for left in (SCRATCH, UNPACKED):
+        shutil.rmtree(data_dir / left, ignore_errors=True)
     if path.exists() and path.stat().st_size:
         try:
             return _checked(Database(path, observe), wanted=check)

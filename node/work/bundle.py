@@ -1,7 +1,8 @@
 """A node in one file: its database, node.yml, the keys named there, the cameras' baselines; and a node from that file.
 
-No path of the file is ever followed: only names that stand in the table below are taken, each is written to where
-this module wants it, and every content is compared with the hash in the list of contents.
+Of names inside only those of the pattern below are taken, every content is compared with the hash in the list of
+contents, and where each goes is said by the node.yml of this machine.  On a machine without one it is said by that in
+the file: then keys go below the folders that the caller names, or nothing is changed at all.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import os
 import re
 import shutil
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,14 +33,13 @@ from node.store.backup import STAMP, bytes_of, copy, sync, verified
 from node.store.database import NAME
 from node.store.files import TMP, hold, room_for
 from node.store.frames import FrameReader
-from node.store.replace import open_sound, replace
+from node.store.replace import UNPACKED, open_sound, replace
 from node.store.sharing import alone
 from node.work.rebuild import Report, recover
 
 CONTENTS, NODE_FILE = "contents.json", "node.yml"
 KEYS, BASELINE = "keys/", "baseline/"
 SUFFIX = ".tar"
-SCRATCH = "unpacked"
 _MODE = 0o600
 _NAME = re.compile(rf"{re.escape(NAME)}|{re.escape(NODE_FILE)}|(keys|baseline)/[A-Za-z0-9_][A-Za-z0-9._-]*")
 _CHUNK = 1 << 20
@@ -147,8 +147,7 @@ def _write(target: Path, contents: Contents, database: Path, texts: Mapping[str,
     unfinished.unlink(missing_ok=True)
     small = {CONTENTS: contents.model_dump_json(indent=1).encode(), **texts}
     try:
-        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)
-        with os.fdopen(descriptor, "wb") as file:
+        with _created(unfinished) as file:
             with tarfile.open(fileobj=file, mode="w") as tar:
                 for name, text in small.items():
                     tar.addfile(_member(name, len(text), contents.made_us), io.BytesIO(text))
@@ -161,6 +160,11 @@ def _write(target: Path, contents: Contents, database: Path, texts: Mapping[str,
         sync(target.parent)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _created(path: Path) -> IO[bytes]:
+    """A new file that nobody else can read at any time."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE), "wb")
 
 
 def _member(name: str, size_bytes: int, made_us: int) -> tarfile.TarInfo:
@@ -242,7 +246,7 @@ def _take(tar: tarfile.TarFile, member: tarfile.TarInfo, item: Item, target: Pat
     if source is None or member.size != item.size_bytes:
         raise BackupUnusable(f"{member.name} has another size than it should")
     target.parent.mkdir(exist_ok=True)
-    with os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE), "wb") as file:
+    with _created(target) as file:
         shutil.copyfileobj(source, file, _CHUNK)
     if _item(target) != item:
         raise BackupUnusable(f"{member.name} is not what was packed")
@@ -260,6 +264,18 @@ def _opened(file: Path) -> Iterator[tarfile.TarFile]:
 
 def _archive(source: IO[bytes]) -> tarfile.TarFile:
     return tarfile.open(fileobj=source, mode="r:")
+
+
+def refuse_beyond(folders: Collection[Path], keys: Mapping[str, Path]) -> None:
+    """Raises BackupUnusable where a key that is not there yet would be made elsewhere than below these folders."""
+    roots = [folder.resolve() for folder in folders]
+    beyond = [
+        f"{field}: {path}"
+        for field, path in keys.items()
+        if not path.exists() and not any(path.resolve().is_relative_to(root) for root in roots)
+    ]
+    if beyond:
+        raise BackupUnusable(f"its node.yml puts keys in folders of others, write one here first: {', '.join(beyond)}")
 
 
 # --- putting back ---------------------------------------------------------------------------------------------------
@@ -291,8 +307,9 @@ def _put(source: Path, target: Path) -> None:
     """Its content, whole or not at all."""
     target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_name(f".{target.name}{TMP}")
-    shutil.copyfile(source, unfinished)
-    unfinished.chmod(_MODE)
+    unfinished.unlink(missing_ok=True)
+    with source.open("rb") as found, _created(unfinished) as file:
+        shutil.copyfileobj(found, file, _CHUNK)
     sync(unfinished)
     unfinished.rename(target)
     sync(target.parent)
@@ -318,7 +335,7 @@ def _nobody(data_dir: Path) -> Iterator[None]:
 
 @contextmanager
 def _scratch(data_dir: Path) -> Iterator[Path]:
-    folder = data_dir / SCRATCH
+    folder = data_dir / UNPACKED
     with disk.failures_named(folder):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()

@@ -87,6 +87,41 @@ def test_a_key_that_cannot_be_read_is_a_fault_and_the_rest_is_safe(ends: Ends, r
     assert (tmp_path / "a.tar").exists()
 
 
+@pytest.mark.parametrize("how", ["absolute", "upwards", "through a link"])
+def test_on_an_empty_machine_no_key_goes_where_only_the_file_wants_it(
+    ends: Ends, root: Path, tmp_path: Path, how: str
+) -> None:
+    fresh, config, elsewhere = tmp_path / "fresh", tmp_path / "given" / "node.yml", tmp_path / "elsewhere"
+    for folder in (fresh / "var/lib/heliograph", config.parent, elsewhere):
+        folder.mkdir(parents=True)
+    (config.parent / "keys").symlink_to(elsewhere)
+    wanted = {
+        "absolute": f"{elsewhere}/evil",
+        "upwards": f"{config.parent}/../elsewhere/evil",
+        "through a link": f"{config.parent}/keys/evil",
+    }[how]
+    target = {"kind": "rsync", "host": "h", "path": "/a", "key": wanted, "known_hosts": f"{config.parent}/hosts"}
+    (config.parent / "hosts").write_text("h")
+    (elsewhere / "evil").write_text("evil")
+    data = root / "var/lib/heliograph"
+    config.write_text(
+        yaml.safe_dump({"node": {"id": "north"}, "paths": {"data": str(data)}, "archive": {"vault": target}})
+    )
+    file = tmp_path / "a.tar"
+    assert ends("backup", "--config", config, file)[0] == 0
+    settings = config.read_text()
+    for path in (config, config.parent / "hosts", elsewhere / "evil"):
+        path.unlink()
+    before = sorted(tmp_path.rglob("*"))
+    status, _, err = ends("restore", "--config", config, file)
+    assert (status, "DB-005" in err, f"archive.vault.key: {wanted}" in err) == (1, True, True)
+    assert "known_hosts" not in err
+    assert sorted(tmp_path.rglob("*")) == before
+    config.write_text(settings)  # whose node.yml it is has been looked at by then
+    assert ends("restore", "--config", config, file)[0] == 0
+    assert (elsewhere / "evil").read_text() == "evil"
+
+
 def test_each_refusal_has_its_code_and_status(ends: Ends, root: Path, tmp_path: Path) -> None:
     file = tmp_path / "a.tar"
     assert ends("backup", "--root", root, file)[0] == 0

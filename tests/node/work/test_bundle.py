@@ -22,6 +22,7 @@ from node.domain.sidecar import to_sidecar
 from node.imaging.exif import with_sidecar
 from node.store.database import NAME, Database
 from node.store.files import hold, write_atomic
+from node.store.replace import UNPACKED, open_sound
 from node.work import bundle
 from node.work.bundle import CONTENTS, key_files, node_file_of, pack, restore
 from tests.clocks import JumpClock
@@ -186,7 +187,7 @@ def test_a_node_comes_back_with_every_frame_on_its_disk(site: Site) -> None:
     with opened(site.data, site.clock) as store:
         (event,) = [each for each in store.events.after(0, 1000) if each.kind == "database_restored"]
     assert event.body == {"aside": done.report.aside, "backup": made.path.name, "adopted": 4}
-    assert not (site.data / bundle.SCRATCH).exists()
+    assert not (site.data / UNPACKED).exists()
 
 
 def test_on_an_empty_machine_settings_keys_and_baselines_come_back_too(site: Site, tmp_path: Path) -> None:
@@ -205,6 +206,32 @@ def test_on_an_empty_machine_settings_keys_and_baselines_come_back_too(site: Sit
     assert (key.read_text(), key.stat().st_mode & 0o777) == ("secret tls.key", 0o600)
     assert (other.data / "baseline/main.baseline").read_bytes() == b"learnt"
     assert done.report.aside == ""
+
+
+def test_keys_are_nobody_elses_to_read_from_their_first_byte_on(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.keep(1)
+    file = site.pack().path
+    data, key = tmp_path / "other" / "data", tmp_path / "other" / "tls.key"
+    data.mkdir(parents=True)
+    key.with_name(f".{key.name}.tmp").write_text("left by a crash, for all to read")
+    monkeypatch.setattr(Path, "chmod", lambda *_: pytest.fail("it was open to others until now"))
+    before = os.umask(0)
+    try:
+        restore(data, file, {"keys/api.tls.key": key}, site.clock)
+    finally:
+        os.umask(before)
+    assert (key.read_text(), key.stat().st_mode & 0o777) == ("secret tls.key", 0o600)
+
+
+def test_what_a_killed_restore_unpacked_goes_at_the_next_start(site: Site) -> None:
+    site.keep(1)
+    left = site.data / UNPACKED / "keys"
+    left.mkdir(parents=True)
+    (left / "api.tls.key").write_text("secret")
+    open_sound(site.data, site.clock.now_us()).close()
+    assert not (site.data / UNPACKED).exists()
 
 
 def test_what_is_here_already_stays_as_it_is(site: Site) -> None:
