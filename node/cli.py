@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from node import __version__
-from node.commands import archive, backups, jobs, room, videos, work
+from node.commands import archive, backups, care, jobs, room, videos, work
 from node.commands.base import (
     Command,
     check_root,
@@ -327,6 +327,7 @@ COMMANDS: dict[str, Command] = {
     **videos.COMMANDS,
     **archive.COMMANDS,
     **room.COMMANDS,
+    **care.COMMANDS,
     **backups.COMMANDS,
 }
 

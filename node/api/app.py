@@ -14,6 +14,7 @@ from node.api import (
     audit,
     backups,
     cameras,
+    care,
     config,
     disk,
     events,
@@ -21,6 +22,7 @@ from node.api import (
     jobs,
     probes,
     quality,
+    queue,
     scrape,
     slots,
     status,
@@ -41,8 +43,8 @@ from node.api.status import SharedStatus
 
 THREADS = 8
 RESOURCES = (
-    probes, scrape, status, events, cameras, slots, frames, videos, jobs, targets, disk, backups, thumbnails,
-    quality, config, audit,
+    probes, scrape, status, events, cameras, slots, frames, videos, queue, jobs, targets, disk, backups, thumbnails,
+    care, quality, config, audit,
 )  # fmt: skip
 
 

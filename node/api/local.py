@@ -31,6 +31,11 @@ def post(settings: NodeFile, path: str, body: dict[str, Any], token_file: Path) 
     return _answer(settings, "POST", path, json.dumps(body), token_file)
 
 
+def change(settings: NodeFile, method: str, path: str, body: dict[str, Any], token_file: Path) -> dict[str, Any]:
+    """The service's answer to PATCH or DELETE.  Raises as `post`."""
+    return _answer(settings, method, path, json.dumps(body), token_file)
+
+
 def _answer(settings: NodeFile, method: str, address: str, body: str | None, token_file: Path) -> dict[str, Any]:
     connection = _connection(settings)
     headers = {"Authorization": f"Bearer {_token(token_file)}", "Content-Type": "application/json"}

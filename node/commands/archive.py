@@ -19,7 +19,7 @@ from node.settings import Settings
 
 
 def _archive(given: argparse.Namespace) -> int:
-    return {"init": _init, "check": _check, "status": _status}[given.what](given)
+    return {"init": _init, "check": _check, "status": _status, "test": _test, "send": _send}[given.what](given)
 
 
 def _init(given: argparse.Namespace) -> int:
@@ -46,6 +46,21 @@ def _status(given: argparse.Namespace) -> int:
     counts = f"{target.unsent} unsent ({target.unsent_bytes:,} bytes), {target.sent} sent ({target.sent_bytes:,} bytes)"
     said = f"{target.name} ({target.kind}): breaker {target.breaker}, {counts}{error}"
     return _say(given, target.model_dump(exclude_none=True), said)
+
+
+def _test(given: argparse.Namespace) -> int:
+    return _asked(given, "test-target", "test")
+
+
+def _send(given: argparse.Namespace) -> int:
+    return _asked(given, "transfer", "send")
+
+
+def _asked(given: argparse.Namespace, kind: str, action: str) -> int:
+    """A job about the whole target."""
+    with desk(given) as found:
+        order = Order(kind, {"target": given.target}, f"/v1/targets/{given.target}/{action}")
+        return ordered(found, order, given)
 
 
 def _verify(given: argparse.Namespace) -> int:
@@ -94,9 +109,13 @@ def _say(given: argparse.Namespace, value: object, words: str) -> int:
 
 
 def _archive_options(parser: argparse.ArgumentParser) -> None:
-    said = "init: mark it once as a target; check: is it there; status: what it holds and lacks"
-    parser.add_argument("what", choices=("init", "check", "status"), help=said)
+    said = (
+        "init: mark it once as a target; check: is it there, as this command sees it; status: what it holds and lacks;"
+        " test: is it there, as the ship process sees it; send: what waits for it, now"
+    )
+    parser.add_argument("what", choices=("init", "check", "status", "test", "send"), help=said)
     parser.add_argument("target", metavar="TARGET", help="a target of node.yml")
+    wait_option(parser)
     token_option(parser)
     json_option(parser)
 
@@ -110,9 +129,7 @@ def _span_options(parser: argparse.ArgumentParser) -> None:
 
 
 COMMANDS: dict[str, Command] = {
-    "archive": Command(
-        "an archive target: mark it, see whether it is there, how it stands", _archive_options, _archive
-    ),
+    "archive": Command("an archive target: mark it, look at it, send to it now", _archive_options, _archive),
     "verify-archive": Command("read again at a target what it holds, and compare", _span_options, _verify),
     "restore-frames": Command("bring reclaimed frames back from a target", _span_options, _restore),
 }

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from node.api.views import asked_job, job_record, reclaim_preview, target_record, whole_job
+from node.api.views import (
+    asked_job,
+    backup_record,
+    job_record,
+    reclaim_preview,
+    target_record,
+    video_record,
+    whole_job,
+    whole_video,
+)
 from node.clock import Clock, SystemClock
 from node.commands.desk import Order
 from node.domain.errors import UnknownTarget, WorkerHeld
@@ -14,12 +23,14 @@ from node.domain.job import KINDS, JobState
 from node.domain.nodefile import NodeFile
 from node.jobs import Jobs
 from node.journal import Journal
-from node.store import files
+from node.store import backup, files
 from node.store.archive_reader import ArchiveReader
 from node.store.database import NAME, Database
 from node.store.jobs import JobReader
 from node.store.log import Actor
-from node.wire.work_records import JobRecord, ReclaimPreview, TargetRecord
+from node.store.schema import BACKUPS
+from node.store.videos import VideoReader
+from node.wire.work_records import BackupRecord, JobRecord, ReclaimPreview, TargetRecord, VideoRecord
 from node.work.document import RunningDocument
 from node.work.orders import Orders, Reach
 from node.work.reclaim import Ground, Reclaimer
@@ -45,7 +56,7 @@ class Backroom:
         targets, journal = tuple(settings.archive), Journal(database, clock)
         self._settings, self._held, self._clock = settings, held, clock
         self._document = RunningDocument(database)
-        self._reader, self._archive = JobReader(database), ArchiveReader(database)
+        self._reader, self._archive, self._videos = JobReader(database), ArchiveReader(database), VideoReader(database)
         self._reclaimer = Reclaimer(Ground(held, journal, clock, self._document, targets))
         reach = Reach(held.data_dir, tuple(settings.cameras), targets)
         self._orders = Orders(Jobs(journal), journal, self._reclaimer, reach)
@@ -66,6 +77,8 @@ class Backroom:
         return moves[action](kind, HAND)
 
     def ask(self, order: Order) -> JobRecord:
+        if order.kind == "transfer":
+            return asked_job(self._orders.send_now(order.payload["target"], HAND))
         return asked_job(self._orders.ask(order.kind, order.payload, HAND))
 
     def preview(self) -> ReclaimPreview:
@@ -78,6 +91,27 @@ class Backroom:
         return target_record(
             self._settings.archive[name], policy, self._archive.target(name), self._archive.backlog(name)
         )
+
+    def backups(self) -> list[BackupRecord]:
+        made = backup.made_in(self._held.data_dir / BACKUPS)
+        return [record for path in made if (record := backup_record(path))]
+
+    def videos(self, camera: str | None, shoot: str | None, *, removed: bool, limit: int) -> list[VideoRecord]:
+        found = self._videos.page(camera=camera, shoot=shoot, removed=removed, limit=limit)
+        return [video_record(each) for each in found]
+
+    def video(self, identity: str) -> VideoRecord:
+        return whole_video(self._videos.get(identity))
+
+    def change_video(self, identity: str, title: str | None, pinned: bool | None) -> VideoRecord:
+        return whole_video(self._orders.change_video(identity, title, pinned, HAND))
+
+    def remove_video(self, identity: str) -> VideoRecord:
+        return whole_video(self._orders.remove_video(identity, HAND))
+
+    def silent(self) -> Collection[str]:
+        """None: what nobody else does is done here."""
+        return ()
 
     @contextmanager
     def at_work(self, kind: str) -> Iterator[object]:

@@ -13,6 +13,9 @@ from typing import Any
 from node.domain.errors import ConfigFileMissing
 from node.settings import Settings, load_node_file
 
+DEFAULT_LIMIT = 50
+"""Rows that a list shows unless told otherwise."""
+
 
 @dataclass(frozen=True, slots=True)
 class Command:

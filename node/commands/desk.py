@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from node.wire.work_records import JobRecord, ReclaimPreview, TargetRecord
+from node.wire.work_records import BackupRecord, JobRecord, ReclaimPreview, TargetRecord, VideoRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,24 @@ class Desk(Protocol):
 
     def target(self, name: str) -> TargetRecord:
         """How it stands."""
+
+    def backups(self) -> list[BackupRecord]:
+        """Of the database, newest first."""
+
+    def videos(self, camera: str | None, shoot: str | None, *, removed: bool, limit: int) -> list[VideoRecord]:
+        """Newest first; `removed`: with those whose files are gone."""
+
+    def video(self, identity: str) -> VideoRecord:
+        """With the frames that it does not show."""
+
+    def change_video(self, identity: str, title: str | None, pinned: bool | None) -> VideoRecord:
+        """None = as it was."""
+
+    def remove_video(self, identity: str) -> VideoRecord:
+        """Its file and poster are deleted here."""
+
+    def silent(self) -> Collection[str]:
+        """Processes that should do jobs and give no pulse."""
 
     def at_work(self, kind: str) -> AbstractContextManager[object]:
         """Meanwhile somebody does jobs of that kind."""

@@ -9,32 +9,36 @@ import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from node.clock import Clock, SystemClock
 from node.commands.base import print_json
 from node.commands.desk import Desk, Order
-from node.domain.errors import FAULT, OK, REGISTRY, HeliographError, InternalError, JobCancelled
+from node.domain.errors import FAULT, OK, REGISTRY, HeliographError, InternalError, JobCancelled, WorkerSilent
+from node.domain.job import KINDS
 from node.wire.work_records import JobRecord
 
-LOOK_S = 0.5
+LOOK_S, PULSE_EVERY_S = 0.5, 5.0
+SILENT_S = 30.0
+"""So long a worker may give no pulse before a command that waits for its job gives up."""
 GOES_ON = ("queued", "leased")
-FAULTS = ("withdrawn", "refused", "not_held")
-"""Numbers of a result that have to be zero."""
+FAULTS = ("withdrawn", "refused", "not_held", "lost")
+"""Parts of a result that have to be zero, or empty."""
 
 
 def wait_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-wait", action="store_true", help="end when the job is in the queue, not when it is done")
 
 
-def ordered(desk: Desk, order: Order, given: argparse.Namespace) -> int:
+def ordered(desk: Desk, order: Order, given: argparse.Namespace, clock: Clock | None = None) -> int:
     """Asks for it and, unless told otherwise, waits for its end.
 
-    Raises the error that the job, or its last attempt, ended with.
+    Raises the error that the job, or its last attempt, ended with; WorkerSilent where nobody does it.
     """
     job = desk.ask(order)
     if given.no_wait:
         show_job(job, given)
         return OK
     with desk.at_work(order.kind):
-        job = _followed(desk, job.id)
+        job = _followed(desk, job.id, clock or SystemClock())
     if job.state != "done":
         raise _error_of(job)
     show_job(job, given)
@@ -70,16 +74,40 @@ def lines_of(job: JobRecord) -> Iterator[str]:
         yield f"  attempt {each.attempt}: {each.started} to {each.ended} {end}"
 
 
-def _followed(desk: Desk, identity: str) -> JobRecord:
-    """Until it has ended, or has failed and waits for its next attempt."""
-    never, told = threading.Event(), ""
+def _followed(desk: Desk, identity: str, clock: Clock) -> JobRecord:
+    """Until it has ended, or has failed and waits for its next attempt.  Raises WorkerSilent."""
+    never, told, patience = threading.Event(), "", _Patience(desk, clock)
     while (job := desk.job(identity)).state in GOES_ON:
         said = f"{job.state} {round(100 * job.progress)} % {job.said}".rstrip()
         if said != told:
             print(said, file=sys.stderr)
         told = said
-        never.wait(LOOK_S)
+        patience.check(job)
+        clock.wait(never, LOOK_S)
     return job
+
+
+class _Patience:
+    """With the process that has to do a job."""
+
+    def __init__(self, desk: Desk, clock: Clock) -> None:
+        self._desk, self._clock = desk, clock
+        self._look_s = clock.monotonic()
+        self._silent_s: float | None = None
+
+    def check(self, job: JobRecord) -> None:
+        """Raises WorkerSilent where it has given no pulse for too long, at every look."""
+        now_s, lane = self._clock.monotonic(), KINDS[job.kind].lane
+        if now_s < self._look_s:
+            return
+        self._look_s = now_s + PULSE_EVERY_S
+        if lane not in self._desk.silent():
+            self._silent_s = None
+            return
+        self._silent_s = now_s if self._silent_s is None else self._silent_s
+        if now_s - self._silent_s >= SILENT_S:
+            message = f"`{lane}` has given no pulse for {SILENT_S:.0f} s; job {job.id} is {job.state}"
+            raise WorkerSilent(message)
 
 
 def _error_of(job: JobRecord) -> HeliographError:

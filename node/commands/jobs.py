@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import get_args
 
-from node.commands.base import Command, json_option, positive, print_json, token_option
+from node.commands.base import DEFAULT_LIMIT, Command, json_option, positive, print_json, token_option
 from node.commands.desk import Desk
 from node.commands.door import desk
 from node.commands.following import show_job
@@ -13,7 +13,6 @@ from node.domain.config import JobKind
 from node.domain.errors import OK, UsageWrong
 from node.domain.job import JobState
 
-DEFAULT_LIMIT = 50
 SEVERAL = ("redrive", "discard")
 
 

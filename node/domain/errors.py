@@ -401,6 +401,14 @@ class WorkerHeld(JobError):
     exit = TRY_AGAIN
 
 
+class WorkerSilent(JobError):
+    code = "JOB-010"
+    title = "the process that does such jobs does not run"
+    hint = "the job stays in the queue; start `heliograph-node work` or `ship`, the detail says which"
+    transient = True
+    exit = TRY_AGAIN
+
+
 # --- rendering --------------------------------------------------------------------------------------------------
 
 

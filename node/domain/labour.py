@@ -20,11 +20,12 @@ def silent_workers(facts: NodeFacts, _limits: AlertLimits, now_us: int) -> Itera
     if facts.identity is None or now_us - facts.identity.value.started_us < START_GRACE_S * US:
         return
     for worker in facts.workers:
-        if _is_silent(worker, now_us):
+        if is_silent(worker, now_us):
             yield worker.value.name, f"The {worker.value.name} process gives no pulse: its jobs wait."
 
 
-def _is_silent(worker: Learnt[WorkerFacts], now_us: int) -> bool:
+def is_silent(worker: Learnt[WorkerFacts], now_us: int) -> bool:
+    """Whether the process has not given the pulse that it promised."""
     pulse_us = worker.value.pulse_us
     return pulse_us is None or now_us - pulse_us > (worker.value.promise_s + PULSE_GRACE_S) * US
 

@@ -103,8 +103,7 @@ class AttemptRow:
 class Depth:
     """The queue at a moment.  `due` counts by kind what could begin now; `oldest_us` is when the oldest of it came due.
 
-    `running` are the leased jobs, oldest first; `stuck` counts those that run for too long; `ended_hour` what was done
-    in the hour before, by kind.
+    `running` are the leased jobs, oldest first; `stuck` counts those that run for too long.
     """
 
     due: Mapping[str, int] = field(default_factory=dict)
@@ -112,7 +111,6 @@ class Depth:
     running: tuple[Job, ...] = ()
     stuck: int = 0
     dead: int = 0
-    ended_hour: Mapping[str, int] = field(default_factory=dict)
 
 
 # --- written inside the transactions of jobs and journal --------------------------------------------------------------
@@ -377,6 +375,10 @@ class JobReader:
         """How much waits, runs and is dead, without what is held."""
         return self._database.read(lambda session: _depth(session, now_us, stuck_s, held))
 
+    def done_since(self, since_us: int) -> dict[str, int]:
+        """How many jobs were done from then on, by kind."""
+        return self._database.read(lambda session: _done(session, since_us))
+
 
 def _attempts(session: Session, identity: str) -> list[AttemptRow]:
     sql = (
@@ -395,7 +397,7 @@ def _depth(session: Session, now_us: int, stuck_s: float, held: Held) -> Depth:
     stuck = sum(job.started_us is not None and now_us - job.started_us > stuck_s * US for job in running)
     number = session.one("SELECT COUNT(*) FROM jobs WHERE state = 'dead'")
     dead_letters = 0 if number is None else int(number[0])
-    return Depth(due, min(oldest, default=None), running, stuck, dead_letters, _ended(session, now_us - HOUR_US))
+    return Depth(due, min(oldest, default=None), running, stuck, dead_letters)
 
 
 def _due(session: Session, kind: str, held: Held, now_us: int) -> tuple[int, int | None]:
@@ -408,7 +410,7 @@ def _due(session: Session, kind: str, held: Held, now_us: int) -> tuple[int, int
     return count, oldest_us
 
 
-def _ended(session: Session, since_us: int) -> dict[str, int]:
+def _done(session: Session, since_us: int) -> dict[str, int]:
     sql = (
         "SELECT kind, COUNT(*) FROM jobs WHERE state IN ('done', 'cancelled') AND finished_us >= ? AND state = 'done'"
         " GROUP BY kind"

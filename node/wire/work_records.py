@@ -53,6 +53,30 @@ class JobRecord(Wire):
     new: bool | None = None
 
 
+class RunningJob(JobRecord):
+    """A job that runs; `age_s` since this attempt began."""
+
+    age_s: float
+
+
+class QueueRecord(Wire):
+    """The queue.  `due` counts by kind what could begin now, `done_last_hour` what ended well.
+
+    `oldest` is when the first of those that could begin came due.  `held` names the targets whose open breaker keeps
+    their transfers back; those are not counted as due.  `silent` names the processes that should do jobs and give no
+    pulse.
+    """
+
+    due: dict[str, int] = {}
+    oldest: str | None = None
+    running: tuple[RunningJob, ...] = ()
+    stuck: int = 0
+    dead: int = 0
+    done_last_hour: dict[str, int] = {}
+    held: tuple[str, ...] = ()
+    silent: tuple[str, ...] = ()
+
+
 class JobsMoved(Wire):
     """How many dead letters were redriven or discarded."""
 

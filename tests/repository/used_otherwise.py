@@ -22,6 +22,7 @@ by_s, config_digest, job_kind, lasted_s, orphan_files, orphan_rows, to_version  
 clock_synced, measured, state_since, verdicts  # frames, quality, cameras
 last_gap, last_good, next_slots, probation_until  # cameras, config, status
 deleted, left_out_count, last_failed, last_ok, oldest_unsent  # videos, targets, what became of a frame
+age_s, done_last_hour  # the queue
 alerts_total, ledger_settled_to, uptime_s  # the status
 exposure_max_s, exposure_min_s, gain_max, sets_exposure  # capabilities of a camera
 open_timeout_s, read_timeout_s  # fields of node.yml, read by the camera's worker by name
@@ -39,4 +40,3 @@ id_time_ms  # an id's time is read back
 
 # awaited: laid as ground for the parts that come next
 expected  # the parts that come next
-ended_hour  # the parts that come next

@@ -76,6 +76,40 @@ def test_without_waiting_the_job_is_in_the_queue(place: Place, command: str, kin
     place.fails(UnknownCamera, command, "nas", "--camera", "gone", "--no-wait")
 
 
+@pytest.mark.parametrize(("action", "kind"), [("test", "test-target"), ("send", "transfer")])
+def test_a_target_is_tested_and_sent_to_by_a_job(place: Place, action: str, kind: str) -> None:
+    job = place.says("archive", action, "nas", "--no-wait")
+    assert (job["kind"], job["key"], job["state"], job["new"]) == (kind, "nas", "queued", True)
+    assert place.says("archive", action, "nas", "--no-wait")["id"] == job["id"]
+    place.fails(UnknownTarget, "archive", action, "gone")
+
+
+def test_sending_by_hand_does_not_wait_for_a_breakers_pause(place: Place) -> None:
+    sql = "INSERT INTO targets (name, breaker, failures, opened_us) VALUES ('nas', 'open', 5, ?)"
+    place.store.database.write(lambda session: session.execute(sql, (place.api.clock.now_us(),)))
+    place.says("archive", "send", "nas", "--no-wait")
+    assert place.says("archive", "status", "nas")["breaker"] == "half_open"
+
+
+@pytest.mark.slow
+def test_a_test_of_a_target_without_its_marker_ends_with_that_error(place: Place) -> None:
+    with place.helped("ship"):
+        assert place.ends("archive", "test", "nas")[0] == MarkerMissing.exit
+        place.says("archive", "init", "nas")
+        assert place.says("archive", "test", "nas")["result"]["ok"] is True
+
+
+@pytest.mark.slow
+def test_what_waits_is_sent_now(place: Place) -> None:
+    frames = fill(place.store, 2)
+    place.says("archive", "init", "nas")
+    with place.helped("ship"):
+        for _ in range(2):  # the first may find that nothing was taken up yet
+            place.says("archive", "send", "nas")
+        held = "SELECT COUNT(*) FROM receipts WHERE target = 'nas'"
+        assert eventually(lambda: place.store.rows(held) == [(len(frames),)], within_s=15)
+
+
 def sent(place: Place, count: int) -> list[Frame]:
     """Frames that the target holds, sent by the ship process."""
     frames = fill(place.store, count)

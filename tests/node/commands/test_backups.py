@@ -9,8 +9,12 @@ import pytest
 import yaml
 
 from node.cli import main
+from node.domain.errors import NotAllowed
 from node.store.database import NAME, Database
 from node.store.files import hold
+from node.store.schema import BACKUPS
+from tests.apis import TOKENS
+from tests.desks import Place
 from tests.stores import keep_many, opened
 
 Ends = Callable[..., tuple[int, str, str]]
@@ -144,3 +148,28 @@ def test_each_refusal_has_its_code_and_status(ends: Ends, root: Path, tmp_path: 
     fresh.mkdir()
     status, _, err = ends("backup", "--root", fresh, tmp_path / "b.tar")
     assert (status, "DB-004" in err) == (75, True)
+
+
+def test_copies_of_the_database_are_made_and_listed(place: Place) -> None:
+    assert place.says("backups", "list") == []
+    if place.by_service:
+        place.fails(NotAllowed, "backups", "make")
+        (place.folder / "token").write_text(TOKENS["admin"])
+    assert place.says("backups", "make", "--no-wait")["kind"] == "backup"
+    folder = place.store.folder / BACKUPS
+    folder.mkdir()
+    for hour in (10, 11):
+        (folder / f"heliograph-20261119T{hour}0000Z.db").write_bytes(b"x" * hour)
+    newest = {"name": "heliograph-20261119T110000Z.db", "created": "2026-11-19T11:00:00.000Z", "size_bytes": 11}
+    assert place.says("backups", "list")[0] == newest
+    lines = place.ends("backups", "list")[1].splitlines()
+    assert [line.split()[0] for line in lines] == [newest["name"], "heliograph-20261119T100000Z.db"]
+
+
+@pytest.mark.slow
+def test_a_copy_made_by_hand_is_there_when_the_command_ends(place: Place) -> None:
+    if place.by_service:
+        (place.folder / "token").write_text(TOKENS["admin"])
+    with place.helped("work"):
+        assert place.says("backups", "make")["state"] == "done"
+    assert len(place.says("backups", "list")) == 1

@@ -1,11 +1,11 @@
-"""`render`: a shoot, or a span of time, asked for by the service or made here."""
+"""`render`: a shoot, or a span of time, asked for by the service or made here; `videos`: those that there are."""
 
 from __future__ import annotations
 
 import pytest
 
-from node.domain.errors import NoFrames, NotFound, PayloadInvalid, UnknownCamera, UsageWrong
-from tests.apis import fill, jpeg, keep_file
+from node.domain.errors import NoFrames, NotAllowed, NotFound, PayloadInvalid, UnknownCamera, UsageWrong
+from tests.apis import TOKENS, fill, jpeg, keep_file, keep_video
 from tests.desks import Place
 
 SPAN = ["--camera", "main", "--from", "2026-11-01T00:00:00Z", "--to", "2036-11-01T00:00:00Z"]
@@ -44,6 +44,53 @@ def test_what_the_queue_does_not_take_is_refused_with_its_fields(place: Place) -
     assert "from_us is not before to_us" in place.fails(PayloadInvalid, "render", *backwards)
     place.fails(UnknownCamera, "render", "--camera", "gone", *SPAN[2:])
     place.fails(NotFound, "render", "--shoot", "main/default/1999-01-01/auto")
+
+
+def test_videos_are_listed_newest_first_a_line_each(place: Place) -> None:
+    old, new = keep_video(place.store), keep_video(place.store, camera="side", title="harvest")
+    status, out, _ = place.ends("videos", "list")
+    assert (status, [line.split()[0] for line in out.splitlines()]) == (0, [new.id, old.id])
+    assert "'harvest'" in out.splitlines()[0]
+    assert [video["id"] for video in place.says("videos", "list", "--camera", "main")] == [old.id]
+    assert [video["id"] for video in place.says("videos", "list", "--limit", 1)] == [new.id]
+    assert place.says("videos", "list", "--shoot", "main/day/2026-11-20/auto") == []
+
+
+def test_a_video_is_shown_renamed_pinned_and_released(place: Place) -> None:
+    video = keep_video(place.store)
+    assert place.says("videos", "show", video.id)["left_out"] == [
+        {"frame": "01M7Q5EJ30BZPEPSQZS1QKHPAJ", "why": "flagged"}
+    ]
+    assert "left out: 01M7Q5EJ30BZPEPSQZS1QKHPAJ flagged" in place.ends("videos", "show", video.id)[1]
+    assert place.says("videos", "rename", video.id, "--title", "the harbour")["title"] == "the harbour"
+    pinned = place.says("videos", "pin", video.id)
+    assert (pinned["pinned"], pinned["title"]) == (True, "the harbour")
+    assert "pinned" in place.ends("videos", "list")[1]
+    assert place.says("videos", "unpin", video.id)["pinned"] is False
+
+
+def test_a_video_is_deleted_with_its_files_by_an_admin_alone(place: Place) -> None:
+    video = keep_video(place.store)
+    if place.by_service:
+        place.fails(NotAllowed, "videos", "delete", video.id)
+        (place.folder / "token").write_text(TOKENS["admin"])
+    gone = place.says("videos", "delete", video.id)
+    assert (gone["deleted_rule"], (place.store.folder / video.path).exists()) == ("by_hand", False)
+    assert place.says("videos", "list") == []
+    assert [each["id"] for each in place.says("videos", "list", "--removed")] == [video.id]
+    place.fails(NotFound, "videos", "delete", video.id)
+    place.fails(NotFound, "videos", "show", "0" * 26)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        [], ["burn"], ["show"], ["list", "0" * 26], ["rename", "0" * 26], ["pin", "0" * 26, "--title", "x"],
+        ["list", "--limit", "0"],
+    ],
+)  # fmt: skip
+def test_a_line_about_videos_that_makes_no_sense_is_refused(place: Place, line: list[str]) -> None:
+    place.fails(UsageWrong, "videos", *line)
 
 
 @pytest.mark.slow

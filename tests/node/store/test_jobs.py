@@ -8,7 +8,7 @@ from node.domain.errors import MoveIllegal, UnknownJob
 from node.domain.job import MOVES, Attempt, JobState, Priority
 from node.jobs import Jobs
 from node.store import jobs
-from node.store.jobs import Asked, Depth, Job, JobReader
+from node.store.jobs import HOUR_US, Asked, Depth, Job, JobReader
 from node.store.tables import JobRow
 from tests.stores import Store
 
@@ -140,10 +140,11 @@ def test_the_depth_tells_what_is_due_runs_is_stuck_and_dead(store: Store, queue:
     assert depth.due == {"thumbnail": 1}
     assert depth.oldest_us == start_us + 1900 * 1_000_000
     assert [job.id for job in depth.running] == [stuck.id, fast.id]
-    assert (depth.stuck, depth.dead, depth.ended_hour) == (1, 1, {"thumbnail": 1})
+    assert (depth.stuck, depth.dead) == (1, 1)
+    assert reader.done_since(store.clock.now_us() - HOUR_US) == {"thumbnail": 1}
     assert reader.depth(store.clock.now_us(), held={("thumbnail", "2")}).due == {}
     store.clock.advance(3600)
-    assert reader.depth(store.clock.now_us()).ended_hour == {}
+    assert reader.done_since(store.clock.now_us() - HOUR_US) == {}
 
 
 def test_pages_go_by_number_newest_first_without_holes_or_repeats(store: Store, reader: JobReader) -> None:
