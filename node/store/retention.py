@@ -306,7 +306,7 @@ def finish_frame(session: Session, proof: Proof, terms: Terms, at_us: int, *, ba
 
 
 def mark_missing(session: Session, lost: Sequence[Here], at_us: int) -> int:
-    """Frames without a file that some target holds count as gone from now on; how many of them."""
+    """Frames without a file, at most CHUNK, that some target holds count as gone from now on; how many of them."""
     held = archive.receipts_of(session, [each.frame for each in lost if each.held])
     return sum(archive.mark_gone(session, frame, MISSING, receipts, at_us) for frame, receipts in held.items())
 

@@ -12,6 +12,7 @@ from node.domain.events import FilesReconciled
 from node.domain.frame import ID_LENGTH
 from node.domain.times import US
 from node.store import removing, retention
+from node.store.archive import CHUNK
 from node.store.files import TMP, day_folders, frames_still, written_by
 from node.store.frames import FrameReader
 from node.store.retention import Here, RetentionReader
@@ -109,9 +110,9 @@ def _find_missing(run: Comparison) -> None:
 def _mark(run: Comparison, missing: list[Here]) -> None:
     found, held = run.found, [each for each in missing if each.held]
     lost = [each.path for each in missing if not each.held]
-    if held:
-        now_us = run.ground.clock.now_us()
-        run.ground.journal.write(lambda session: retention.mark_missing(session, held, now_us))
+    now_us = run.ground.clock.now_us()
+    for start in range(0, len(held), CHUNK):
+        run.ground.journal.write(partial(retention.mark_missing, lost=held[start : start + CHUNK], at_us=now_us))
     found.note(found.rows, "file is missing; a target holds it", [each.path for each in held], repaired=True)
     found.note(found.rows, "file is missing and nowhere else", lost, repaired=False)
     found.lost += lost

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,9 @@ import pytest
 from node.domain.job import JobState
 from node.domain.sidecar import to_sidecar
 from node.imaging.exif import with_sidecar
-from node.store.archive import ReceiptRow, mark_gone
+from node.store.archive import CHUNK, ReceiptRow, mark_gone
+from node.store.database import Database
+from node.store.session import Work
 from tests.simulate.holdings import half_gone, here, unaccounted
 from tests.stores import frame_of
 from tests.yards import Yard, do, yard_in
@@ -47,6 +50,24 @@ def test_where_all_fits_nothing_is_said_and_nothing_changes(yard: Yard) -> None:
 
 def test_an_empty_node_is_compared_too(yard: Yard) -> None:
     assert compared(yard)["repaired"] == 0
+
+
+def test_no_transaction_marks_more_than_a_chunk(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = yard.keep(2 * CHUNK + 50)
+    for frame in frames:
+        (yard.folder / frame.path).unlink()
+    yard.clock.advance(HOURS_S)
+    counts, write = [0], Database.write
+
+    def counted(database: Database, work: Work[object], **how: bool) -> object:
+        done = write(database, work, **how)
+        counts.append(len(yard.rules()))
+        return done
+
+    monkeypatch.setattr(Database, "write", counted)
+    assert compared(yard)["repaired"] == len(frames)
+    assert set(yard.rules().values()) == {"missing"}
+    assert {after - before for before, after in pairwise(counts)} - {0} == {CHUNK, 50}
 
 
 def gone(yard: Yard, count: int, rule: str = "room_frames") -> list[str]:
