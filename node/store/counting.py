@@ -38,7 +38,10 @@ _SUMS = ", ".join(
 
 
 class Counting:
-    """For one thread.  A count is complete when a look has reached the newest row; then it begins anew."""
+    """For one thread.  A count is complete when a look finds fewer rows than it may take; then it begins anew.
+
+    Not only when it finds none: new frames may come more often than looks.
+    """
 
     def __init__(self, database: Database, targets: tuple[str, ...]) -> None:
         self._database, self._look = database, Look(targets)
@@ -49,22 +52,22 @@ class Counting:
 
         Raises DatabaseBusy, DatabaseDamaged.
         """
-        seq, found = self._database.read(lambda session: self._page(session, receipts_needed))
-        if seq is not None:
+        seq, rows, found = self._database.read(lambda session: self._page(session, receipts_needed))
+        if rows == ROWS:
             self._seq, self._sum = seq, self._sum + found
             return None
-        whole = self._sum + self._database.read(_videos)
+        whole = self._sum + found + self._database.read(_videos)
         self._seq, self._sum = 0, Count()
         return whole
 
-    def _page(self, session: Session, receipts_needed: int) -> tuple[int | None, Count]:
+    def _page(self, session: Session, receipts_needed: int) -> tuple[int, int, Count]:
         held = counted(self._look, "frame")
         columns = f"f.seq, f.size_bytes, f.quarantined, {held} AS held, {HERE} AS here"
         inner = select(columns, "frames AS f WHERE f.seq > ? ORDER BY f.seq LIMIT ?")
-        text = select(f"MAX(seq), {_SUMS}", f"({inner})")
+        text = select(f"coalesce(MAX(seq), 0), COUNT(*), {_SUMS}", f"({inner})")
         row = session.one(text, (receipts_needed, *self._look.targets, self._seq, ROWS))
         assert row is not None
-        return row[0], Count(*row[1:])
+        return row[0], row[1], Count(*row[2:])
 
 
 def _videos(session: Session) -> Count:

@@ -75,7 +75,7 @@ def test_until_a_count_is_whole_nothing_is_said_and_then_it_is_not_done_again_fo
     for _ in range(5):
         watch.count(1)
         seen.append(watch.look(yard.document, 0.0, "")[0].reclaimable_bytes)
-    assert seen == [None, None, None, 5 * FRAME_BYTES, 5 * FRAME_BYTES]
+    assert seen == [None, None, *[5 * FRAME_BYTES] * 3]
     yard.keep(1)
     for _ in range(5):
         watch.count(1)
@@ -84,6 +84,14 @@ def test_until_a_count_is_whole_nothing_is_said_and_then_it_is_not_done_again_fo
     for _ in range(5):
         watch.count(1)
     assert watch.look(yard.document, 0.0, "")[0].reclaimable_bytes == 6 * FRAME_BYTES
+
+
+def test_a_camera_that_is_faster_than_the_looks_does_not_keep_the_count_from_its_end(yard: Yard) -> None:
+    watch = watch_of(yard)
+    for _ in range(2):
+        yard.keep(1)
+        watch.count(1)
+    assert watch.look(yard.document, 0.0, "")[0].classes[0].count == 1
 
 
 def test_the_forecast_counts_what_may_go(yard: Yard) -> None:
