@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from threading import Thread
 from typing import Literal, Protocol
 
 from node.clock import Clock
@@ -66,12 +67,16 @@ NOTHING = "nothing"
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """The node's side: whose frames, where they lie, and a folder for sockets that no other process uses."""
+    """The node's side: whose frames, where they lie, and a folder for sockets that no other process uses.
+
+    `away` has by target the threads of calls that were given up and may not have come back.
+    """
 
     node: str
     data_dir: Path
     scratch: Path
     clock: Clock
+    away: dict[str, Thread] = field(default_factory=dict)
 
 
 class Target(Protocol):

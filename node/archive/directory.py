@@ -43,6 +43,7 @@ from node.domain.nodefile import DirectoryTarget
 from node.host.disk import Space
 
 HOW = "read back"
+SYNC_BYTES = 16 << 20
 OF_ONE_ITEM = (ReceiptRefused, NotArchived, FrameMissing, FrameAltered)
 _MEANINGS: Mapping[int, type[ArchiveError]] = {
     errno.ENOSPC: TargetFull,
@@ -78,12 +79,12 @@ class DirectoryArchive:
         progress = Progress(beat, 2 * sum(item.size_bytes for item in items), f"to {self.name}")
         pace = Pace(self._where.clock, self._policy.limit_bytes_per_s)
         with self._marked() as root:
-            return _each(items, lambda item: self._put(root, item, progress, pace))
+            return _each(items, progress, lambda item: self._put(root, item, progress, pace))
 
     def verify(self, items: Sequence[Item], beat: Beat) -> list[Outcome]:
         progress = Progress(beat, sum(item.size_bytes for item in items), f"reading {self.name}")
         with self._marked() as root:
-            return _each(items, lambda item: self._judged(item, self._found(root / item.name, progress)))
+            return _each(items, progress, lambda item: self._judged(item, self._found(root / item.name, progress)))
 
     def fetch(self, item: Item, into: Path, beat: Beat) -> None:
         progress = Progress(beat, 2 * item.size_bytes, f"from {self.name}")
@@ -169,14 +170,15 @@ class DirectoryArchive:
             raise SameDevice(f"{self._path} and {self._where.data_dir}")
 
 
-def _each(items: Sequence[Item], act: Callable[[Item], Outcome]) -> list[Outcome]:
-    """After what fails the target, the rest is not tried."""
+def _each(items: Sequence[Item], progress: Progress, act: Callable[[Item], Outcome]) -> list[Outcome]:
+    """After what fails the target, the rest is not tried.  Also an item without bytes is progress."""
     outcomes: list[Outcome] = []
     failed: HeliographError | None = None
     for item in items:
         if failed is not None:
             outcomes.append(Refused(item, failed))
             continue
+        progress.took(0)
         try:
             outcomes.append(act(item))
         except (ArchiveError, DiskError) as error:
@@ -186,12 +188,20 @@ def _each(items: Sequence[Item], act: Callable[[Item], Outcome]) -> list[Outcome
 
 
 def _copy(item: Item, tmp: Path, progress: Progress, pace: Pace) -> None:
-    """Hashed on the way: what is not the frame that was kept never takes its name there."""
-    digest = hashlib.sha256()
+    """Hashed on the way: what is not the frame that was kept never takes its name there.
+
+    Synced on the way, too: a sync of all of a large file would look like a target that hangs.
+    """
+    digest, unsynced = hashlib.sha256(), 0
     with tmp.open("wb") as writing:
         for piece in _pieces_here(item):
             digest.update(piece)
             writing.write(piece)
+            unsynced += len(piece)
+            if unsynced >= SYNC_BYTES:
+                writing.flush()
+                os.fdatasync(writing.fileno())
+                unsynced = 0
             crash_point("target_half_written")
             progress.took(len(piece))
             pace.took(len(piece), progress)
