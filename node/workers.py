@@ -189,7 +189,8 @@ def _shippers(bench: Bench) -> Crew:
     holdings, reader = Holdings(bench.journal), ArchiveReader(bench.database)
     dock = Dock(bench.settings.archive, bench.document, where, holdings, reader)
     rounds = shipping.ShipRounds(dock, bench.jobs)
-    return Crew(shipping.handlers(dock), Rules(held=rounds.held), {"targets": Round(1.0, rounds.turn)})
+    looks = {name: Round(1.0, look) for name, look in rounds.looks().items()}
+    return Crew(shipping.handlers(dock), Rules(held=rounds.held), looks)
 
 
 def _makers(bench: Bench) -> Crew:

@@ -135,12 +135,17 @@ class Shipyard:
         if unlink:
             (self.store.folder / frame.path).unlink()
 
+    def look(self) -> None:
+        """At every target, once."""
+        for look in self.rounds.looks().values():
+            look()
+
     # --- working ------------------------------------------------------------------------------------------------
 
     def ship(self, most: int = 50) -> int:
         """Rounds and jobs, until nothing is to be done now; how many jobs."""
         for number in range(most):
-            self.rounds.turn()
+            self.look()
             if not self.worker.turn():
                 return number
         raise AssertionError(f"still busy after {most} jobs")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 from node.archive.base import Outcome, Target
@@ -59,15 +59,18 @@ class ShipRounds:
         self._clock = dock.where.clock
         self._tested_s: dict[str, float] = {}
 
-    def turn(self) -> None:
-        """One look at every target that is used; writes only where there is something to do.
+    def looks(self) -> Mapping[str, Callable[[], None]]:
+        """By target, so that no failure of one keeps the others from being looked at."""
+        return {name: partial(self.turn, name) for name in self._dock.endpoints}
+
+    def turn(self, name: str) -> None:
+        """One look at a target, if it is used; writes only where there is something to do.
 
         In a thread of its own: a job may be using a target meanwhile.
         """
-        for name in self._dock.endpoints:
-            policy = self._dock.used(name)
-            if policy is not None:
-                self._turn(name, policy)
+        policy = self._dock.used(name)
+        if policy is not None:
+            self._turn(name, policy)
 
     def held(self) -> frozenset[tuple[str, str]]:
         """Kind and key of the transfers that wait for an open breaker."""

@@ -20,6 +20,7 @@ from node.domain.errors import ReceiptRefused, TargetUnavailable
 from node.domain.job import JobState
 from node.domain.nodefile import DirectoryTarget
 from node.store.log import Actor
+from node.work.rounds import Round, Rounds
 from tests import sshd
 from tests.clocks import JumpClock
 from tests.docks import OTHER_DISK, Shipyard, hashes, shipyard
@@ -119,13 +120,13 @@ def test_a_backlog_goes_in_batches_of_so_many_frames_and_bytes(yard: Shipyard) -
 def test_new_frames_are_gathered_and_a_full_batch_goes_at_once(yard: Shipyard) -> None:
     yard.set(archive={"targets": {"nas": {"gather_s": 60, "batch_frames": 4}}})
     frames = yard.keep(2, interval_s=1)
-    yard.rounds.turn()
+    yard.look()
     assert not yard.worker.turn()
     yard.clock.advance(61)
     assert yard.worker.turn()
     assert len(yard.receipts()) == len(frames)
     frames += yard.keep(5, interval_s=1)
-    yard.rounds.turn()
+    yard.look()
     assert yard.worker.turn()
     assert len(yard.receipts()) == len(frames) - 1
 
@@ -144,7 +145,7 @@ def test_a_backlog_is_sent_from_the_end_that_the_document_names(yard: Shipyard, 
     frames = yard.keep(3)
     sent = []
     for _ in frames:
-        yard.rounds.turn()
+        yard.look()
         yard.worker.turn()
         sent += [each for each in yard.receipts() if each not in sent]
     assert sent == [frame.id for frame in (frames if order == "oldest" else frames[::-1])]
@@ -181,9 +182,9 @@ def test_each_of_several_targets_holds_everything_and_one_that_is_new_begins_wit
 
 def test_ten_thousand_frames_at_once_are_taken_up_without_one_missed_or_twice(yard: Shipyard) -> None:
     yard.store.database.write(lambda session: session.execute(MANY))
-    yard.rounds.turn()
+    yard.look()
     assert len(yard.unsent()) == 10_000
-    yard.rounds.turn()
+    yard.look()
     assert yard.unsent() == [f"{number:026d}" for number in range(1, 11_001)]
     assert yard.counters_are_right()
 
@@ -193,7 +194,7 @@ def test_ten_thousand_frames_at_once_are_taken_up_without_one_missed_or_twice(ya
 
 def test_a_target_that_is_switched_off_keeps_its_rows_and_is_not_sent_to(yard: Shipyard) -> None:
     frames = yard.keep(2)
-    yard.rounds.turn()
+    yard.look()
     yard.set(archive={"targets": {"nas": {"enabled": False}}})
     frames += yard.keep(1)
     yard.ship()
@@ -207,7 +208,7 @@ def test_a_target_that_is_switched_off_keeps_its_rows_and_is_not_sent_to(yard: S
 
 def test_a_target_that_left_node_yml_keeps_its_rows_and_is_not_sent_to(yard: Shipyard) -> None:
     frames = yard.keep(2)
-    yard.rounds.turn()
+    yard.look()
     endpoint = yard.endpoints.pop("nas")
     yard.ship()
     assert (hashes(yard.nas), len(yard.unsent())) == ({}, 2)
@@ -385,7 +386,7 @@ def test_what_is_broken_in_the_middle_keeps_what_was_earned_and_blames_no_other_
         return outcome if len(seen) <= 3 else Refused(outcome.item, TargetUnavailable("cable"))
 
     yard.open = answering(half)
-    yard.rounds.turn()
+    yard.look()
     yard.worker.turn()
     assert yard.receipts() == [frame.id for frame in frames[:3]]
     assert yard.store.rows("SELECT DISTINCT failures, again_us FROM outbox") == [(0, 0)]
@@ -480,7 +481,7 @@ def test_a_target_that_a_job_uses_is_not_tested_meanwhile(yard: Shipyard) -> Non
         def put(self, items: Sequence[Item], beat: Beat) -> list[Outcome]:
             yard.clock.advance(120)
             opened.append("put")
-            yard.rounds.turn()
+            yard.look()
             opened.append("put")
             return super().put(items, beat)
 
@@ -506,7 +507,7 @@ def test_a_cancelled_transfer_leaves_all_unsent_and_the_next_one_sends_it(yard: 
             raise AssertionError("the beat ends it")
 
     yard.open = lambda *arguments: Slow(open_target(*arguments), lambda outcome: outcome)  # type: ignore[assignment]
-    yard.rounds.turn()
+    yard.look()
     yard.worker.turn()
     assert yard.jobs_of()[0].state is JobState.CANCELLED
     assert (yard.receipts(), len(yard.unsent())) == ([], 2)
@@ -514,6 +515,32 @@ def test_a_cancelled_transfer_leaves_all_unsent_and_the_next_one_sends_it(yard: 
     yard.open = open_target
     yard.ship()
     assert all_sent(yard, frames)
+
+
+def test_a_failure_that_nobody_thought_of_at_one_target_keeps_no_other_and_is_told_of_once(tmp_path: Path) -> None:
+    with shipyard(tmp_path / "node") as yard:
+        yard.endpoints = {"broken": DirectoryTarget(kind="directory", path=str(yard.nas)), **yard.endpoints}
+        yard.build()
+        yard.init()
+
+        def fails(name: str, *rest: Any) -> Target:
+            if name == "broken":
+                raise OSError(28, "No space left on device", "scratch")
+            return open_target(name, *rest)
+
+        yard.keep(2)
+        yard.ship()
+        yard.open = fails
+        yard.store.database.write(
+            lambda session: session.execute("UPDATE targets SET breaker = 'open', opened_us = 1, last_failed_us = 1")
+        )
+        looks = {name: Round(1.0, look) for name, look in yard.rounds.looks().items()}
+        rounds = Rounds("ship", looks, yard.store.journal, yard.clock, lambda pulse: None)
+        for _ in range(5):
+            yard.clock.advance(61)
+            rounds.turn()
+        assert [each["loop"] for each in yard.events("loop_failed")] == ["ship/broken"]
+        assert yard.store.rows("SELECT breaker FROM targets WHERE name = 'nas'") == [("closed",)]
 
 
 # --- over the network -----------------------------------------------------------------------------------------------
