@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from node.domain.errors import DatabaseBusy
+from node.domain.errors import DatabaseBusy, DatabaseDamaged, DatabaseMissing
 from node.journal import NODE
 from node.work.document import RunningDocument
 from tests.stores import opened
@@ -48,6 +48,33 @@ def test_a_database_that_cannot_be_read_leaves_what_was_in_force(
             raise DatabaseBusy
 
         monkeypatch.setattr(store.database, "data_version", busy)
+        assert document().site.name == "Pier"
+
+
+def test_before_the_first_reading_nothing_is_in_force_and_defaults_are_not_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(tmp_path) as store:
+        store.journal.begin_book(NAMED)
+        document = RunningDocument(store.database)
+
+        def damaged(*_: object) -> None:
+            raise DatabaseDamaged("page 7")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(store.database, "read", damaged)
+            for _ in range(2):
+                with pytest.raises(DatabaseDamaged):
+                    document()
+        assert document().site.name == "Pier"
+
+
+def test_a_database_that_has_no_document_yet_is_not_ready(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        document = RunningDocument(store.database)
+        with pytest.raises(DatabaseMissing):
+            document()
+        store.journal.begin_book(NAMED)
         assert document().site.name == "Pier"
 
 
