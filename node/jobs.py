@@ -10,6 +10,7 @@ from random import SystemRandom
 from typing import Any
 
 from node.domain.errors import (
+    DirectoryMissing,
     HeliographError,
     InternalError,
     JobCancelled,
@@ -57,7 +58,8 @@ def failure_of(error: BaseException) -> Failure:
     if not isinstance(error, HeliographError):
         return Failure(InternalError.code, f"{type(error).__name__}: {error}")
     outcome = Attempt.TIMEOUT if isinstance(error, JobTimeout) else Attempt.FAILED
-    return Failure(error.code, error.detail or error.title, error.transient, outcome)
+    transient = error.transient or isinstance(error, DirectoryMissing)  # a mount that flickered may be back
+    return Failure(error.code, error.detail or error.title, transient, outcome)
 
 
 _NO_ERROR = {"error_code": "", "error": ""}
@@ -86,7 +88,7 @@ class Jobs:
     ) -> Job:
         """The new job, or the one of that kind and key that waits or runs already (`new` is False).
 
-        Raises UnknownKind, PayloadInvalid.  Inside another transaction: `node.store.jobs.enqueue`.
+        Raises UnknownKind, PayloadInvalid, JobDiffers.  Inside another transaction: `node.store.jobs.enqueue`.
         """
         return self.ask(Asked(kind, key, payload, priority, who, due_us))
 
@@ -104,6 +106,19 @@ class Jobs:
             if job is None or job.state is JobState.LEASED:
                 return False
             jobs.set_due(session, job, now_us)
+            return True
+
+        return self._entries.write(work)
+
+    def try_again(self, kind: str, key: str) -> bool:
+        """By itself, what died last of it waits again; False where nothing did, or where another is live."""
+        now_us = self._clock.now_us()
+
+        def work(session: Session) -> bool:
+            letter = jobs.newest_dead(session, kind, key)
+            if letter is None or jobs.live(session, kind, key) is not None:
+                return False
+            log.append(session, [_moved(jobs.redrive(session, letter, now_us))], now_us)
             return True
 
         return self._entries.write(work)

@@ -18,7 +18,8 @@ class Orders(Protocol):
     def ask(self, kind: str, payload: Mapping[str, Any], actor: Actor) -> Job:
         """The new job, or the one of that kind and key that waits already (`new` is False).
 
-        Raises UnknownKind, PayloadInvalid, UnknownCamera, UnknownTarget, NotFound where there is no such shoot.
+        Raises UnknownKind, PayloadInvalid, UnknownCamera, UnknownTarget, NotFound where there is no such shoot,
+        JobDiffers where one with other wishes runs; one that waits takes on the new ones.
         """
 
     def cancel(self, job: str, actor: Actor) -> Job:

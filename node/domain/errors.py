@@ -409,6 +409,12 @@ class WorkerSilent(JobError):
     exit = TRY_AGAIN
 
 
+class JobDiffers(JobError):
+    code = "JOB-011"
+    title = "a job with other wishes is at work on that"
+    hint = "wait until it has ended, or cancel it; then ask again"
+
+
 # --- rendering --------------------------------------------------------------------------------------------------
 
 

@@ -155,7 +155,7 @@ _UP_TO_A_DAY = (*_LONG, *([60 * _MINUTE] * 23))
 
 KINDS: Mapping[str, Kind] = {
     "render": Kind("work", RenderPayload, _LONG, hard_s=DAY_S, derivative=True),
-    "thumbnail": Kind("work", ThumbnailPayload, _SHORT, derivative=True, routine=True),
+    "thumbnail": Kind("work", ThumbnailPayload, _SHORT, derivative=True, routine=True, makes_up=True),
     "thumbnail-repair": Kind("work", ThumbnailRepairPayload, _SHORT, hard_s=DAY_S, derivative=True),
     "backup": Kind("work", NoPayload, _LONG, stall_s=HOUR_S, makes_up=True),
     "integrity-check": Kind("work", NoPayload, _LONG, stall_s=HOUR_S, makes_up=True),

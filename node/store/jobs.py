@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from node.domain.config import DAY_S
-from node.domain.errors import LeaseLost, MoveIllegal, UnknownJob
+from node.domain.config import DAY_S, Section
+from node.domain.errors import JobDiffers, LeaseLost, MoveIllegal, PayloadInvalid, UnknownJob
 from node.domain.job import AGEING_S, KINDS, MOVES, Attempt, JobState, Priority, lease_ms, parse_payload
 from node.domain.times import US
 from node.store.database import Database
@@ -129,8 +129,8 @@ _FIRST = select(
     f"jobs WHERE kind = ? AND {_IS_WAITING} AND due_us <= ? ORDER BY {_RANK}, due_us",
 )
 _LEASE = (
-    "UPDATE jobs SET state = 'leased', attempt = attempt + 1, owner = ?, lease_boot = ?, lease_until_ms = ?,"
-    " started_us = ?, progress = 0, said = '' WHERE id = ? AND state IN ('queued', 'retry') RETURNING *"
+    "UPDATE jobs SET state = 'leased', attempt = attempt + 1, owner = ?, lease_boot = ?, lease_until_ms = ?,"  # noqa: S608 - the names of our own fields
+    f" started_us = ?, progress = 0, said = '' WHERE id = ? AND {_IS_WAITING} RETURNING {_JOB}"
 )
 _BEAT = (
     "UPDATE jobs SET lease_until_ms = ?, progress = MAX(progress, ?), said = ?"
@@ -153,12 +153,14 @@ _LET_GO = {"owner": "", "lease_boot": "", "lease_until_ms": 0}
 def enqueue(session: Session, asked: Asked, identity: str, now_us: int) -> Job:
     """The new job under that id; where one of that kind and key is live, that one, with the higher priority of both.
 
-    Raises UnknownKind, PayloadInvalid.
+    If it waits for something else than is asked for, whoever asks with no less priority changes it.
+    Raises UnknownKind, PayloadInvalid; JobDiffers where a person wants something else than what runs.
     """
-    payload = parse_payload(asked.kind, asked.payload).model_dump(mode="json", exclude_unset=True)
+    wanted = parse_payload(asked.kind, asked.payload)
+    payload = wanted.model_dump(mode="json", exclude_unset=True)
     known = live(session, asked.kind, asked.key)
     if known is not None:
-        return _ask_again(session, known, asked, now_us)
+        return _ask_again(session, known, _Again(asked, payload, differs=not _same(wanted, known)), now_us)
     due_us = now_us if asked.due_us is None else asked.due_us
     values = {
         "id": identity, "kind": asked.kind, "key": asked.key, "state": JobState.QUEUED.value,
@@ -169,18 +171,47 @@ def enqueue(session: Session, asked: Asked, identity: str, now_us: int) -> Job:
     return get(session, identity, new=True)
 
 
-def _ask_again(session: Session, known: Job, asked: Asked, now_us: int) -> Job:
-    """What waits for its next attempt goes on waiting, unless a person asks."""
-    changes: dict[str, int] = {}
-    if asked.priority > known.priority:
-        changes["priority"] = int(asked.priority)
-    due_us = now_us if asked.due_us is None else asked.due_us
-    if asked.priority >= Priority.MANUAL and due_us < known.due_us:
-        changes |= {"due_us": due_us, "delay_us": max(0, due_us - now_us)}
-    if not changes or known.state is JobState.LEASED:
+@dataclass(frozen=True, slots=True)
+class _Again:
+    """What is asked for while a job of its kind and key is live, and whether that is to do something else."""
+
+    asked: Asked
+    payload: Mapping[str, Any]
+    differs: bool
+
+
+def _same(wanted: Section, known: Job) -> bool:
+    """Whether it comes to the same, with all that was left to the defaults."""
+    try:
+        return parse_payload(known.kind, known.payload).model_dump() == wanted.model_dump()
+    except PayloadInvalid:  # another release's
+        return False
+
+
+def _ask_again(session: Session, known: Job, again: _Again, now_us: int) -> Job:
+    by_hand = again.asked.priority >= Priority.MANUAL
+    if known.state is JobState.LEASED:
+        if again.differs and by_hand:
+            raise JobDiffers(f"{known.kind} {known.id}")
+        return known
+    changes = _changes(known, again, now_us, by_hand=by_hand)
+    if not changes:
         return known
     JobRow.update(**changes).where(JobRow.id == known.id).execute(session.db)
     return get(session, known.id)
+
+
+def _changes(known: Job, again: _Again, now_us: int, *, by_hand: bool) -> dict[str, int | str]:
+    """What waits for its next attempt goes on waiting, unless a person asks; a machine changes no person's wishes."""
+    asked, changes = again.asked, dict[str, int | str]()
+    if asked.priority > known.priority:
+        changes["priority"] = int(asked.priority)
+    if again.differs and asked.priority >= known.priority:
+        changes |= {"payload": _encode(again.payload), "who": asked.who}
+    due_us = now_us if asked.due_us is None else asked.due_us
+    if by_hand and due_us < known.due_us:
+        changes |= {"due_us": due_us, "delay_us": max(0, due_us - now_us)}
+    return changes
 
 
 def live(session: Session, kind: str, key: str) -> Job | None:
@@ -189,10 +220,10 @@ def live(session: Session, kind: str, key: str) -> Job | None:
     return None if row is None else _job(row)
 
 
-def stands(session: Session, kind: str, key: str) -> bool:
-    """Whether a job of that kind and key waits, runs, or lies there as a dead letter."""
-    dead_letter = "SELECT 1 FROM jobs WHERE state = 'dead' AND kind = ? AND key = ? LIMIT 1"
-    return live(session, kind, key) is not None or session.one(dead_letter, (kind, key)) is not None
+def newest_dead(session: Session, kind: str, key: str) -> Job | None:
+    """The dead letter of that kind and key that died last."""
+    row = session.one(select(_JOB, "jobs WHERE state = 'dead' AND kind = ? AND key = ? ORDER BY seq DESC"), (kind, key))
+    return None if row is None else _job(row)
 
 
 def get(session: Session, identity: str, *, new: bool = False) -> Job:

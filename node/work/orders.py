@@ -52,7 +52,8 @@ class Orders:
     def ask(self, kind: str, payload: Mapping[str, Any], actor: Actor) -> Job:
         """The new job, or the one of that kind and key that waits already.
 
-        Raises UnknownKind, PayloadInvalid, UnknownCamera, UnknownTarget, NotFound where there is no such shoot.
+        Raises UnknownKind, PayloadInvalid, UnknownCamera, UnknownTarget, NotFound where there is no such shoot,
+        JobDiffers where one with other wishes runs; one that waits takes on the new ones.
         """
         wanted = parse_payload(kind, payload)
         key = key_of(wanted)

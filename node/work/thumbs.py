@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from node.domain.config import Document
 from node.domain.errors import PictureUnreadable
 from node.domain.events import Event
 from node.domain.job import Priority, ThumbnailPayload, ThumbnailRepairPayload
+from node.domain.times import US
 from node.domain.trigger import Cursor
 from node.entries import Entries
 from node.jobs import Jobs
@@ -26,8 +28,12 @@ BATCH = 200
 """Frames of one job."""
 REST_S = 15.0
 """From one job of a camera to its next: a fast camera's frames go together."""
+PASSED_OVER = ("damaged", "missing", "unreadable")
+DEAD_S = 3600.0
+"""So long a dead letter is left to whoever looks at it; then its camera is tried again."""
 FAR = 5000
 """Rows after which a cursor is moved though its camera had none among them."""
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +65,7 @@ class Thumbnails:
         self._bench, self._data = bench, bench.data
 
     def make(self, task: Task) -> Done:
-        """Of the camera's next frames; a damaged or missing original is passed over and counted."""
+        """Of the camera's next frames; a damaged, missing or unreadable original is passed over and counted."""
         wanted = task.payload
         assert isinstance(wanted, ThumbnailPayload)
         keep = self._bench.document().thumbnails.keep
@@ -67,7 +73,7 @@ class Thumbnails:
             return Done({"kept": keep})
         batch = self._bench.database.read(lambda session: _batch(session, wanted.camera, latest=keep == "latest"))
         counts = self._each(batch.frames, len(batch.frames), task, self._unless_there)
-        if keep == "latest" and counts["damaged"] + counts["missing"] < len(batch.frames):
+        if keep == "latest" and sum(counts[name] for name in PASSED_OVER) < len(batch.frames):
             counts["removed"] = self._only(batch.frames[0], task)
         crash_point("thumbs_made")
 
@@ -118,6 +124,9 @@ class Thumbnails:
             pictures = fitting(original, [(size.width, size.height, size.quality) for size in SIZES])
         except FileNotFoundError:
             return "missing"
+        except OSError as error:  # a bad sector: of the others there is more to be had
+            LOG.warning("original cannot be read", extra={"path": frame.path, "error": str(error)})
+            return "unreadable"
         except PictureUnreadable:
             return "damaged"
         reserve = self._bench.document().alerts.disk_reserve_bytes
@@ -163,18 +172,22 @@ def _is_sound(path: Path) -> bool:
 
     try:
         return check(path.read_bytes()).pixels is not None
-    except FileNotFoundError:
+    except OSError:
         return False
 
 
 @dataclass(frozen=True, slots=True)
 class _Need:
-    """What one look found of a camera.  No frame of it is new up to the row `clear_to`; `far` = the cursor lags."""
+    """What one look found of a camera.  No frame of it is new up to the row `clear_to`; `far` = the cursor lags.
+
+    `died_us` is when the job died that lies there as a dead letter.
+    """
 
     camera: str
     wants: bool
     clear_to: int
-    far: bool
+    far: bool = False
+    died_us: int | None = None
 
 
 class ThumbRounds:
@@ -195,23 +208,31 @@ class ThumbRounds:
         if moved == self._moved:
             return 0
         needs = self._database.read(lambda session: [self._look(session, camera) for camera in self._cameras])
-        wanting = [need.camera for need in needs if need.wants]
-        asked = [camera for camera in wanting if self._rested(camera)]
+        wanting = [need for need in needs if need.wants]
+        asked = [need for need in wanting if self._rested(need)]
         for need in needs:
             self._note(need)
-        for camera in asked:
-            self._jobs.enqueue(KIND, camera, {"camera": camera}, priority=Priority.PER_CAPTURE)
-            self._asked_s[camera] = self._clock.monotonic()
+        for need in asked:
+            self._ask(need)
         self._moved = moved if asked == wanting else -1
         return len(asked)
+
+    def _ask(self, need: _Need) -> None:
+        """What died is tried again as it is: a disk that stays full makes one dead letter, not one each hour."""
+        if need.died_us is None:
+            self._jobs.enqueue(KIND, need.camera, {"camera": need.camera}, priority=Priority.PER_CAPTURE)
+        else:
+            self._jobs.try_again(KIND, need.camera)
+        self._asked_s[need.camera] = self._clock.monotonic()
 
     def _look(self, session: Session, camera: str) -> _Need:
         cursor, newest = cursors.get(session, cursor_of(camera)) or Cursor(), cursors.newest_seq(session)
         since = max(cursor.seq, self._clear.get(camera, 0))
         if not thumbs.any_beyond(session, camera, since, newest):
             return _Need(camera, wants=False, clear_to=newest, far=newest - cursor.seq > FAR)
-        # what died of a frame would die of it again: somebody has to look first
-        return _Need(camera, wants=not jobs.stands(session, KIND, camera), clear_to=since, far=False)
+        letter = jobs.newest_dead(session, KIND, camera)
+        died_us = None if letter is None else letter.finished_us
+        return _Need(camera, wants=jobs.live(session, KIND, camera) is None, clear_to=since, died_us=died_us)
 
     def _note(self, need: _Need) -> None:
         """Rows known to hold nothing new are not looked at again, at a start neither."""
@@ -219,6 +240,8 @@ class ThumbRounds:
         if need.far:
             self._entries.write(lambda session: cursors.put(session, cursor_of(need.camera), Cursor(need.clear_to)))
 
-    def _rested(self, camera: str) -> bool:
-        asked_s = self._asked_s.get(camera)
+    def _rested(self, need: _Need) -> bool:
+        if need.died_us is not None and 0 <= self._clock.now_us() - need.died_us < DEAD_S * US:
+            return False
+        asked_s = self._asked_s.get(need.camera)
         return asked_s is None or self._clock.monotonic() - asked_s >= REST_S

@@ -15,6 +15,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from node.domain.errors import (
     CodecUnknown,
     JobCancelled,
+    JobDiffers,
     JobTimeout,
     LeaseLost,
     MoveIllegal,
@@ -94,6 +95,73 @@ def test_the_same_asked_for_again_is_the_same_job(store: Store, queue: Jobs) -> 
     queue.finish(running, {})
     assert queue.enqueue("render", SHOOT, RENDER).new, "what is done may be asked for anew"
     assert store.rows("SELECT COUNT(*) FROM jobs") == [(3,)]
+
+
+REPAIR = {"camera": "main"}
+
+
+@pytest.mark.parametrize("state", ["queued", "retry"])
+def test_other_wishes_take_the_place_of_those_that_still_wait(store: Store, queue: Jobs, state: str) -> None:
+    first = queue.enqueue("thumbnail-repair", "main", REPAIR, who="ana", priority=Priority.MANUAL)
+    if state == "retry":
+        queue.fail(claimed(queue, "thumbnail-repair"), FAILS)
+    wanted = {**REPAIR, "everything": True}
+    changed = queue.enqueue("thumbnail-repair", "main", wanted, who="ben", priority=Priority.MANUAL)
+    assert (changed.id, changed.new, changed.payload, changed.who) == (first.id, False, wanted, "ben")
+    assert claimed(queue, "thumbnail-repair").payload == wanted
+    assert store.rows("SELECT COUNT(*) FROM jobs") == [(1,)]
+
+
+def test_what_is_said_and_what_is_left_to_the_default_are_the_same_wish(store: Store, queue: Jobs) -> None:
+    first = queue.enqueue("thumbnail-repair", "main", REPAIR, who="ana", priority=Priority.MANUAL)
+    said = {**REPAIR, "everything": False}
+    again = queue.enqueue("thumbnail-repair", "main", said, who="ben", priority=Priority.MANUAL)
+    assert again == replace(first, new=False)
+    running = claimed(queue, "thumbnail-repair")
+    assert queue.enqueue("thumbnail-repair", "main", said, priority=Priority.MANUAL) == running
+
+
+def test_a_machine_does_not_undo_what_a_person_wished(queue: Jobs) -> None:
+    wanted = {**RENDER, "tier": "preview"}
+    first = queue.enqueue("render", SHOOT, wanted, who="ana", priority=Priority.MANUAL)
+    assert queue.enqueue("render", SHOOT, RENDER, who="window") == replace(first, new=False)
+
+
+def test_other_wishes_than_what_runs_are_refused_to_a_person_and_not_to_a_machine(
+    queue: Jobs, reader: JobReader
+) -> None:
+    queue.enqueue("render", SHOOT, RENDER)
+    running, wanted = claimed(queue, "render"), {**RENDER, "fps": 12.5}
+    with pytest.raises(JobDiffers) as caught:
+        queue.enqueue("render", SHOOT, wanted, priority=Priority.MANUAL)
+    assert (caught.value.http, running.id in caught.value.detail) == (409, True)
+    assert queue.enqueue("render", SHOOT, wanted, priority=Priority.MILESTONE) == running
+    assert reader.get(running.id) == running
+
+
+def test_wishes_of_another_release_give_way(store: Store, queue: Jobs) -> None:
+    queue.enqueue("thumbnail-repair", "main", REPAIR)
+    store.database.write(lambda session: session.execute("""UPDATE jobs SET payload = '{"mood": 1}'"""))
+    assert queue.enqueue("thumbnail-repair", "main", REPAIR).payload == REPAIR
+
+
+def test_the_queue_works_on_the_schema_of_a_successor(store: Store, queue: Jobs, reader: JobReader) -> None:
+    store.database.write(lambda session: session.execute("ALTER TABLE jobs ADD COLUMN mood TEXT NOT NULL DEFAULT 'x'"))
+    job = queue.enqueue("upkeep", "node", {})
+    assert queue.enqueue("upkeep", "node", {}, priority=Priority.MANUAL).id == job.id
+    queue.beat(claimed(queue), 0.5, "on the way")
+    assert queue.take_back(KINDS) == 1
+    store.clock.advance(60)
+    queue.give_back(claimed(queue))
+    queue.fail(claimed(queue), CodecUnknown("h266"))
+    queue.redrive(job.id, ANYBODY)
+    assert queue.finish(claimed(queue), {"ok": True}, writes_note).state is JobState.DONE
+    queue.enqueue("backup", "node", {})
+    assert [each.kind for each in reader.page()] == ["backup", "upkeep"]
+    queue.cancel(reader.page()[0].id, ANYBODY)
+    assert (reader.depth(store.clock.now_us()).dead, reader.live("backup", "node")) == (0, None)
+    assert "done" in {each.outcome for each in reader.attempts(job.id)}
+    assert queue.forget(store.clock.now_us() + 1) == 2
 
 
 @pytest.mark.parametrize(

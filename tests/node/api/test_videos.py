@@ -114,6 +114,21 @@ def test_the_same_video_again_is_the_same_job(api: Served) -> None:
     assert api.post("/v1/videos", json={**SPAN, "camera": "side"}).json()["id"] != first["id"]
 
 
+def test_the_same_video_with_other_wishes_changes_the_job_that_waits_and_is_refused_while_it_runs(api: Served) -> None:
+    first = api.post("/v1/videos", json=SPAN).json()
+    second = api.post("/v1/videos", "operator", json={**SPAN, "tier": "preview", "title": "a day"}).json()
+    assert (second["id"], second["new"], second["who"]) == (first["id"], False, "operator")
+    payload = api.get(f"/v1/jobs/{first['id']}").json()["payload"]
+    assert (payload["tier"], payload["title"]) == ("preview", "a day")
+    assert api.doer.jobs.claim(("render",), "test", "boot") is not None
+    refused = api.post("/v1/videos", json={**SPAN, "fps": 30})
+    assert (refused.status_code, refused.json()["code"]) == (409, "JOB-011")
+    assert api.get(f"/v1/jobs/{first['id']}").json()["payload"] == payload
+    assert api.post("/v1/videos", json={**SPAN, "tier": "preview", "title": "a day"}).json()["id"] == first["id"]
+    asked = ("render ask", f"render/{first['key']}")
+    assert outcomes(api) == [(*asked, outcome) for outcome in ("done", "JOB-011", "done", "done")]
+
+
 def test_a_video_of_a_shoot_takes_camera_and_profile_from_its_name(api: Served) -> None:
     shoot = fill(api.store, 1)[0].shoots[0]
     job = api.post("/v1/videos", json={"shoot": shoot}).json()

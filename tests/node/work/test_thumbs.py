@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from node.domain.job import JobState
+from node.domain.times import US
 from node.domain.trigger import Cursor
 from node.host import disk
 from node.imaging import thumbnail
@@ -81,6 +82,29 @@ def test_damaged_and_missing_originals_are_passed_over_and_counted(shop: Worksho
     assert made_of(shop) == {"made": 2, "damaged": 2, "missing": 1}
     assert shop.files("thumbs") == names_of(good)
     assert cursor(shop) == Cursor(5)
+
+
+def test_originals_that_cannot_be_read_cost_their_own_thumbnails_and_no_others(shop: Workshop) -> None:
+    sector, folder, good = shoot(shop.store, 3)
+    path = shop.store.folder / sector.path
+    path.unlink()
+    path.symlink_to("/proc/self/mem")  # its first page answers EIO
+    path = shop.store.folder / folder.path
+    path.unlink()
+    path.mkdir()
+    assert made_of(shop) == {"unreadable": 2, "made": 1}
+    assert shop.files("thumbs") == names_of([good])
+    assert cursor(shop) == Cursor(3)
+
+
+def test_a_thumbnail_that_cannot_be_read_is_made_anew(shop: Workshop) -> None:
+    (frame,) = shoot(shop.store, 1)
+    made_of(shop)
+    path = shop.store.folder / min(names_of([frame]))
+    path.unlink()
+    path.symlink_to("/proc/self/mem")
+    assert made_of(shop, everything=False) == {"made": 1}
+    assert size_of(path) == (160, 120)
 
 
 def test_a_second_run_makes_nothing_anew(shop: Workshop) -> None:
@@ -210,15 +234,64 @@ def test_nothing_is_written_where_nothing_is_new(shop: Workshop) -> None:
     assert shop.store.database.data_version() == before
 
 
-def test_a_dead_letter_holds_a_camera_until_somebody_has_looked(shop: Workshop) -> None:
-    shoot(shop.store, 1)
-    job = shop.ask("thumbnail", "main", camera="main")
-    dead = "UPDATE jobs SET state = 'dead' WHERE id = ?"
-    shop.store.database.write(lambda session: session.execute(dead, (job,)))
+def dies(shop: Workshop, rounds: ThumbRounds) -> str:
+    """The job that dies of a folder for thumbnails that cannot be made; what is in its way stays."""
+    (shop.store.folder / "thumbs").write_bytes(b"in the way")
+    assert rounds.turn() == 1
+    for _ in range(4):
+        assert shop.work() == 1
+        shop.store.clock.advance(400)
+    (job,) = JobReader(shop.store.database).page(kind="thumbnail", state=JobState.DEAD)
+    return job.id
+
+
+def test_a_dead_letter_holds_a_camera_for_an_hour_and_no_longer(shop: Workshop) -> None:
+    frames = shoot(shop.store, 2)
     rounds = ThumbRounds(shop.store.journal, ["main"], lambda: shop.document)
+    job = dies(shop, rounds)
+    left_s = thumbs.DEAD_S - (shop.store.clock.now_us() - (shop.job(job).finished_us or 0)) / US
+    shop.store.clock.advance(left_s - 1)
+    assert rounds.turn() == 0
+    (shop.store.folder / "thumbs").unlink()
+    shop.store.clock.advance(2)
+    assert rounds.turn() == 1, "though nothing else has happened since"
+    shop.work()
+    assert shop.files("thumbs") == names_of(frames)
+    assert [(each.id, each.state) for each in JobReader(shop.store.database).page()] == [(job, JobState.DONE)]
+
+
+def test_a_disk_that_stays_broken_makes_one_dead_letter_however_often_it_is_tried(shop: Workshop) -> None:
+    shoot(shop.store, 1)
+    rounds = ThumbRounds(shop.store.journal, ["main"], lambda: shop.document)
+    job = dies(shop, rounds)
+    for _ in range(3):
+        shop.store.clock.advance(thumbs.DEAD_S)
+        assert dies(shop, rounds) == job
+
+
+def test_what_somebody_discards_is_asked_for_at_once(shop: Workshop) -> None:
+    shoot(shop.store, 1)
+    rounds = ThumbRounds(shop.store.journal, ["main"], lambda: shop.document)
+    job = dies(shop, rounds)
     assert rounds.turn() == 0
     shop.jobs.discard(job, Actor("operator"))
     assert rounds.turn() == 1
+
+
+def test_a_clock_that_went_back_does_not_make_a_dead_letter_hold_for_longer(shop: Workshop) -> None:
+    shoot(shop.store, 1)
+    rounds = ThumbRounds(shop.store.journal, ["main"], lambda: shop.document)
+    dies(shop, rounds)
+    shop.store.clock.step(-86_400)
+    assert rounds.turn() == 1
+
+
+def test_dead_letters_of_before_are_made_up_for(shop: Workshop) -> None:
+    shoot(shop.store, 1)
+    job = dies(shop, ThumbRounds(shop.store.journal, ["main"], lambda: shop.document))
+    (shop.store.folder / "thumbs").unlink()
+    assert made_of(shop) == {"made": 1}
+    assert shop.job(job).state is JobState.CANCELLED
 
 
 def test_a_camera_without_frames_does_not_have_those_of_others_read_each_time(
