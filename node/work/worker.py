@@ -189,15 +189,29 @@ class Worker:
             each.mkdir(exist_ok=True)
 
     def _settle(self, job: Job, error: Exception) -> None:
-        error = meaning(error, job.kind) if isinstance(error, OSError) else error
         with suppress(LeaseLost):
-            self._write(self._owed(job, error))
+            self._write(self._owed(job, self._meant(job, error)))
+
+    def _meant(self, job: Job, error: Exception) -> Exception:
+        """Of the operating system's errors ours; what is missing though the data directory is there, stays as it is."""
+        if not isinstance(error, OSError):
+            return error
+        ours = meaning(error, job.kind)
+        return error if isinstance(ours, DirectoryMissing) and not self._is_gone() else ours
+
+    def _is_gone(self) -> bool:
+        """Whether the data directory is not the one of the start, now."""
+        try:
+            self._rules.check()
+        except HeliographError:
+            return True
+        return False
 
     def _owed(self, job: Job, error: Exception) -> Callable[[], object]:
         """The entry for an attempt that did not end well."""
         if isinstance(error, Postponed):
             return partial(self._jobs.give_back, job, error.seconds, error.said)
-        if isinstance(error, DirectoryMissing):  # a mount that is gone says nothing of the job
+        if isinstance(error, DirectoryMissing) and self._is_gone():  # a mount that is gone says nothing of the job
             return partial(self._jobs.give_back, job, GONE_S, str(error))
         if not isinstance(error, HeliographError | Stopping):
             LOG.error("handler failed", exc_info=error, extra={"kind": job.kind})

@@ -180,7 +180,14 @@ def test_a_payload_of_another_release_makes_a_dead_letter(bench: Bench) -> None:
 
 def test_scratch_that_cannot_be_made_says_nothing_of_the_job(bench: Bench) -> None:
     mount = bench.folder / "mount"
-    worker = Worker(Desk(bench.queue, bench.store.clock), bench.handlers, mount / "scratch" / "work")
+    before_the_claim = iter([True])
+
+    def check() -> None:
+        if not next(before_the_claim, mount.exists()):
+            raise DirectoryMissing("unmounted")
+
+    desk = Desk(bench.queue, bench.store.clock)
+    worker = Worker(desk, bench.handlers, mount / "scratch" / "work", Rules(check=check))
     job = bench.queue.enqueue("upkeep", "node", {})
     assert worker.turn()
     back = bench.reader.get(job.id)
@@ -191,6 +198,43 @@ def test_scratch_that_cannot_be_made_says_nothing_of_the_job(bench: Bench) -> No
     bench.store.clock.advance(60)
     assert worker.turn()
     assert bench.reader.get(job.id).state is JobState.DONE
+
+
+MISSING = (
+    (OSError(errno.ENOENT, "No such file or directory"), "API-013"),
+    (OSError(errno.ENOTDIR, "Not a directory"), "API-013"),
+    (DirectoryMissing("videos/main"), "DSK-004"),
+)
+
+
+@pytest.mark.parametrize(("error", "code"), MISSING)
+def test_what_is_missing_while_the_data_directory_is_there_costs_attempts_and_ends_dead(
+    bench: Bench, error: Exception, code: str
+) -> None:
+    bench.handlers["upkeep"] = raises(error)
+    job, worker = bench.queue.enqueue("upkeep", "node", {}), bench.worker()
+    for _ in range(4):
+        assert worker.turn()
+        bench.store.clock.advance(3600)
+    assert not worker.turn()
+    assert (bench.reader.get(job.id).state, bench.reader.get(job.id).error_code) == (JobState.DEAD, code)
+    assert [each.attempt for each in bench.reader.attempts(job.id)] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(("error", "_code"), MISSING)
+def test_what_is_missing_because_the_data_directory_went_costs_nothing(
+    bench: Bench, error: Exception, _code: str
+) -> None:
+    there = iter([True])
+
+    def check() -> None:
+        if not next(there, False):
+            raise DirectoryMissing("unmounted")
+
+    bench.rules = Rules(check=check)
+    job = bench.run_one(raises(error))
+    assert (job.state, job.attempt) == (JobState.QUEUED, 0)
+    assert "DSK-004" in job.said
 
 
 def test_nothing_begins_while_the_data_directory_is_another(bench: Bench) -> None:
