@@ -1,8 +1,8 @@
 """Every metric in one table, from three sources.
 
-Counters and histograms are folded from events by the follower; gauges are read from the board's facts at scrape;
-timings that are no events come through `observe`.  Label values are from closed sets: cameras of node.yml, reasons,
-verdicts, rungs, codes, routes.
+Counters and histograms are folded from events by the follower; gauges are read from the board's facts at scrape (their
+table is in domain.gauges); timings that are no events come through `observe`.  Label values are from closed sets:
+cameras and targets of node.yml, reasons, verdicts, rungs, kinds of jobs, codes, routes.
 """
 
 from __future__ import annotations
@@ -29,27 +29,24 @@ from node.domain.events import (
     FrameKept,
     FrameQuarantined,
     FramesReclaimed,
+    FramesRestored,
     GapRecorded,
     GapsRecorded,
+    ItemsArchived,
+    JobDied,
+    JobMoved,
     LoopFailed,
+    ReceiptDenied,
     RecoveryStep,
     ShootClosed,
+    VideoMade,
+    VideoRemoved,
 )
-from node.domain.facts import (
-    CameraFacts,
-    ClockFacts,
-    ConfigFacts,
-    DatabaseFacts,
-    DiskFacts,
-    HealthFacts,
-    HostFacts,
-    IdentityFacts,
-    Learnt,
-    LoopFacts,
-)
+from node.domain.facts import Learnt
 from node.domain.frame import GapReason
+from node.domain.gauges import GAUGES
+from node.domain.job import KINDS, JobState
 from node.domain.quality import Verdict
-from node.domain.times import US
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 PREFIX = "heliograph_"
@@ -58,6 +55,7 @@ _MS = 1000
 
 CAPTURE_BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0)
 LATENESS_BUCKETS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
+RENDER_BUCKETS = (1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 14400.0)
 TIMING_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
 # a start time beside each row helps nobody; the switch is the library's own, for the whole process
@@ -95,16 +93,29 @@ FOLDED = (
     Folded("loop_failures", "Unexpected failures inside a loop.", ("loop",)),
     Folded("reclaimed_files", "Files deleted, by class and rule.", ("what", "rule")),
     Folded("reclaimed_bytes", "Bytes of the files deleted.", ("what", "rule")),
+    Folded("jobs", "Jobs that ended, by kind; routine ones say nothing of success.", ("kind", "state")),
+    Folded("job_retries", "Attempts that failed and were not the last.", ("kind",)),
+    Folded("videos", "Videos made.", ("camera",)),
+    Folded("videos_removed", "Videos deleted, by a person or a rule.", ("camera", "rule")),
+    Folded("render_seconds", "From a video's first frame to its row.", ("camera",), RENDER_BUCKETS),
+    Folded("archived_items", "Frames and videos that a target gave receipts for.", ("target",)),
+    Folded("archived_bytes", "Their bytes.", ("target",)),
+    Folded("archived_seconds", "What sending them took.", ("target",)),
+    Folded("receipts_denied", "Items that a target took and does not hold.", ("target",)),
+    Folded("restored_bytes", "Bytes of the reclaimed frames that came back.", ("target",)),
     Folded("access_refused", "Requests refused, by code.", ("code",)),
     Folded("small_pictures", "Small pictures asked for, by where they came from.", ("source",)),
 )
 
+ENDS = (JobState.DONE.value, JobState.DEAD.value, JobState.CANCELLED.value)
 # rows that exist from the start, so that a zero is a measured zero: label -> its whole closed set
 _CLOSED: Mapping[str, tuple[str, ...]] = {
     "verdict": tuple(Verdict),
     "reason": tuple(GapReason),
     "change": ("activated", "confirmed", "rolled_back"),
     "source": ("cache", "made"),
+    "kind": tuple(KINDS),
+    "state": ENDS,
 }
 
 
@@ -151,6 +162,30 @@ def _shoot(event: ShootClosed) -> Iterable[Move]:
     yield Move("shoots", (event.camera, "degraded" if event.degraded else "captured"))
 
 
+def _job(event: JobMoved) -> Iterable[Move]:
+    if event.state in ENDS:
+        yield Move("jobs", (event.job_kind, event.state))
+    if event.state == JobState.RETRY:
+        yield Move("job_retries", (event.job_kind,))
+        yield Move("errors", (event.error_code,))
+
+
+def _died(event: JobDied) -> Iterable[Move]:
+    yield Move("jobs", (event.job_kind, JobState.DEAD.value))
+    yield Move("errors", (event.error_code,))
+
+
+def _video(event: VideoMade) -> Iterable[Move]:
+    yield Move("videos", (event.camera,))
+    yield Move("render_seconds", (event.camera,), event.took_s)
+
+
+def _archived(event: ItemsArchived) -> Iterable[Move]:
+    yield Move("archived_items", (event.target,), event.count)
+    yield Move("archived_bytes", (event.target,), event.size_bytes)
+    yield Move("archived_seconds", (event.target,), event.took_s)
+
+
 MOVES: Mapping[type[Event], Callable[[Any], Iterable[Move]]] = {
     FrameKept: _frame,
     FrameQuarantined: lambda event: (Move("quarantined", (event.camera, event.integrity)),),
@@ -166,80 +201,15 @@ MOVES: Mapping[type[Event], Callable[[Any], Iterable[Move]]] = {
     ClockStepped: lambda _: (Move("clock_steps"),),
     LoopFailed: lambda event: (Move("loop_failures", (event.loop,)),),
     FramesReclaimed: _reclaimed,
+    JobMoved: _job,
+    JobDied: _died,
+    VideoMade: _video,
+    VideoRemoved: lambda event: (Move("videos_removed", (event.camera, event.rule)),),
+    ItemsArchived: _archived,
+    ReceiptDenied: lambda event: (Move("receipts_denied", (event.target,)),),
+    FramesRestored: lambda event: (Move("restored_bytes", (event.target,), event.size_bytes),),
     AccessRefused: lambda event: (Move("access_refused", (event.code,), event.count),),
 }
-
-
-# --- read from the board at scrape ----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Gauge:
-    """A value read off each fact of one type, given the time of the scrape; None = not known: no sample.
-
-    `label` names what the fact's own name becomes, where there are several facts of the type.
-    """
-
-    name: str
-    sentence: str
-    fact: type[Any]
-    read: Callable[[Any, int], float | None]
-    label: str = ""
-
-
-def _age_s(at_us: int | None, now_us: int) -> float | None:
-    return None if at_us is None else max(0.0, (now_us - at_us) / US)
-
-
-GAUGES = (
-    Gauge("uptime_seconds", "Since the service started.", IdentityFacts, lambda f, now: _age_s(f.started_us, now)),
-    Gauge(
-        "last_good_age_seconds",
-        "Age of the camera's last good frame.",
-        CameraFacts,
-        lambda f, now: _age_s(f.last_good_us, now),
-        "camera",
-    ),
-    Gauge(
-        "interval_seconds",
-        "Shortest interval asked for now; absent = expected idle.",
-        CameraFacts,
-        lambda f, _: f.interval_s,
-        "camera",
-    ),
-    Gauge(
-        "quality_score", "Score of the last judged frame, 100 = perfect.", CameraFacts, lambda f, _: f.quality, "camera"
-    ),
-    Gauge(
-        "camera_ok", "1 = the camera is ok, 0 = it is not.", CameraFacts, lambda f, _: float(f.word == "ok"), "camera"
-    ),
-    Gauge("slots_due_today", "Slots due on the site's current day.", CameraFacts, lambda f, _: f.due, "camera"),
-    Gauge("slots_captured_today", "Slots captured on that day.", CameraFacts, lambda f, _: f.captured, "camera"),
-    Gauge("slots_missed_today", "Gaps of that day.", CameraFacts, lambda f, _: f.gaps, "camera"),
-    Gauge("disk_total_bytes", "Size of the data disk.", DiskFacts, lambda f, _: f.total_bytes),
-    Gauge("disk_free_bytes", "Free on the data disk.", DiskFacts, lambda f, _: f.free_bytes),
-    Gauge(
-        "disk_full_days",
-        "Days until capture stops for want of room, were nothing more archived.",
-        DiskFacts,
-        lambda f, _: f.full_in_days,
-    ),
-    Gauge(
-        "disk_reclaimable_bytes", "Verified frames that may go for room.", DiskFacts, lambda f, _: f.reclaimable_bytes
-    ),
-    Gauge("memory_available_bytes", "What programs may still take.", HostFacts, lambda f, _: f.memory_available_bytes),
-    Gauge("memory_pss_bytes", "PSS of the node's processes together.", HostFacts, lambda f, _: f.node_pss_bytes),
-    Gauge("temperature_celsius", "Of the processor.", HostFacts, lambda f, _: f.temperature_c),
-    Gauge("clock_synced", "1 = the wall clock may be believed.", ClockFacts, lambda f, _: float(f.synced)),
-    Gauge("config_version", "Of the running document.", ConfigFacts, lambda f, _: f.version),
-    Gauge("config_probation", "1 = on probation.", ConfigFacts, lambda f, _: float(f.probation_until_us is not None)),
-    Gauge("writer_queue", "Writes that wait for the database's writer.", DatabaseFacts, lambda f, _: f.queue),
-    Gauge("wal_bytes", "Size of the database's write-ahead log.", DatabaseFacts, lambda f, _: f.wal_bytes),
-    Gauge("unrecorded_frames", "Entries that wait for the database.", DatabaseFacts, lambda f, _: f.unrecorded),
-    Gauge("last_event_id", "Newest row of the event log.", DatabaseFacts, lambda f, _: f.last_event_id),
-    Gauge("alerts_active", "Alerts that are raised now.", HealthFacts, lambda f, _: len(f.alerts)),
-    Gauge("loop_failures_in_a_row", "Rounds that failed in a row.", LoopFacts, lambda f, _: f.failures, "loop"),
-)
 
 
 # --- timings that are no events -------------------------------------------------------------------------------------
@@ -272,10 +242,12 @@ class Metrics:
         facts: Callable[[], Mapping[str, Learnt[Any]]],
         now_us: Callable[[], int],
         cameras: Sequence[str] = (),
+        targets: Sequence[str] = (),
+        *,
         live: Mapping[str, Callable[[], float]] | None = None,
     ) -> None:
         self._registry = CollectorRegistry()
-        self._closed = {**_CLOSED, "camera": tuple(cameras)}
+        self._closed = {**_CLOSED, "camera": tuple(cameras), "target": tuple(targets)}
         self._counters = {row.name: self._counter(row) for row in FOLDED if not row.buckets}
         self._histograms = {row.name: self._histogram(row) for row in (*FOLDED, *TIMINGS) if row.buckets}
         self._registry.register(_Gauges(facts, now_us, live or {}))

@@ -152,7 +152,8 @@ class Service:
         self._data, self._run_dir = held.data_dir, Path(settings.paths.run)
         self.board = Board()
         self.hub: Hub[EventRow] = Hub()
-        self.metrics = Metrics(self.board.all, clock.now_us, tuple(settings.cameras), {"streams_open": self.hub.count})
+        names, live = (tuple(settings.cameras), tuple(settings.archive)), {"streams_open": self.hub.count}
+        self.metrics = Metrics(self.board.all, clock.now_us, *names, live=live)
         self.database = open_sound(self._data, clock.now_us(), self._observe_write)
         stack.callback(self.database.close)
         self.journal = Journal(self.database, clock)

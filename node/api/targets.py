@@ -17,6 +17,7 @@ from node.api.problems import ERRORS
 from node.api.views import asked_job, target_record
 from node.domain.config import NAME, Name
 from node.domain.errors import UnknownTarget
+from node.domain.facts import target_key
 from node.store.archive_reader import ArchiveReader
 from node.wire.records import Page
 from node.wire.work_records import JobRecord, TargetRecord
@@ -92,4 +93,6 @@ def _record(parts: ApiParts, name: str) -> TargetRecord:
     if name not in parts.settings.archive:
         raise UnknownTarget(name)
     reader, policy = ArchiveReader(parts.database), parts.document().archive.policy(name)
-    return target_record(parts.settings.archive[name], policy, reader.target(name), reader.backlog(name))
+    record = target_record(parts.settings.archive[name], policy, reader.target(name), reader.backlog(name))
+    fact = parts.board.read(target_key(name))
+    return record.model_copy(update={"backlog_eta_s": fact.value.backlog_eta_s}) if fact else record

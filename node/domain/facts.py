@@ -149,7 +149,11 @@ class QueueFacts:
 
 @dataclass(frozen=True, slots=True)
 class TargetFacts:
-    """One archive target: its breaker, and what it does not hold yet.  `oldest_us` None = it holds everything."""
+    """One archive target: its breaker, and what it does not hold yet.  `oldest_us` None = it holds everything.
+
+    `failures` of it came in a row.  `backlog_eta_s` is until it holds everything, None = not known, or never at the
+    pace of the last hour; `outgrown`: what comes is more than what goes.
+    """
 
     name: str
     breaker: BreakerWord = "closed"
@@ -159,6 +163,9 @@ class TargetFacts:
     error_code: str = ""
     last_ok_us: int | None = None
     last_failed_us: int | None = None
+    failures: int = 0
+    backlog_eta_s: float | None = None
+    outgrown: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from node.domain.config import AlertLimits
+from node.domain.config import DAY_S, AlertLimits
 from node.domain.facts import Learnt, NodeFacts, TargetFacts, WorkerFacts
 from node.domain.times import US
 
 START_GRACE_S, PULSE_GRACE_S = 30.0, 10.0
+FAILURES = 3
 Finding = tuple[str, str]
 
 
@@ -60,11 +61,24 @@ def late_videos(facts: NodeFacts, _limits: AlertLimits, _now_us: int) -> Iterato
         yield shoot, f"Shoot {shoot} has no video yet."
 
 
-def failing_targets(facts: NodeFacts, _limits: AlertLimits, _now_us: int) -> Iterator[Finding]:
-    """Targets that are left alone for a while because they fail."""
+def failing_targets(facts: NodeFacts, _limits: AlertLimits, now_us: int) -> Iterator[Finding]:
+    """Targets that are left alone for a while because they fail, or failed several times in a row within a day."""
     for target in _targets(facts):
-        if target.breaker != "closed":
+        if target.breaker != "closed" or _keeps_failing(target, now_us):
             yield target.name, f"Archive target {target.name} fails ({target.error_code or 'cause not known'})."
+
+
+def _keeps_failing(target: TargetFacts, now_us: int) -> bool:
+    failed_us = target.last_failed_us
+    return target.failures >= FAILURES and failed_us is not None and now_us - failed_us < DAY_S * US
+
+
+def outgrown_links(facts: NodeFacts, _limits: AlertLimits, _now_us: int) -> Iterator[Finding]:
+    """Targets that are well, and are sent less than is captured."""
+    for target in _targets(facts):
+        if target.outgrown and target.breaker == "closed":
+            said = f"{target.unsent_bytes / 1e9:.1f} GB wait for archive target {target.name}, and more come than go."
+            yield target.name, said
 
 
 def unsent_for_long(facts: NodeFacts, limits: AlertLimits, now_us: int) -> Iterator[Finding]:

@@ -67,12 +67,12 @@ class QueueRecord(Wire):
     pulse.
     """
 
-    due: dict[str, int] = {}
+    due: dict[str, int] = Field(default_factory=dict)
     oldest: str | None = None
     running: tuple[RunningJob, ...] = ()
     stuck: int = 0
     dead: int = 0
-    done_last_hour: dict[str, int] = {}
+    done_last_hour: dict[str, int] = Field(default_factory=dict)
     held: tuple[str, ...] = ()
     silent: tuple[str, ...] = ()
 
@@ -129,6 +129,7 @@ class TargetRecord(Wire):
     """One archive target of node.yml, how it is used, and how it stands.
 
     `failing` of the `unsent` items were tried in vain; what is not taken up yet is counted by the mean size of frames.
+    `backlog_eta_s` is until it holds everything at the pace of the last hour; None = not known, or never.
     """
 
     name: str
@@ -142,6 +143,7 @@ class TargetRecord(Wire):
     unsent: int = 0
     unsent_bytes: int = 0
     oldest_unsent: str | None = None
+    backlog_eta_s: float | None = None
     failing: int = 0
     sent: int = 0
     sent_bytes: int = 0

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from node.board import Board
 from node.clock import US, Clock
+from node.domain import backlog
+from node.domain.backlog import Mark, kept
 from node.domain.config import Document
 from node.domain.facts import QUEUE, BreakerWord, QueueFacts, TargetFacts, WorkerFacts, target_key, worker_key
 from node.domain.job import LANE_LOOPS, Lane
@@ -25,7 +27,10 @@ _BREAKERS: Mapping[str, BreakerWord] = {"closed": "closed", "open": "open", "hal
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """Each look posts what it finds.  The ship process is expected where there are targets to send to."""
+    """Each look posts what it finds.  The ship process is expected where there are targets to send to.
+
+    `marks` are what the targets' pace is known by.
+    """
 
     database: Database
     board: Board
@@ -33,6 +38,7 @@ class Beside:
     run_dir: Path
     targets: tuple[str, ...]
     document: Callable[[], Document]
+    marks: dict[str, tuple[Mark, ...]] = field(default_factory=dict)
 
     def looks(self) -> Mapping[str, tuple[float, Callable[[int], None]]]:
         """By name: how often, and what is to be called with the UTC microseconds of now."""
@@ -77,6 +83,9 @@ class Beside:
 
     def _target(self, name: str) -> TargetFacts:
         row, waiting = self._archive().target(name), self._archive().backlog(name)
+        now = Mark(self.clock.monotonic(), row.sent_bytes, waiting.size_bytes)
+        self.marks[name] = kept(self.marks.get(name, ()), now)
+        pace = backlog.pace(self.marks[name], now)
         return TargetFacts(
             name=name,
             breaker=_BREAKERS[row.breaker],
@@ -86,6 +95,9 @@ class Beside:
             error_code=row.last_error_code,
             last_ok_us=row.last_ok_us,
             last_failed_us=row.last_failed_us,
+            failures=row.failures,
+            backlog_eta_s=pace.eta_s,
+            outgrown=pace.outgrown,
         )
 
     def _archive(self) -> ArchiveReader:

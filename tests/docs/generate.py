@@ -17,13 +17,14 @@ from node.cli import COMMANDS as NODE_COMMANDS
 from node.domain.errors import EXIT_CODES, REGISTRY, HeliographError
 from node.domain.events import REGISTRY as EVENTS
 from node.domain.frame import GAP_REASONS
+from node.domain.gauges import GAUGES
 from node.domain.health import RULES
 from node.domain.job import KINDS
 from node.domain.pressure import DOES, FLOORS, Floor
 from node.domain.quality import Integrity
 from node.domain.recovery import COURSES, OPENING, RECOVERY, Course, Rung, Step
 from node.domain.retention import RULES as RETENTION
-from node.metrics import FOLDED, GAUGES, LIVE, PREFIX, TIMINGS, Folded
+from node.metrics import FOLDED, LIVE, PREFIX, TIMINGS, Folded
 from node.wire.routes import ROUTES, Route
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from node.domain.config import Document
+from node.domain.facts import TargetFacts, target_key
 from node.wire.records import Page
 from node.wire.work_records import JobRecord, TargetRecord
 from tests.apis import Served, fill
@@ -45,6 +46,13 @@ def test_a_target_shows_how_the_document_uses_it(api: Served) -> None:
     api.doer.document = Document.model_validate({"archive": {"targets": {"usb": policy}}})
     target = TargetRecord.model_validate_json(api.get("/v1/targets/usb").content)
     assert (target.enabled, target.order, target.videos) == (False, "newest", False)
+
+
+def test_a_target_says_when_it_holds_everything_at_the_pace_of_the_last_hour(api: Served) -> None:
+    assert api.get("/v1/targets/nas").json()["backlog_eta_s"] is None
+    api.board.post(target_key("nas"), TargetFacts("nas", backlog_eta_s=90.0), api.clock.now_us())
+    assert api.get("/v1/targets/nas").json()["backlog_eta_s"] == 90.0
+    assert [each["backlog_eta_s"] for each in api.get("/v1/targets").json()["items"]] == [90.0, None]
 
 
 ACTIONS = [("test", "test-target"), ("send", "transfer"), ("verify", "verify-archive"), ("restore", "restore")]

@@ -79,6 +79,19 @@ def test_a_target_whose_breaker_is_not_closed_fails(breaker: Any) -> None:
     assert found(**target(breaker=breaker, error_code="ARC-001")) == [("target_failing", "warn", "nas")]
 
 
+@pytest.mark.parametrize(
+    ("failures", "ago_s", "told"), [(2, 60, False), (3, 60, True), (4, 86_399, True), (4, 86_400, False)]
+)
+def test_a_target_that_fails_three_times_in_a_row_within_a_day_is_told(failures: int, ago_s: int, told: bool) -> None:
+    facts = target(failures=failures, last_failed_us=NOW - ago_s * US, error_code="ARC-001")
+    assert found(**facts) == ([("target_failing", "warn", "nas")] if told else [])
+
+
+def test_a_backlog_that_outgrows_the_link_is_told_where_the_target_is_well() -> None:
+    assert found(**target(outgrown=True, unsent_bytes=10**10)) == [("backlog_grows", "warn", "nas")]
+    assert found(**target(outgrown=True, breaker="open")) == [("target_failing", "warn", "nas")]
+
+
 def test_what_waits_for_too_long_is_told() -> None:
     limit_us = round(LIMITS.unsent_warn_s * US)
     assert found(**target(unsent=3, oldest_us=NOW - limit_us)) == []

@@ -91,6 +91,42 @@ def test_what_a_target_lacks_counts_from_the_frame_on_before_anybody_has_looked(
     assert (nas.unsent, nas.oldest_us) == (3, frames[0].captured_us)
 
 
+def test_failures_in_a_row_are_told_though_the_breaker_is_still_closed(store: Store) -> None:
+    seen, holdings = beside(store, "nas"), Holdings(store.journal)
+    holdings.know("nas")
+    for _ in range(3):
+        holdings.used("nas", TargetUnavailable("gone"), Document().archive.policy("nas").breaker)
+    seen.look_at_targets(store.clock.now_us())
+    assert (value(seen, target_key("nas")).breaker, value(seen, target_key("nas")).failures) == ("closed", 3)
+
+
+def stands(store: Store, sent_bytes: int, unsent_bytes: int) -> None:
+    sql = (
+        "INSERT INTO targets (name, sent_bytes, unsent_bytes) VALUES ('nas', ?, ?)"
+        " ON CONFLICT DO UPDATE SET sent_bytes = excluded.sent_bytes, unsent_bytes = excluded.unsent_bytes"
+    )
+    store.database.write(lambda session: session.execute(sql, (sent_bytes, unsent_bytes)))
+
+
+def test_the_pace_of_the_last_hour_tells_when_a_target_holds_everything_or_that_it_never_will(store: Store) -> None:
+    seen = beside(store, "nas")
+
+    def look() -> tuple[float | None, bool]:
+        seen.look_at_targets(store.clock.now_us())
+        nas = value(seen, target_key("nas"))
+        return nas.backlog_eta_s, nas.outgrown
+
+    stands(store, 0, 9000)
+    assert look() == (None, False)
+    store.clock.advance(1800)
+    stands(store, 4000, 6000)
+    assert look() == (3600, False)
+    for hours in range(1, 4):
+        store.clock.advance(3600)
+        stands(store, 4000 + 1000 * hours, 6000 + 2000 * hours)
+    assert look() == (None, True)
+
+
 def test_each_look_has_its_time(store: Store) -> None:
     looks = beside(store).looks()
     assert set(looks) == {"workers", "queue", "targets"}
