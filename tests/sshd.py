@@ -20,8 +20,11 @@ from node.domain.nodefile import RsyncTarget
 PROGRAM = "/usr/sbin/sshd"
 READY_S = 10.0
 OTHER_DISK = Path("/dev/shm")
+LOOPBACK_6 = "0::1"
+"""As node.yml takes it."""
 SETTINGS = """
 ListenAddress 127.0.0.1:{port}
+{other_addresses}
 HostKey {folder}/host_key
 AuthorizedKeysFile {folder}/authorized_keys
 PidFile none
@@ -88,7 +91,8 @@ def running(folder: Path, store: Path | None = None) -> Iterator[Host]:
     _keys(folder)
     with tempfile.TemporaryDirectory(prefix="heliograph-store-", dir=OTHER_DISK) as other:
         host = Host(folder, store or Path(other), folder / "programs", _free_port())
-        (folder / "known_hosts").write_text(f"[127.0.0.1]:{host.port} {(folder / 'host_key.pub').read_text()}")
+        names = f"[127.0.0.1]:{host.port},[::1]:{host.port}"  # as ssh writes an address, however it was given
+        (folder / "known_hosts").write_text(f"{names} {(folder / 'host_key.pub').read_text()}")
         with serving(host):
             yield host
 
@@ -98,7 +102,8 @@ def serving(host: Host) -> Iterator[subprocess.Popen[bytes]]:
     """One life of its sshd."""
     settings = host.folder / "sshd_config"
     path = f"{host.programs}:{os.environ['PATH']}"
-    settings.write_text(SETTINGS.format(port=host.port, folder=host.folder, path=path))
+    also = f"ListenAddress [::1]:{host.port}" if speaks_6() else ""
+    settings.write_text(SETTINGS.format(port=host.port, other_addresses=also, folder=host.folder, path=path))
     with (host.folder / "log").open("ab") as log:
         process = subprocess.Popen(_command(settings), stderr=log, stdin=subprocess.DEVNULL)
     try:
@@ -107,6 +112,15 @@ def serving(host: Host) -> Iterator[subprocess.Popen[bytes]]:
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(READY_S)
+
+
+def speaks_6() -> bool:
+    """Whether this machine has IPv6 on its loopback."""
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
 
 
 def _command(settings: Path) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Sequence
@@ -38,6 +39,8 @@ class Child:
     """One program.  Input and output are files without a name: neither side ever waits for the other."""
 
     def __init__(self, words: Sequence[str], scratch: Path, given: bytes = b"", into: IO[bytes] | None = None) -> None:
+        """Raises TargetUnavailable where the program is missing here."""
+        installed(words[0])
         self._err: IO[bytes] = TemporaryFile(dir=scratch)  # noqa: SIM115 - closed with the block
         self._out = into or TemporaryFile(dir=scratch)  # noqa: SIM115 - closed with the block
         self._is_ours = into is None
@@ -90,6 +93,13 @@ def start(
         stdout=stdout,
         stderr=stderr,
     )
+
+
+def installed(program: str) -> None:
+    """Raises TargetUnavailable where this machine lacks it, or what starts it."""
+    for needed in (_DIES_WITH_US[0], program):
+        if shutil.which(needed) is None:
+            raise TargetUnavailable(f"{needed} is not installed on this node")
 
 
 def end(process: subprocess.Popen[bytes]) -> None:

@@ -13,15 +13,18 @@ from dataclasses import dataclass
 from node.archive.base import MARKER
 from node.archive.child import Ended
 from node.archive.ssh import meaning
-from node.domain.errors import ArchiveError, TargetRefused, TargetUnavailable
+from node.domain.errors import ArchiveError, MarkerMissing, TargetRefused, TargetUnavailable
 from node.host.disk import Space
 
-_NO_FOLDER, _NO_ENTRY, _NO_PROGRAM = 66, 67, 68
+_NO_FOLDER, _NO_ENTRY, _NO_PROGRAM, _NO_MARKER = 66, 67, 68, 69
 _STATUSES: Mapping[int, tuple[type[ArchiveError], str]] = {
     _NO_FOLDER: (TargetUnavailable, "no such folder there"),
     _NO_ENTRY: (TargetRefused, "its folder cannot be entered"),
+    _NO_MARKER: (MarkerMissing, "it was there before; is it mounted?"),
 }
-_ENTER = f'cd -- "$1" 2>/dev/null || {{ [ -d "$1" ] && exit {_NO_ENTRY}; exit {_NO_FOLDER}; }}'
+# complaints are understood in English alone
+_ENTER = f"""LC_ALL=C; export LC_ALL
+cd -- "$1" 2>/dev/null || {{ [ -d "$1" ] && exit {_NO_ENTRY}; exit {_NO_FOLDER}; }}"""
 
 EXAMINE = f"""{_ENTER}
 for program in rsync sha256sum xargs; do
@@ -49,11 +52,14 @@ then openssl dgst -sha256 -r -- "$@" | tr "\n" "\0"
 else sha256sum -z -- "$@"
 fi"""
 HASH = f"""{_ENTER}
+[ -f {MARKER} ] || exit {_NO_MARKER}
 sync -f . || exit 1
 ONE_LINE=$2 xargs -0 sh -c '{_HASH_SOME}' sh 2>/dev/null
 case $? in 0 | 123) ;; *) exit 1 ;; esac
 """
 """Of names: sizes and hashes of what can be read; 123 = of some it could not.  $2 is empty when a name has a newline.
+
+Its folder has the marker, whatever was mounted or unmounted since that was looked at: no other folder gives receipts.
 
 openssl, where there is one, is five times as fast as sha256sum on a processor that has instructions for it.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +25,7 @@ from node.archive.base import (
     marker_text,
     settled,
 )
-from node.archive.child import Child, Ended, Said
+from node.archive.child import Child, Ended, Said, installed
 from node.archive.files import altered_here, fault_here, landing
 from node.archive.progress import Progress
 from node.archive.remote import Examined, Found
@@ -80,7 +81,7 @@ class RsyncArchive:
     def __init__(self, name: str, endpoint: RsyncTarget, policy: TargetPolicy, where: Where) -> None:
         self.name = name
         self._endpoint, self._policy, self._where = endpoint, policy, where
-        self._scratch, self._root = where.scratch / name, endpoint.path
+        self._scratch, self._root = where.scratch / f"{name}-{_mark(endpoint)}", endpoint.path
         self._workshop = f"{endpoint.path.rstrip('/')}/{WORKSHOP}/{where.node}"
         self._link = Link(endpoint, self._scratch, where.clock, policy.timeout_s)
 
@@ -135,6 +136,7 @@ class RsyncArchive:
 
     def _examined(self, said: Said) -> Examined:
         """Raises SameDevice for a host that is this machine."""
+        installed("rsync")
         found = remote.examined(self._ask(remote.EXAMINE, said=said))
         if (found.boot, found.device) == (_BOOT_ID.read_text().strip(), str(self._where.data_dir.stat().st_dev)):
             raise SameDevice(f"{self._root} on {self._endpoint.host} and {self._where.data_dir}")
@@ -197,7 +199,7 @@ class RsyncArchive:
         return _trouble(ended)
 
     def _words(self, mode: str, stage: Path) -> list[str]:
-        limit, host = self._policy.limit_bytes_per_s, self._link.destination
+        limit, host = self._policy.limit_bytes_per_s, self._link.rsync_destination
         return [
             *("rsync", "--from0", "--files-from=-", "--copy-links", "--times", "--omit-dir-times", mode),
             *(f"--temp-dir={self._workshop}", f"--partial-dir={self._workshop}/partial"),
@@ -253,6 +255,11 @@ class _Share:
         done = self._before + (self._part * int(percents[-1]) / 100 if percents else 0)
         self._told = min(1.0, max(self._told, done / self._total))
         self._beat(self._told, self._said)
+
+
+def _mark(endpoint: RsyncTarget) -> str:
+    """Of this host, port and folder alone: what belongs to another endpoint under the same name is never used."""
+    return hashlib.sha256(endpoint.model_dump_json().encode()).hexdigest()[:12]
 
 
 def _parts(items: Sequence[Item]) -> Iterator[Sequence[Item]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import select
 import shlex
 import subprocess
@@ -11,14 +12,13 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
 
-from node.archive.child import LOOK_S, Child, Said, end, start, tail
+from node.archive.child import LOOK_S, Child, Said, end, installed, start, tail
 from node.clock import Clock
 from node.domain.errors import ArchiveError, TargetFull, TargetRefused, TargetUnavailable
 from node.domain.nodefile import RsyncTarget
 
 _UP = "connection is up"
 _HELD_OPEN = f"echo {_UP}; exec cat"  # cat ends at the end of its input, and that is this process
-_CONTROL = "control"  # relative to the scratch folder: the kernel takes 108 characters
 _MEANINGS: Sequence[tuple[str, type[ArchiveError]]] = (
     ("No space left on device", TargetFull),
     ("Disk quota exceeded", TargetFull),
@@ -36,10 +36,17 @@ class Link:
     def __init__(self, endpoint: RsyncTarget, scratch: Path, clock: Clock, timeout_s: float) -> None:
         self._endpoint, self._scratch, self._clock, self._timeout_s = endpoint, scratch, clock, timeout_s
         self._master: subprocess.Popen[bytes] | None = None
+        self._control = _control()
 
     @property
     def destination(self) -> str:
         return f"{self._endpoint.user}@{self._endpoint.host}"
+
+    @property
+    def rsync_destination(self) -> str:
+        """The same for rsync, to which a host ends at a colon: an IPv6 address is put in brackets."""
+        host = self._endpoint.host
+        return f"{self._endpoint.user}@[{host}]" if ":" in host else self.destination
 
     @property
     def remote_shell(self) -> str:
@@ -51,8 +58,9 @@ class Link:
         if self._master and self._master.poll() is None:
             return
         self.close()
+        installed("ssh")
         self._scratch.mkdir(parents=True, exist_ok=True)
-        (self._scratch / _CONTROL).unlink(missing_ok=True)
+        self._control = _control()
         with TemporaryFile(dir=self._scratch) as complaints:
             words = [*self._ssh("yes"), self.destination, _HELD_OPEN]
             self._master = start(words, self._scratch, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints)
@@ -96,7 +104,7 @@ class Link:
             "BatchMode": "yes",
             "ConnectTimeout": seconds,
             "ControlMaster": master,
-            "ControlPath": _CONTROL,
+            "ControlPath": self._control,
             "GlobalKnownHostsFile": "none",
             "IdentitiesOnly": "yes",
             "IdentityAgent": "none",
@@ -119,6 +127,14 @@ def meaning(complaints: str) -> ArchiveError:
             if words in line:
                 return error(line[:300])
     return TargetUnavailable(lines[-1][:300] if lines else "the connection was cut")
+
+
+def _control() -> str:
+    """A socket that no other connection ever has: not one to another host, nor of an earlier life, nor beside it.
+
+    Relative to the scratch folder: the kernel takes 108 characters.
+    """
+    return f"control-{secrets.token_hex(8)}"
 
 
 def _quoted(path: str) -> str:

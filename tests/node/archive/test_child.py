@@ -40,6 +40,22 @@ def test_what_it_was_given_wrote_and_complained_of_is_told(tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("missing", ["setpriv", "ssh"])
+def test_a_program_that_is_missing_here_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    (programs := tmp_path / "programs").mkdir()
+    for name in {"setpriv", "ssh"} - {missing}:
+        (programs / name).symlink_to("/bin/true")
+    monkeypatch.setenv("PATH", str(programs))
+    with pytest.raises(TargetUnavailable, match=f"{missing} is not installed on this node"):
+        Child(["ssh", "host"], tmp_path)
+
+
+def test_children_complain_in_english(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
+    with Child(["sh", "-c", "echo $LC_ALL"], tmp_path) as child:
+        assert child.wait(CLOCK, 5.0, silent).out == b"C\n"
+
+
 def test_much_on_both_sides_blocks_nobody(tmp_path: Path) -> None:
     given = bytes(5_000_000)
     with Child(["sh", "-c", "cat; head -c 300000 /dev/zero >&2"], tmp_path, given) as child:

@@ -13,15 +13,15 @@ import pytest
 from node.archive import remote
 from node.archive.base import MARKER
 from node.archive.child import Ended
-from node.domain.errors import ArchiveError, TargetFull, TargetRefused, TargetUnavailable
+from node.domain.errors import ArchiveError, MarkerMissing, TargetFull, TargetRefused, TargetUnavailable
 
 
-def run(script: str, *arguments: object, given: bytes = b"", path: str | None = None) -> Ended:
+def run(script: str, *arguments: object, given: bytes = b"", path: str | None = None, language: str = "C") -> Ended:
     shell = shutil.which("sh")
     assert shell
     ended = subprocess.run(
         [shell, "-c", script, "sh", *map(str, arguments)],
-        check=False, input=given, capture_output=True, env={"PATH": path or os.environ["PATH"], "LC_ALL": "C"},
+        check=False, input=given, capture_output=True, env={"PATH": path or os.environ["PATH"], "LC_ALL": language},
     )  # fmt: skip
     return Ended(ended.returncode, ended.stdout, ended.stderr.decode())
 
@@ -70,6 +70,7 @@ def test_sizes_and_hashes_are_those_of_the_bytes(tmp_path: Path, odd: list[str],
     names = ["a", "b c", "-d", "*e", "ü", "sub/g", "h\\i", "100 bytes", *odd]
     for folder in ("files/sub", "programs"):
         (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "files" / MARKER).touch()
     for name in names:
         (tmp_path / "files" / name).write_bytes(name.encode() * 10)
     if not openssl:
@@ -83,11 +84,44 @@ def test_sizes_and_hashes_are_those_of_the_bytes(tmp_path: Path, odd: list[str],
 
 def test_many_names_are_more_than_one_command_line(tmp_path: Path) -> None:
     names = [f"{number:0100}" for number in range(3000)]
+    (tmp_path / MARKER).touch()
     for name in names:
         (tmp_path / name).touch()
     sizes, digests = hashed(tmp_path, names)
     assert list(sizes) == [f"./{name}" for name in names]
     assert set(digests.values()) == {hashlib.sha256().hexdigest()}
+
+
+def test_nothing_is_hashed_in_a_folder_without_its_marker(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    with pytest.raises(MarkerMissing):
+        hashed(tmp_path, ["a"])
+
+
+SCRIPTS = {
+    "EXAMINE": remote.EXAMINE,
+    "MARK": remote.MARK,
+    "PREPARE": remote.PREPARE,
+    "HASH": remote.HASH,
+    "FETCH": remote.FETCH,
+    "FINISH": remote.FINISH,
+}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_host_of_another_language_complains_in_english(tmp_path: Path, name: str) -> None:
+    """Its programs speak as they are told to."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (tmp_path / MARKER).touch()
+    for program in ("cat", "mkdir", "rm", "sync", "xargs", "stat"):
+        path = programs / program
+        path.write_text('#!/bin/sh\n[ "$LC_ALL" = C ] && echo "Permission denied" >&2 || echo "verboten" >&2; exit 1\n')
+        path.chmod(0o755)
+    path_there = f"{programs}:{os.environ['PATH']}"
+    ended = run(SCRIPTS[name], tmp_path, tmp_path / "shop", path=path_there, language="de_DE.UTF-8")
+    with pytest.raises(TargetRefused, match="Permission denied"):
+        remote.answer(ended)
 
 
 def test_leftovers_go_and_what_can_be_gone_on_with_stays(tmp_path: Path) -> None:

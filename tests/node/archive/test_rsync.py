@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,8 +15,17 @@ from pathlib import Path
 import pytest
 
 from node.archive.base import MARKER, Outcome, Refused
+from node.archive.ssh import Link
+from node.clock import SystemClock
 from node.crashpoint import VARIABLE
-from node.domain.errors import HeliographError, ReceiptRefused, TargetFull, TargetRefused, TargetUnavailable
+from node.domain.errors import (
+    HeliographError,
+    MarkerMissing,
+    ReceiptRefused,
+    TargetFull,
+    TargetRefused,
+    TargetUnavailable,
+)
 from node.domain.nodefile import RsyncTarget
 from tests import sshd
 from tests.archives import Ground, Yard, earned, mounted, quiet, stored, until, wanted
@@ -210,6 +220,70 @@ def test_all_commands_share_one_connection(remote: Ground, host: sshd.Host) -> N
     target.verify(items, quiet)
     target.fetch(items[0], remote.yard.data / "back", quiet)
     assert host.accepted() - before == 1
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", *([sshd.LOOPBACK_6] if sshd.speaks_6() else [])])
+def test_a_host_may_be_named_by_its_address(remote: Ground, address: str) -> None:
+    remote.endpoint = remote.endpoint.model_copy(update={"host": address})
+    items, target = remote.yard.items(3), remote.ready()
+    assert earned(target.put(items, quiet)) == [item.name for item in items]
+    assert stored(remote.store) == wanted(items)
+
+
+def test_an_address_with_colons_is_bracketed_for_rsync(tmp_path: Path) -> None:
+    endpoint = RsyncTarget(kind="rsync", host="fe80::1", path="/x", user="u", key="k", known_hosts="h")
+    link = Link(endpoint, tmp_path, SystemClock(), 1.0)
+    assert (link.destination, link.rsync_destination) == ("u@fe80::1", "u@[fe80::1]")
+
+
+def test_a_mount_that_goes_away_there_between_looking_and_writing_gives_no_receipt(
+    remote: Ground, host: sshd.Host
+) -> None:
+    """rsync then writes below what the mount has uncovered, and it is all there."""
+    items, target = remote.yard.items(3), remote.ready()
+    marker = (remote.store / MARKER).read_text()
+    host.false("rsync", f'rm -f {remote.store}/{MARKER}; exec "$REAL" "$@"')
+    assert errors(target.put(items, quiet)) == [MarkerMissing] * 3
+    host.honest()
+    (remote.store / MARKER).write_text(marker)
+    assert earned(target.put(items, quiet)) == [item.name for item in items]
+
+
+def test_rsync_missing_here_is_seen_at_the_first_look(
+    remote: Ground, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (programs := tmp_path / "programs").mkdir()
+    for name in ("ssh", "setpriv", "sh"):
+        (programs / name).symlink_to(str(shutil.which(name)))
+    monkeypatch.setenv("PATH", str(programs))
+    with pytest.raises(TargetUnavailable, match="rsync is not installed on this node"):
+        remote.target().check()
+
+
+def test_no_connection_to_another_host_or_folder_is_ever_used(remote: Ground, tmp_path: Path, store: Path) -> None:
+    """Two targets of one name over one folder for sockets, as when node.yml was changed: both open, used by turns."""
+    there = remote.yard.items(4)
+    here = there[:2]
+    with sshd.running(tmp_path / "other") as other:
+        first = remote.ready()
+        remote.endpoint = other.endpoint()
+        second = remote.ready()
+        (folder := other.store / "folder").mkdir()
+        remote.endpoint = other.endpoint(path=str(folder))
+        third = remote.ready()
+        for target in (first, second, third):
+            assert len(earned(target.put(here, quiet))) == 2
+        other.false("rsync", "exit 1")
+        other.false("xargs", "exit 1")
+        assert len(earned(first.put(here, quiet))) == 2, (
+            "not through the other host, whose folders are of the same disk"
+        )
+        second.close()
+        assert len(earned(first.put(there, quiet))) == 4
+        assert stored(store) == wanted(there)
+        assert stored(folder) == wanted(here)
+        assert {name for name in stored(other.store) if not name.startswith("folder/")} == set(wanted(here))
+        third.close()
 
 
 def test_paths_here_may_have_spaces_quotes_and_percent_signs(tmp_path: Path, store: Path, host: sshd.Host) -> None:
