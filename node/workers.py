@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -16,10 +18,12 @@ from node.archive.base import Where
 from node.clock import Clock, SystemClock
 from node.domain.config import Document
 from node.domain.errors import (
+    INTERNAL,
     DatabaseError,
     DirectoryMissing,
     DiskError,
     DiskFull,
+    InternalError,
     WorkerHeld,
 )
 from node.domain.job import LANE_LOOPS, Lane
@@ -51,6 +55,10 @@ WAIT_S, LOOK_S = 2.0, 0.5
 JOIN_S = 25.0
 ROOM_EVERY_S = 10.0
 LOG = logging.getLogger(__name__)
+
+
+class ThreadsHang(InternalError):
+    """Only the end of the process ends them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +125,9 @@ def _work(start: Start, hold: files.Hold, stop: threading.Event) -> None:
         with working(start, hold, SystemClock(trusted=start.settings.clock.trusted)) as database:
             while not (stop.wait(LOOK_S) or database.unwanted()):
                 pass
+    except ThreadsHang as error:  # it may wake up at any time: no other crew may work beside it
+        LOG.error("threads hang", extra={"error": str(error)})  # noqa: TRY400 - whose trace says nothing
+        os._exit(INTERNAL)
     except (DatabaseError, DiskError) as error:
         LOG.warning("waiting", extra={"error": str(error)})
         if isinstance(error, DiskFull):  # not even a row of its own can be written
@@ -126,7 +137,10 @@ def _work(start: Start, hold: files.Hold, stop: threading.Event) -> None:
 
 @contextmanager
 def working(start: Start, hold: files.Hold, clock: Clock) -> Iterator[Database]:
-    """Every lane at work, each in threads of its own; everything is stopped in order at the end."""
+    """Every lane at work, each in threads of its own; everything is stopped in order at the end.
+
+    Raises ThreadsHang at the end, when all is closed that could be: then the process has to end, too.
+    """
     with ExitStack() as stack:
         bench = _bench(start, hold, clock, stack)
         stop = threading.Event()
@@ -172,13 +186,18 @@ def _manned(lane: Lane, bench: Bench, stop: threading.Event) -> _Manned:
 
 
 def _end(manned: Sequence[_Manned], stop: threading.Event) -> None:
-    """A job that does not end in its time is given back; its thread goes with the process."""
+    """A job that does not end in its time is given back; its thread goes with the process.  Raises ThreadsHang."""
     stop.set()
+    until_s, hung = time.monotonic() + JOIN_S, list[str]()
     for lane in manned:
         for thread in lane.threads:
-            thread.join(JOIN_S)
-        if any(thread.is_alive() for thread in lane.threads):
+            thread.join(max(0.0, until_s - time.monotonic()))
+        alive = [thread.name for thread in lane.threads if thread.is_alive()]
+        if alive:
             lane.worker.abandon()
+        hung += alive
+    if hung:
+        raise ThreadsHang(f"did not end within {JOIN_S:g} s: {', '.join(hung)}")
 
 
 # --- lanes ----------------------------------------------------------------------------------------------------------

@@ -8,10 +8,11 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,11 @@ import pytest
 from node.almanac import Sun
 from node.clock import US, SystemClock
 from node.domain.config import Site
-from node.domain.errors import DirectoryMissing, WorkerHeld
+from node.domain.errors import INTERNAL, DirectoryMissing, WorkerHeld
+from node.domain.job import LANE_LOOPS
 from node.domain.times import to_datetime
+from node.host import pulse
+from node.store.sharing import alone
 from tests.nodes import EACH_SECOND, Home, Node, beside, heliograph_node, started, wait_for
 
 pytestmark = pytest.mark.slow
@@ -72,6 +76,19 @@ def rows(home: Home, sql: str) -> list[tuple[Any, ...]]:
         return database.execute(sql).fetchall()
 
 
+def looks(home: Home, count: int) -> None:
+    """Until each loop of `work` has given so many new pulses."""
+    seen: dict[str, set[float]] = {loop: set() for loop in LANE_LOOPS["work"]}
+
+    def enough() -> bool:
+        for loop, moments in seen.items():
+            felt = pulse.read(home.run, loop)
+            moments.update([felt.at_s] if felt else [])
+        return min(map(len, seen.values())) > count
+
+    wait_for(enough, f"{count} pulses", 60)
+
+
 def loaded(process: subprocess.Popen[bytes]) -> str:
     return Path(f"/proc/{process.pid}/maps").read_text()
 
@@ -81,13 +98,11 @@ def test_an_idle_worker_is_seen_writes_nothing_and_has_loaded_no_codec(tmp_path:
     home = home_of(tmp_path, **resting)
     with started(home) as node, beside(home, "work") as work:
         wait_for(lambda: heard(node, "work"), "a pulse")
-        time.sleep(2)
+        looks(home, 3)  # what a start has to do is done
         before = (home.data / "heliograph.db-wal").stat()
-        version = rows(home, "PRAGMA data_version")
-        time.sleep(3)
+        looks(home, 3)
         after = (home.data / "heliograph.db-wal").stat()
         assert (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
-        assert version
         assert [name for name in HEAVY if name in loaded(work)] == []
         assert work.poll() is None
 
@@ -196,3 +211,56 @@ def test_two_shoots_end_with_one_verified_video_each_also_when_the_node_is_kille
         done = rows(home, "SELECT key, state FROM jobs WHERE kind = 'render'")
         assert sorted(done) == [(video["shoot"], "done") for video in sorted(videos, key=lambda each: each["shoot"])]
         wait_for(lambda: archived(home, shelf), "receipts for everything", 60)
+
+
+HANGS = """
+import sys, threading
+from dataclasses import replace
+from node import workers
+from node.cli import main
+
+makers = workers.CREWS["work"]
+
+def hanging(bench):
+    crew = makers(bench)
+    return replace(crew, handlers={**crew.handlers, "thumbnail": lambda task: threading.Event().wait()})
+
+workers.JOIN_S, workers.CREWS = 1.0, {"work": hanging}
+sys.exit(main(["work", "--config", sys.argv[1]]))
+"""
+
+
+@contextmanager
+def hanging(home: Home) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker in the middle of a job that never ends."""
+    with (home.folder / "hangs.log").open("ab") as log:
+        process = subprocess.Popen([sys.executable, "-c", HANGS, str(home.config)], stderr=log)
+    try:
+        wait_for(lambda: ("leased",) in rows(home, "SELECT state FROM jobs WHERE kind = 'thumbnail'"), "a job at work")
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def log_of(home: Home) -> str:
+    return (home.folder / "hangs.log").read_text()
+
+
+def test_a_process_whose_thread_hangs_ends_and_its_job_is_given_back(tmp_path: Path) -> None:
+    home = home_of(tmp_path)
+    with started(home), hanging(home) as process:
+        process.terminate()
+        assert process.wait(20) == INTERNAL, log_of(home)
+        assert rows(home, "SELECT state, attempt FROM jobs WHERE kind = 'thumbnail'") == [("queued", 0)]
+    assert list(home.run.glob("work*.pulse")) == []
+    assert '"threads hang"' in log_of(home)
+
+
+def test_no_second_crew_works_beside_a_thread_that_hangs(tmp_path: Path) -> None:
+    home = home_of(tmp_path)
+    with started(home) as node, hanging(home) as process:
+        assert node.stop()[0] == 0
+        with alone(home.data, 20):  # as who would put another database there
+            assert process.wait(20) == INTERNAL, log_of(home)
+    assert log_of(home).count('"working"') == 1
