@@ -14,10 +14,10 @@ from zoneinfo import ZoneInfo
 INTERVAL_S = 5
 WIDTH, HEIGHT = 640, 360
 STALE_S = 20
-WINDOW_MIN, FIRST_WINDOW_S = 1, 20
+FIRST_ENDS_S = 35
 WINDOWS = ("first-minute", "second-minute")
-"""Two windows follow each other; nodes have so long to be ready for the first one."""
-ROLLING_S, MIN_FRAMES, GATHER_S = 120, 5, 15
+"""Two windows of a minute follow each other; so much at least is left of the first one, nodes' start included."""
+ROLLING_S, MIN_FRAMES, GATHER_S = 120, 5, 30
 TARGET, UNPLUGGED = "shelf", "unplugged"
 """The archive of every node; with faults the last node's is a folder on which nothing is mounted."""
 SHOT_MARGIN_S = 3.0
@@ -177,9 +177,8 @@ def _document(place: Place, cameras: Iterable[str], now_us: int) -> dict[str, An
 def _windows(place: Place, now_us: int) -> dict[str, Any]:
     """Two short windows by the site's clock, one after the other: each is a shoot that ends with its video."""
     zone = ZoneInfo(place.timezone)
-    earliest = datetime.fromtimestamp(now_us / 1e6 + FIRST_WINDOW_S, zone)
-    first = earliest.replace(second=0, microsecond=0) + timedelta(minutes=1)
-    edges = [f"{first + timedelta(minutes=WINDOW_MIN * number):%H:%M}" for number in range(3)]
+    start = datetime.fromtimestamp(now_us / 1e6 + FIRST_ENDS_S, zone)
+    edges = [f"{start + timedelta(minutes=number):%H:%M}" for number in range(3)]
     return {
         name: {
             "interval_s": INTERVAL_S, "phase_s": "auto",
