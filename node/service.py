@@ -43,6 +43,7 @@ from node.domain.events import AccessRefused, ServiceStarted, ServiceStopped, re
 from node.domain.facts import IDENTITY, IdentityFacts
 from node.domain.frame import Frame
 from node.domain.nodefile import NodeFile, Paths
+from node.domain.retention import Preview
 from node.host import systemd
 from node.hub import Hub
 from node.jobs import Jobs
@@ -421,7 +422,7 @@ class Service:
         )
         changed = self.reload.differing(document)
         forgets = any(path.partition(".")[0] == "retention" for path in changed)
-        gone = self.orders.preview_reclaim(parse_document(document).retention) if forgets else ()
+        gone = self.orders.preview_reclaim(parse_document(document).retention) if forgets else Preview()
         return ConfigPreview(digest(document), changed, cameras, gone)
 
     def _note_refused(self, event: AccessRefused) -> None:

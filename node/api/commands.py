@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from node.api.orders import Orders
 from node.domain.events import AccessRefused
 from node.domain.frame import Frame
-from node.domain.retention import Tally
+from node.domain.retention import Preview
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class ConfigPreview:
     digest: str
     changed: tuple[str, ...] = ()
     cameras: tuple[CameraPreview, ...] = ()
-    gone: tuple[Tally, ...] = ()
+    gone: Preview = field(default_factory=Preview)
 
 
 @dataclass(frozen=True, slots=True)

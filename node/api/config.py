@@ -159,7 +159,8 @@ def _check(preview: ConfigPreview) -> ConfigCheck:
         digest=preview.digest,
         changed=preview.changed,
         cameras=tuple(_camera(each) for each in preview.cameras),
-        reclaim=tuple(reclaimable(each) for each in preview.gone),
+        reclaim=tuple(reclaimable(each) for each in preview.gone.tallies),
+        reclaim_more=preview.gone.more,
     )
 
 

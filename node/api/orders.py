@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from node.domain.config import Retention
-from node.domain.retention import Tally
+from node.domain.retention import Preview
 from node.store.jobs import Job
 from node.store.log import Actor
 from node.store.videos import Video
@@ -40,7 +40,7 @@ class Orders(Protocol):
     def send_now(self, target: str, actor: Actor) -> Job:
         """What waits for that target is due now, whatever its breaker says.  Raises UnknownTarget."""
 
-    def preview_reclaim(self, section: Retention | None = None) -> tuple[Tally, ...]:
+    def preview_reclaim(self, section: Retention | None = None) -> Preview:
         """What would go now under the document's retention section, or under another one; nothing does."""
 
     def change_video(self, video: str, title: str | None, pinned: bool | None, actor: Actor) -> Video:

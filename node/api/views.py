@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from node.domain.breaker import BreakerState
 from node.domain.config import TargetPolicy
 from node.domain.nodefile import ArchiveTarget
-from node.domain.retention import Tally
+from node.domain.retention import Preview, Tally
 from node.domain.times import to_text
 from node.store import backup
 from node.store.archive import ReceiptRow, TargetRow
@@ -178,10 +177,12 @@ def reclaimable(tally: Tally) -> Reclaimable:
     return Reclaimable(what=tally.what, rule=tally.rule, count=tally.count, size_bytes=tally.size_bytes)
 
 
-def reclaim_preview(tallies: Sequence[Tally]) -> ReclaimPreview:
+def reclaim_preview(preview: Preview) -> ReclaimPreview:
     """With their sums."""
+    tallies = preview.tallies
     return ReclaimPreview(
         reclaim=tuple(reclaimable(each) for each in tallies),
         count=sum(each.count for each in tallies),
         size_bytes=sum(each.size_bytes for each in tallies),
+        more=preview.more,
     )

@@ -25,7 +25,8 @@ def _preview(found: Desk, given: argparse.Namespace) -> int:
         return OK
     for each in preview.reclaim:
         print(f"{each.what} by {each.rule}: {each.count}, {each.size_bytes:,} bytes")
-    print(f"{preview.count} files, {preview.size_bytes:,} bytes would go")
+    least = "at least " if preview.more else ""
+    print(f"{least}{preview.count} files, {preview.size_bytes:,} bytes would go")
     return OK
 
 

@@ -167,6 +167,14 @@ class Tally:
     size_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What would go; with `more`, counting ended in its time, and that is the least that would."""
+
+    tallies: tuple[Tally, ...] = ()
+    more: bool = False
+
+
 def choose(
     candidates: Iterable[Candidate], need_bytes: int, policy: Policy, now_us: int, rules: Sequence[Rule] = RULES
 ) -> tuple[Choice, ...]:

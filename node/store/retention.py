@@ -27,20 +27,29 @@ SIDECAR = ".json"
 _PREFIX = {"frame": f"{STOPPED}frame/", "quarantined": f"{STOPPED}quarantined/", "video": f"{STOPPED}video/"}
 
 
+UNSCORED = 101
+"""What a frame without a score counts as: the scores end at 100."""
+FIRST_THIN = (-1, "")
+"""Before any score and id."""
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
     """How candidates are looked for.
 
     Receipts of these `targets` count.  Frames of a shoot that ended after `wanted_since_us` and has no video yet are
-    wanted.  With `ends`, those of each shoot are told from the rest.  No frame before the id `from_id` is here.
+    wanted.  With `ends`, those of each shoot are told from the rest.  No frame before the id `from_id` is here; none
+    whose score and id come before `from_thin` may go.
     """
 
     targets: tuple[str, ...]
     wanted_since_us: int = 0
     ends: bool = False
     from_id: str = ""
+    from_thin: tuple[int, str] = FIRST_THIN
 
 
+_THIN = f"coalesce(f.score, {UNSCORED})"
 _FRAME = "f.id, f.path, f.size_bytes, f.captured_us, f.clock_synced, f.score"
 HERE = "NOT EXISTS (SELECT 1 FROM frames_gone WHERE frame_id = f.id)"
 _LEFT_ALONE = "NOT EXISTS (SELECT 1 FROM cursors WHERE name = ? || f.id)"
@@ -112,15 +121,25 @@ class RetentionReader:
         """The same frames, the lowest scores first, those without a score last."""
         if not look.targets:
             return []
-        key = "(score IS NULL, coalesce(score, 0), captured_us, id)"
-        receipts = counted(look, "frame")
-        inner = select(
-            f"{_FRAME}, {receipts} AS held, {_WANTED} AS wanted, {_ENDS if look.ends else 0} AS ends",
-            f"frames AS f WHERE f.quarantined = 0 AND {HERE} AND {_LEFT_ALONE} AND held > 0",
+        score, item = _thin_key(after) if after else look.from_thin
+        # not as one row value: the index would be searched by its first term, an expression, alone
+        of_score = self._thin(look, f"{_THIN} = ? AND f.id > ?", "f.id", (score, item), limit)
+        rest = limit - len(of_score)
+        return of_score + (self._thin(look, f"{_THIN} > ?", f"{_THIN}, f.id", (score,), rest) if rest else [])
+
+    def before_thinnest(self, look: Look) -> tuple[int, str]:
+        """Nothing that may go has a score and id up to these."""
+        found = self.thinnest(look, None, 1)
+        return (_thin_key(found[0])[0], found[0].item[:-1]) if found else FIRST_THIN
+
+    def _thin(self, look: Look, beyond: str, order: str, place: Sequence[object], limit: int) -> list[Candidate]:
+        text = select(
+            f"{_FRAME}, {counted(look, 'frame')} AS held, {_WANTED}, {_ENDS if look.ends else 0}",
+            f"frames AS f INDEXED BY frames_thin WHERE {beyond} AND f.id >= ? AND f.quarantined = 0 AND {HERE}"
+            f" AND {_LEFT_ALONE} AND held > 0 ORDER BY {order} LIMIT ?",
         )
-        beyond, last = ("", ()) if after is None else (f"WHERE {key} > (?, ?, ?, ?)", _thin_key(after))
-        text = select("*", f"({inner}) {beyond} ORDER BY score IS NULL, coalesce(score, 0), captured_us, id LIMIT ?")
-        return self._frames("frame", text, (*look.targets, look.wanted_since_us, _PREFIX["frame"], *last, limit))
+        known = (*look.targets, look.wanted_since_us)
+        return self._frames("frame", text, (*known, *place, look.from_id, _PREFIX["frame"], limit))
 
     def oldest(self, look: Look, after: Candidate | None, limit: int = PAGE) -> list[Candidate]:
         """All frames that are here, whoever holds them or not, in the order of their ids."""
@@ -350,8 +369,8 @@ def note_seen(session: Session, names: Collection[str]) -> None:
             cursors.put(session, f"{STOPPED}{name}", Cursor(known.seq, known.at_us, 1))
 
 
-def _thin_key(after: Candidate) -> tuple[object, ...]:
-    return after.score is None, after.score or 0, after.at_us, after.item
+def _thin_key(after: Candidate) -> tuple[int, str]:
+    return UNSCORED if after.score is None else after.score, after.item
 
 
 def counted(look: Look, what: archive.What) -> str:

@@ -258,7 +258,8 @@ class CameraChange(Wire):
 class ConfigCheck(Wire):
     """A document that would be accepted, and what it would change.
 
-    `reclaim` is what would be deleted under it, where it changes the section retention.
+    `reclaim` is what would be deleted under it, where it changes the section retention; with `reclaim_more` it is at
+    least that.
     """
 
     valid: Literal[True] = True
@@ -266,6 +267,7 @@ class ConfigCheck(Wire):
     changed: tuple[str, ...] = ()
     cameras: tuple[CameraChange, ...] = ()
     reclaim: tuple[Reclaimable, ...] = ()
+    reclaim_more: bool = False
 
 
 class ConfigActivation(Wire):

@@ -219,11 +219,15 @@ class DiskRecord(Wire):
 
 
 class ReclaimPreview(Wire):
-    """What would go now, by class and rule: nothing has."""
+    """What would go now, by class and rule: nothing has.
+
+    With `more`, counting ended after a few seconds: it is at least that.
+    """
 
     reclaim: tuple[Reclaimable, ...] = ()
     count: int = 0
     size_bytes: int = 0
+    more: bool = False
 
 
 class BackupRecord(Wire):

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from node.domain.config import Retention, Section
 from node.domain.errors import DatabaseError, DiskError, HeliographError, NotFound, UnknownCamera, UnknownTarget
 from node.domain.job import Priority, RenderPayload, key_of, parse_payload
-from node.domain.retention import Tally
+from node.domain.retention import Preview
 from node.holdings import Holdings
 from node.jobs import Jobs
 from node.journal import Journal
@@ -96,7 +96,7 @@ class Orders:
 
     # --- disk ---------------------------------------------------------------------------------------------------
 
-    def preview_reclaim(self, section: Retention | None = None) -> tuple[Tally, ...]:
+    def preview_reclaim(self, section: Retention | None = None) -> Preview:
         """What would go now under the document's retention section, or under another one; nothing does."""
         return self._reclaimer.preview(section)
 

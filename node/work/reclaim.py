@@ -5,28 +5,28 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from node.clock import US, Clock
 from node.domain.config import DAY_S, Document, Retention
 from node.domain.errors import DiskError
 from node.domain.pressure import FLOORS, LEAVE_AT, Step, need_bytes, reached, step_of
-from node.domain.retention import RULES, Candidate, Policy, Rule, Tally, What
+from node.domain.retention import RULES, Candidate, Policy, Preview, Rule, Tally, What
 from node.domain.trigger import Cursor
 from node.host import disk
 from node.journal import Journal
 from node.store import retention
 from node.store.ballast import Ballast
 from node.store.files import Hold
-from node.store.retention import Look, RetentionReader
+from node.store.retention import FIRST_THIN, Look, RetentionReader
 from node.work.remover import Remover, Why
 from node.work.stock import Plan, Stock, Walk
 
 Beat = Callable[[str], object]
 """Told what is done, before each few files; whatever it raises ends the walk between two of them."""
 
-TURN_S = 30.0
-AGES_EVERY_S, FIRST_EVERY_S = 3600.0, 3600.0
+TURN_S, PREVIEW_S = 30.0, 3.0
+AGES_EVERY_S, FIRST_EVERY_S, SHORT_S = 3600.0, 3600.0, 60.0
 STOPPED_US, HOUR_US = DAY_S * US, 3600 * US
 LOG = logging.getLogger(__name__)
 
@@ -64,8 +64,8 @@ class Reclaimer:
         self._stock = Stock(self._data, self._reader)
         self._remover = Remover(self._data, ground.journal, self._ballast)
         self._lock, self._step = threading.Lock(), Step.OK
-        self._ages_at_s = self._first_at_s = float("-inf")
-        self._first_id, self._finished = "", False
+        self._ages_at_s = self._first_at_s = self._thin_until_s = float("-inf")
+        self._first_id, self._first_thin, self._finished = "", FIRST_THIN, False
 
     @property
     def step(self) -> Step:
@@ -97,12 +97,18 @@ class Reclaimer:
                 return ()
             return self._make_room(self._plan(document, document.retention, need, ages=ages), beat)
 
-    def preview(self, section: Retention | None = None) -> tuple[Tally, ...]:
-        """What would go now under the document's retention section, or under another one; nothing does."""
+    def preview(self, section: Retention | None = None) -> Preview:
+        """What would go now under the document's retention section, or under another one; nothing does.
+
+        Somebody waits for the answer: what is not counted in a few seconds is `more`.
+        """
+        until_s = self._clock.monotonic() + PREVIEW_S
         document, space = self.ground.document(), disk.space(self._data)
         step = step_of(space.total_bytes, space.free_bytes, document.alerts, self._step)
         plan = self._plan(document, section or document.retention, _need(step, space, document), ages=True)
-        return tuple(Walk(self._stock, plan, lambda _, candidates: candidates, self._closed()).tallies())
+        over = self._over(until_s)
+        walk = Walk(self._stock, plan, lambda _, candidates: candidates, self._closed(), over)
+        return Preview(tuple(walk.tallies()), walk.cut)
 
     def go_on(self) -> int:
         """A person has seen what stopped classes: they go on, without those items; how many there were."""
@@ -130,7 +136,9 @@ class Reclaimer:
         now_us, targets = self._clock.now_us(), self.ground.targets
         policy = Policy(section, targets, self._clock.synced())
         wanted_since_us = now_us - round(document.alerts.video_limit_s * US)
-        look = Look(targets, wanted_since_us, ends=section.order == "thin", from_id=self._first())
+        look = Look(targets, wanted_since_us, from_id=self._first())
+        if section.order == "thin":
+            look = replace(look, ends=True, from_thin=self._thinnest())
         return Plan(policy, look, tuple(rule for rule in RULES if rule.for_room or ages), need, now_us)
 
     def _why(self, name: str) -> Why:
@@ -148,6 +156,14 @@ class Reclaimer:
             self._first_id, self._first_at_s = found[0].item if found else "", now_s
         return self._first_id
 
+    def _thinnest(self) -> tuple[int, str]:
+        """The same by score and id; sooner where room stays short, since receipts came meanwhile."""
+        now_s = self._clock.monotonic()
+        if now_s >= self._thin_until_s:
+            self._first_thin = self._reader.before_thinnest(Look(self.ground.targets, from_id=self._first()))
+            self._thin_until_s = now_s + FIRST_EVERY_S
+        return self._first_thin
+
     def _closed(self) -> set[What]:
         """Classes that a mismatch stopped less than a day ago, and nobody has seen it."""
         since_us = self._clock.now_us() - STOPPED_US
@@ -157,7 +173,7 @@ class Reclaimer:
     # --- and is done --------------------------------------------------------------------------------------------
 
     def _make_room(self, plan: Plan, beat: Beat) -> tuple[Tally, ...]:
-        until_s, closed = self._clock.monotonic() + TURN_S, self._closed()
+        over, closed = self._over(self._clock.monotonic() + TURN_S), self._closed()
 
         def act(rule: Rule, candidates: Sequence[Candidate]) -> Sequence[Candidate]:
             beat(f"{rule.name}: {len(candidates)} more {rule.what}s")
@@ -167,12 +183,17 @@ class Reclaimer:
                 closed.add(rule.what)
             return marked.items
 
-        walk = Walk(self._stock, plan, act, closed, lambda: self._clock.monotonic() > until_s)
+        walk = Walk(self._stock, plan, act, closed, over)
         tallies = tuple(walk.tallies())
-        if not walk.over() and any(not rule.for_room for rule in plan.rules):
+        if walk.freed_bytes < plan.need_bytes:  # what had no receipts when it was looked for may have them by now
+            self._thin_until_s = min(self._thin_until_s, self._clock.monotonic() + SHORT_S)
+        if not walk.cut and any(not rule.for_room for rule in plan.rules):
             self._ages_at_s = self._clock.monotonic()
         self._remover.tell()
         return tallies
+
+    def _over(self, until_s: float) -> Callable[[], bool]:
+        return lambda: self._clock.monotonic() > until_s
 
     def _take_ballast(self, space: disk.Space, document: Document) -> None:
         reserve = FLOORS[Step.LOW].free_bytes(space.total_bytes, document.alerts) * LEAVE_AT

@@ -66,7 +66,8 @@ class Stock:
 class Walk:
     """Rule after rule; those for room only until there is enough.
 
-    A class in `closed` is passed over from then on.  It ends early where `over` says so, asked after each few files.
+    A class in `closed` is passed over from then on.  It ends early, and is `cut` then, where `over` says so, asked
+    after each few files.
     """
 
     stock: Stock
@@ -75,6 +76,7 @@ class Walk:
     closed: set[What] = field(default_factory=set)
     over: Callable[[], bool] = lambda: False
     freed_bytes: int = 0
+    cut: bool = False
 
     def tallies(self) -> Iterator[Tally]:
         """What went by each rule."""
@@ -98,10 +100,15 @@ class Walk:
                     return
             if not chosen and not rule.for_room and any(each.dated for each in page):
                 return  # the rest is younger
+            if not chosen and not self._goes_on(rule):
+                return
 
     def _goes_on(self, rule: Rule) -> bool:
         enough = rule.for_room and self.freed_bytes >= self.plan.need_bytes
-        return not enough and rule.what not in self.closed and not self.over()
+        if enough or rule.what in self.closed:
+            return False
+        self.cut = self.cut or self.over()
+        return not self.cut
 
     def _is_of_earlier(self, number: int, candidate: Candidate) -> bool:
         """It had its turn: what went is not there any more, or was only counted; what stayed has its reason."""

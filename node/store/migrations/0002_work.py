@@ -139,6 +139,8 @@ CREATE TABLE frames_gone (
     receipts TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+CREATE INDEX frames_thin ON frames (coalesce(score, 101), id) WHERE quarantined = 0;
+
 CREATE TABLE shoots_wider (
     shoot TEXT PRIMARY KEY,
     camera TEXT NOT NULL,

@@ -58,7 +58,7 @@ def test_a_preview_says_what_would_go_and_nothing_does(api: Served) -> None:
 
 def test_a_preview_of_another_retention_says_what_that_would_delete(api: Served) -> None:
     held_frames(api, 2, 2 * DAY_S)
-    assert api.post("/v1/disk/preview").json() == {"reclaim": [], "count": 0, "size_bytes": 0}
+    assert api.post("/v1/disk/preview").json() == {"reclaim": [], "count": 0, "size_bytes": 0, "more": False}
     assert api.post("/v1/disk/preview", json={"retention": {"frames_days": 1}}).json()["count"] == 4
     assert (
         api.post("/v1/disk/preview", json={"retention": {"frames_days": 1, "receipts_needed": 2}}).json()["count"] == 0

@@ -29,11 +29,18 @@ def test_a_dry_run_says_what_would_go_and_deletes_nothing(place: Place) -> None:
         "reclaim": [{"what": "frame", "rule": "frames_days", "count": 4, "size_bytes": size_bytes}],
         "count": 4,
         "size_bytes": size_bytes,
+        "more": False,
     }
     status, out, _ = place.ends("reclaim", "--dry-run")
     assert (status, out.splitlines()[-1]) == (0, f"4 files, {size_bytes:,} bytes would go")
     assert all((place.store.folder / frame.path).exists() for frame in frames)
     assert place.store.rows("SELECT id FROM jobs") == []
+
+
+def test_a_dry_run_that_had_to_end_says_at_least(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("node.work.reclaim.PREVIEW_S", -1.0)
+    assert place.says("reclaim", "--dry-run")["more"] is True
+    assert place.ends("reclaim", "--dry-run")[:2] == (0, "at least 0 files, 0 bytes would go\n")
 
 
 def test_without_waiting_the_job_is_in_the_queue(place: Place) -> None:

@@ -73,6 +73,10 @@ def test_the_thinnest_are_found_by_score_then_age(crowd: Store) -> None:
     reader = RetentionReader(crowd.database)
     found = walk(lambda after: reader.thinnest(LOOK, after, 15_000))
     assert found == sorted(HELD, key=lambda each: (int(each) % 101, int(each)))
+    score, before = reader.before_thinnest(LOOK)
+    from_there = Look(("nas",), from_thin=(score, before))
+    assert (score, before) < (int(found[0]) % 101, found[0])
+    assert reader.thinnest(from_there, None) == reader.thinnest(LOOK, None)
 
 
 @pytest.mark.slow
@@ -117,6 +121,10 @@ def test_every_page_is_found_by_a_key(store: Store, monkeypatch: pytest.MonkeyPa
     reader.oldest(LOOK, None)
     reader.quarantined(LOOK, None)
     reader.here(0)
+    ends = Look(("nas",), ends=True)
+    reader.thinnest(ends, None)
+    reader.thinnest(ends, Candidate("frame", "x" * 26, "p", 1, 1, score=50))
+    reader.before_thinnest(ends)
     for plan in asked:
         assert not re.search(r"SCAN (f|r|frames|receipts|other|frame_shoots|shoots)\b", plan), plan
         assert "TEMP B-TREE" not in plan, plan

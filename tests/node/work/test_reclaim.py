@@ -14,9 +14,9 @@ import pytest
 from node.domain.config import Retention
 from node.domain.errors import DirectoryMissing, JobCancelled
 from node.domain.pressure import Step
-from node.domain.retention import Tally
+from node.domain.retention import Candidate, Preview, Tally
 from node.store import archive, retention
-from node.store.retention import Marked, Proof, Terms
+from node.store.retention import Marked, Proof, RetentionReader, Terms
 from node.store.session import Session
 from node.work.reclaim import Reclaimer
 from tests.simulate.holdings import half_gone, here, unaccounted
@@ -257,7 +257,7 @@ def test_a_node_whose_targets_are_all_switched_off_overwrites_nothing(yard: Yard
     off = {name: {"enabled": False} for name in TARGETS}
     yard.set(archive={"targets": off}, retention={"without_target": "overwrite_oldest"})
     assert yard.reclaimer.turn() == ()
-    assert yard.reclaimer.preview() == ()
+    assert yard.reclaimer.preview() == Preview()
 
 
 def test_finishing_old_deletions_keeps_no_turn_waiting(yard: Yard) -> None:
@@ -286,7 +286,7 @@ def test_more_than_a_page_goes_in_one_turn(yard: Yard, monkeypatch: pytest.Monke
         yard.thumbnail(frame)
     yard.free_bytes = 0
     yard.set(retention={"order": "thin"})
-    assert sums(yard.reclaimer.preview()) == {"room_thumbnails": 39, "room_frames": 38, "room_ends": 2}
+    assert sums(yard.reclaimer.preview().tallies) == {"room_thumbnails": 39, "room_frames": 38, "room_ends": 2}
     yard.set()
     assert sums(yard.reclaimer.turn()) == {"room_thumbnails": 39, "room_frames": 40}
     told = [(body["what"], body["count"]) for body in yard.told("reclaimed")]
@@ -413,7 +413,7 @@ def test_a_stopped_class_goes_on_after_a_day_or_when_a_person_has_seen_it_withou
     path.write_bytes(b"changed")
     yard.free_bytes = 0
     yard.reclaimer.turn()
-    assert yard.reclaimer.preview() == ()
+    assert yard.reclaimer.preview() == Preview()
     assert yard.reclaimer.go_on() == 1
     assert yard.reclaimer.go_on() == 0
     assert sums(yard.reclaimer.turn()) == {"room_frames": 2}
@@ -481,13 +481,47 @@ def test_a_preview_says_what_would_go_and_nothing_does(yard: Yard) -> None:
     yard.clock.advance(20 * DAY_S)
     yard.keep(2)
     yard.video()
-    assert yard.reclaimer.preview() == ()
+    assert yard.reclaimer.preview() == Preview()
     lower = Retention(frames_days=10)
-    assert yard.reclaimer.preview(lower) == (Tally("frame", "frames_days", 4, 4 * FRAME_BYTES),)
+    assert yard.reclaimer.preview(lower) == Preview((Tally("frame", "frames_days", 4, 4 * FRAME_BYTES),))
     yard.free_bytes = 90_000
-    assert sums(yard.reclaimer.preview(lower)) == {"frames_days": 4, "room_frames": 2, "room_videos": 1}
+    assert sums(yard.reclaimer.preview(lower).tallies) == {"frames_days": 4, "room_frames": 2, "room_videos": 1}
     assert len(here(yard.folder)) == 6
     assert yard.told("reclaimed") == []
     yard.set(retention={"frames_days": 10})
     promised = yard.reclaimer.preview()
-    assert yard.reclaimer.turn(ages=True) == promised
+    assert yard.reclaimer.turn(ages=True) == promised.tallies
+
+
+@pytest.mark.parametrize("chosen", [True, False])
+def test_a_preview_ends_in_its_time_and_says_so(yard: Yard, monkeypatch: pytest.MonkeyPatch, chosen: bool) -> None:
+    yard.keep(12)
+    thinnest, pages = RetentionReader.thinnest, []
+
+    def slow(*given: Any) -> Sequence[Candidate]:
+        pages.append(thinnest(*given))
+        yard.clock.advance(1)
+        return pages[-1]
+
+    monkeypatch.setattr("node.work.stock.PAGE", 2)
+    monkeypatch.setattr(RetentionReader, "thinnest", slow)
+    yard.free_bytes = 0
+    if not chosen:
+        monkeypatch.setattr("node.work.stock.choose", lambda *_: ())
+    preview = yard.reclaimer.preview(Retention(order="thin"))
+    assert preview.more
+    assert [tally.rule for tally in preview.tallies] == (["room_frames"] if chosen else [])
+    assert len(pages) < 6
+    monkeypatch.undo()
+    assert len(here(yard.folder)) == 12
+
+
+def test_thinning_goes_on_where_it_was_and_still_meets_what_got_receipts_since(yard: Yard) -> None:
+    yard.set(retention={"order": "thin", "reclaim_to_free_pct": 11})
+    late = yard.keep(held_by=(), score=1)[0]
+    short_of(yard, 1)
+    frames = [yard.keep(score=score)[0].id for score in (50, 10, 30, 20, 40)]
+    assert set(went(yard)) == set(frames)
+    yard.receipt(late, "nas")
+    yard.clock.advance(61)
+    assert went(yard)[-1:] == [late.id]
