@@ -79,5 +79,10 @@ def spares(step: Step, nth: int) -> bool:
 
 def need_bytes(total_bytes: int, free_bytes: int, limits: AlertLimits, reclaim_to_pct: float) -> int:
     """What must go until so much is free that the lowest step is left, too; 0 = nothing must."""
-    left = round(FLOORS[Step.LOW].free_bytes(total_bytes, limits) * LEAVE_AT) + 1
+    left = calm_bytes(total_bytes, limits)
     return max(0, round(max(total_bytes * reclaim_to_pct / 100, left)) - free_bytes)
+
+
+def calm_bytes(total_bytes: int, limits: AlertLimits) -> int:
+    """With so much free no step is taken, and whichever was taken is left."""
+    return round(FLOORS[Step.LOW].free_bytes(total_bytes, limits) * LEAVE_AT) + 1

@@ -186,6 +186,12 @@ class ArchiveReader:
         """How many reclaimed frames `gone` would give."""
         return self._number(_GONE, _gone_where(name, span, ""))
 
+    def bytes_gone(self, name: str, span: Span) -> int:
+        """The size of all of them that the target holds."""
+        chosen = _gone_where(name, span, "")
+        text = select("COALESCE(SUM(f.size_bytes), 0)", f"{_GONE} {chosen.text} AND r.name IS NOT NULL")
+        return int(_first(self._database.read(lambda session: session.one(text, chosen.values))))
+
     def gone(self, name: str, span: Span) -> Iterator[list[Gone]]:
         """Reclaimed frames in the order of their ids, a page at a time, with their names at the target."""
         after = ""

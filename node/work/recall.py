@@ -12,12 +12,14 @@ from node.crashpoint import crash_point
 from node.domain.errors import (
     ArchiveError,
     DiskError,
+    DiskFull,
     FrameAltered,
     HeliographError,
     NotArchived,
     ReceiptRefused,
 )
 from node.domain.job import RestorePayload, VerifyArchivePayload
+from node.domain.pressure import calm_bytes
 from node.host import disk
 from node.store import files, removing
 from node.store.archive_reader import Gone, Held, Span
@@ -135,10 +137,12 @@ class _Coming:
 def restore(dock: Dock, task: Task) -> Done:
     """Fetches reclaimed frames to where they lay; the row that says so goes after the file is there.
 
-    Raises NotArchived where the target holds none of them, DiskFull where the reserve would be touched.
+    Raises NotArchived where the target holds none of them; DiskFull, before anything is fetched, where so little would
+    be left free that they would be reclaimed again.
     """
     assert isinstance(task.payload, RestorePayload)
     name, span = task.payload.target, _span(task.payload)
+    _check_room(dock, dock.reader.bytes_gone(name, span))
     total, looked, brought = max(1, dock.reader.count_gone(name, span)), 0, _Brought()
     with dock.opened(name) as target:
         target.check()
@@ -157,6 +161,17 @@ def restore(dock: Dock, task: Task) -> Done:
     return Done({"target": name, **counts, "refused": len(brought.refused), "named": named(brought.refused)})
 
 
+def _check_room(dock: Dock, size_bytes: int) -> None:
+    """Raises DiskFull where, beside so many bytes more, frames would begin to be reclaimed."""
+    space, alerts = disk.space(dock.where.data_dir), dock.document().alerts
+    keep = calm_bytes(space.total_bytes, alerts)
+    if size_bytes and space.free_bytes < size_bytes + keep:
+        raise DiskFull(
+            f"{size_bytes:,} bytes are to come back, {space.free_bytes:,} are free, and with less than {keep:,} free"
+            " they would be deleted again: ask for a shorter span, or make room first"
+        )
+
+
 def _coming(dock: Dock, task: Task, gone: Gone, name: str) -> _Coming:
     item = Item(gone.frame, "frame", dock.where.data_dir / gone.path, name, gone.size_bytes, gone.sha256)
     return _Coming(item, task.scratch / gone.frame)
@@ -166,12 +181,11 @@ def _fetch(
     dock: Dock, target: Target, wanted: Sequence[_Coming], beat: _Share, brought: _Brought
 ) -> tuple[list[_Coming], HeliographError | None]:
     """Those that may be put in their places, and what failed all that came after them."""
-    reserve_bytes = dock.document().alerts.disk_reserve_bytes
     ready: list[_Coming] = []
     for number, each in enumerate(wanted):
         try:
             if not each.is_here():
-                files.room_for(dock.where.data_dir, each.item.size_bytes, reserve_bytes)
+                _check_room(dock, each.item.size_bytes)
                 target.fetch(each.item, each.fetched, beat.part(number, len(wanted)))
             ready.append(each)
         except (*_OF_AN_ITEM, FrameAltered) as error:

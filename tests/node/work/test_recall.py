@@ -17,6 +17,8 @@ from node.crashpoint import VARIABLE
 from node.domain.errors import TargetUnavailable
 from node.domain.frame import Frame
 from node.domain.job import JobState
+from node.domain.pressure import Step, step_of
+from node.host.disk import Space
 from node.store.archive_reader import ArchiveReader, Span
 from node.store.files import frames_still
 from tests.clocks import JumpClock
@@ -275,6 +277,49 @@ def test_a_disk_without_room_keeps_its_reserve_and_what_came_back_so_far(yard: S
     job = yard.asked("restore", "nas", target="nas")
     assert (job.error_code, job.state in (JobState.RETRY, JobState.DEAD)) == ("DSK-001", True)
     assert [here(yard, frame) for frame in frames] == [False] * 3
+
+
+def test_what_would_be_reclaimed_again_is_not_brought_back_at_all(
+    yard: Shipyard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = sent(yard, 3)
+    for frame in frames:
+        yard.reclaim(frame)
+    yard.set(alerts={"disk_warn_free_pct": 10, "disk_crit_free_pct": 5, "disk_reserve_bytes": 0})
+    calm = 110_000 + 1  # a tenth begins the step, and a tenth more leaves it
+    free = calm + 3 * 1000 - 1
+    monkeypatch.setattr("node.work.recall.disk.space", lambda _: Space(1_000_000, free))
+    job = yard.asked("restore", "nas", target="nas")
+    assert (job.error_code, job.state) == ("DSK-001", JobState.RETRY)
+    assert "they would be deleted again: ask for a shorter span" in job.error
+    assert [here(yard, frame) for frame in frames] == [False] * 3
+    assert step_of(1_000_000, free - 3000, yard.document.alerts, Step.LOW) is Step.LOW
+    free += 1
+    yard.pass_time(400)
+    assert all(here(yard, frame) for frame in frames)
+    assert step_of(1_000_000, free - 3000, yard.document.alerts, Step.LOW) is Step.OK
+
+
+def test_a_disk_that_fills_meanwhile_ends_it_before_it_is_low(yard: Shipyard, monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = sent(yard, 3)
+    for frame in frames:
+        yard.reclaim(frame)
+    yard.set(alerts={"disk_warn_free_pct": 10, "disk_crit_free_pct": 5, "disk_reserve_bytes": 0})
+    room = iter([500_000, 500_000])
+    monkeypatch.setattr("node.work.recall.disk.space", lambda _: Space(1_000_000, next(room, 110_000)))
+    job = yard.asked("restore", "nas", target="nas")
+    assert (job.error_code, job.state) == ("DSK-001", JobState.RETRY)
+    assert [here(yard, frame) for frame in frames] == [True, False, False]
+
+
+def test_frames_that_the_target_does_not_hold_want_no_room(yard: Shipyard, monkeypatch: pytest.MonkeyPatch) -> None:
+    held, never = sent(yard, 2)
+    yard.store.database.write(lambda session: session.execute("DELETE FROM receipts WHERE item = ?", (never.id,)))
+    for frame in (held, never):
+        yard.reclaim(frame)
+    yard.set(alerts={"disk_warn_free_pct": 10, "disk_crit_free_pct": 5, "disk_reserve_bytes": 0})
+    monkeypatch.setattr("node.work.recall.disk.space", lambda _: Space(1_000_000, 110_001 + 1000))
+    assert yard.asked("restore", "nas", target="nas").result["restored"] == 1
 
 
 def test_a_target_that_fails_in_the_middle_keeps_what_came_back_so_far(yard: Shipyard) -> None:
