@@ -215,7 +215,9 @@ def shipyard(folder: Path, nas: Path | None = None, clock: JumpClock | None = No
     folder.mkdir(exist_ok=True)
     with ExitStack() as stack:
         if nas is None:
-            nas = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="heliograph-nas-", dir=OTHER_DISK)))
+            # one folder further down: a test that takes it away leaves it in here
+            disk = stack.enter_context(tempfile.TemporaryDirectory(prefix="heliograph-nas-", dir=OTHER_DISK))
+            (nas := Path(disk, "nas")).mkdir()
         yard = Shipyard(stack.enter_context(opened(folder, clock)), nas)
         yard.init()
         yield yard

@@ -4,6 +4,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,7 +23,7 @@ from node.host.disk import Space
 from node.store.archive_reader import ArchiveReader, Span
 from node.store.files import frames_still
 from tests.clocks import JumpClock
-from tests.docks import Shipyard, hashes, shipyard
+from tests.docks import OTHER_DISK, Shipyard, hashes, shipyard
 
 
 @pytest.fixture
@@ -384,9 +385,8 @@ COMMITS = [f"{point}:{passage}" for point in ("before_commit", "after_commit") f
     ],
 )
 def test_killed_anywhere_frames_are_back_once_and_receipts_are_true(tmp_path: Path, kind: str, point: str) -> None:
-    nas = Path("/dev/shm", f"heliograph-killed-{tmp_path.name}")
-    nas.mkdir()
-    try:
+    with tempfile.TemporaryDirectory(prefix="heliograph-killed-", dir=OTHER_DISK) as folder:
+        nas = Path(folder)
         with shipyard(tmp_path / "node", nas) as yard:
             frames = sent(yard, 150, interval_s=1)
             for frame in frames[:140]:
@@ -409,5 +409,3 @@ def test_killed_anywhere_frames_are_back_once_and_receipts_are_true(tmp_path: Pa
             assert yard.mismatches() == ([] if kind != "restore" else [f"north/{frames[149].path}"])
             assert ArchiveReader(yard.store.database).count_gone("nas", Span()) == (0 if kind == "restore" else 140)
             assert not list((yard.store.folder / "scratch-ship").iterdir())
-    finally:
-        shutil.rmtree(nas)

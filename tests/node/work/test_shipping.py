@@ -4,6 +4,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -600,14 +601,11 @@ POINTS = [
 
 
 @pytest.fixture
-def other_disk(tmp_path: Path) -> Iterator[Path]:
+def other_disk() -> Iterator[Path]:
     """A folder there that outlives the processes of a test."""
-    folder = OTHER_DISK / f"heliograph-killed-{tmp_path.name}"
-    folder.mkdir()
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder)
+    with tempfile.TemporaryDirectory(prefix="heliograph-killed-", dir=OTHER_DISK) as folder:
+        (nas := Path(folder, "nas")).mkdir()
+        yield nas
 
 
 def kill_at(point: str, node: Path, nas: Path, now_us: int) -> None:
