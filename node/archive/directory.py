@@ -22,7 +22,7 @@ from node.archive.base import (
     judged,
     marker_text,
 )
-from node.archive.files import drop, hash_of, landing, make_folder, pieces, sync_below, sync_folder, tmp_beside
+from node.archive.files import landing, sync_below
 from node.archive.progress import Pace, Progress
 from node.crashpoint import crash_point
 from node.domain.config import TargetPolicy
@@ -41,6 +41,7 @@ from node.domain.errors import (
 )
 from node.domain.nodefile import DirectoryTarget
 from node.host.disk import Space
+from node.host.files import drop, hash_of, make_folder, pieces, sync, tmp_beside
 
 HOW = "read back"
 SYNC_BYTES = 16 << 20
@@ -144,7 +145,7 @@ class DirectoryArchive:
             crash_point("target_after_rename")
         finally:
             drop(tmp)
-        sync_folder(path.parent)
+        sync(path.parent)
 
     @contextmanager
     def _marked(self) -> Iterator[Path]:
@@ -250,7 +251,7 @@ def _write_marker(root: Path, text: str) -> None:
         tmp.replace(root / MARKER)
     finally:
         drop(tmp)
-    sync_folder(root)
+    sync(root)
 
 
 @contextmanager

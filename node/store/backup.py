@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,8 +14,9 @@ from node.crashpoint import crash_point
 from node.domain.errors import BackupUnusable, DatabaseBusy, DatabaseDamaged, DiskError
 from node.domain.times import to_datetime, to_us
 from node.host import disk
+from node.host.files import TMP, sync
 from node.store.faults import SQLITE_ERRORS, named
-from node.store.files import TMP, room_for
+from node.store.files import room_for
 from node.store.schema import APPLICATION_ID, BACKUPS, SCHEMA
 from node.store.session import Session
 
@@ -157,15 +157,6 @@ def bytes_of(database: Path) -> int:
     """The file's size with its log's."""
     sides = (database, database.with_name(database.name + "-wal"))
     return sum(path.stat().st_size for path in sides if path.exists())
-
-
-def sync(path: Path) -> None:
-    """A file's or a folder's content is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

@@ -15,10 +15,10 @@ from pathlib import Path, PurePath
 from node.crashpoint import crash_point
 from node.domain.errors import DirectoryHeld, DirectoryMissing, DiskFull, HeliographError
 from node.host import disk
+from node.host.files import TMP, drop, make_folder, sync, tmp_beside
 
 FRAMES, QUARANTINE, LOCK = "frames", "quarantine", "lock"
 STILL = "lock-frames"
-TMP = ".tmp"
 
 
 def room_for(folder: Path, size_bytes: int, reserve_bytes: int = 0) -> None:
@@ -40,16 +40,16 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 def replace_atomic(path: Path, data: bytes) -> None:
     """As write_atomic, but an older file of that name gives way in one step."""
-    tmp = path.with_name(f".{path.name}{TMP}")
+    tmp = tmp_beside(path)
     try:
         make_folder(path.parent)
         _write_through(tmp, data)
         crash_point("before_rename")
         tmp.rename(path)
         crash_point("after_rename")
-        _sync_folder(path.parent)
+        sync(path.parent)
     except OSError as error:
-        _drop(tmp)
+        drop(tmp)
         raise disk.meaning(error, path.name) from error
 
 
@@ -61,7 +61,7 @@ def put_in_place(tmp: Path, path: Path) -> None:
     with disk.failures_named(path):
         tmp.rename(path)
         crash_point("after_rename")
-        _sync_folder(path.parent)
+        sync(path.parent)
 
 
 def sweep(data_dir: Path, since: str = "", until_s: float = math.inf) -> int:
@@ -72,7 +72,7 @@ def sweep(data_dir: Path, since: str = "", until_s: float = math.inf) -> int:
     found = (path for folder in day_folders(data_dir, since) for path in folder.glob(f".*{TMP}"))
     left = [path for path in found if written_by(path, until_s)]
     for path in left:
-        _drop(path)
+        drop(path)
     return len(left)
 
 
@@ -181,14 +181,6 @@ def _existing(folder: Path) -> Path:
     return next((each for each in (folder, *folder.parents) if each.exists()), folder)
 
 
-def make_folder(folder: Path) -> None:
-    """With each new folder's parent synced, so that the whole way down survives a power cut."""
-    missing = [each for each in (folder, *folder.parents) if not each.exists()]
-    for each in reversed(missing):
-        each.mkdir(exist_ok=True)
-        _sync_folder(each.parent)
-
-
 def _write_through(path: Path, data: bytes) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
     try:
@@ -198,18 +190,3 @@ def _write_through(path: Path, data: bytes) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _drop(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError:
-        return  # the disk that refused the write refuses this too; the next sweep takes it

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,28 +13,23 @@ from node.domain.errors import RequestInvalid
 from node.domain.frame import ID_LENGTH, id_time_ms
 from node.domain.retention import Candidate
 from node.host import disk
-from node.store.files import TMP, day_folders
+from node.host.files import TMP, hash_of, sync
+from node.store.files import day_folders
 from node.store.thumbs import THUMBS
 from node.store.videos import VIDEOS
 
 PICTURES = "[!.]*"
-_CHUNK = 1 << 20
 LOG = logging.getLogger(__name__)
 
 
-def hash_of(path: Path) -> tuple[int, str] | None:
+def found_at(path: Path) -> tuple[int, str] | None:
     """Size and SHA-256 of the file as it is read now; None where it is not there.  Raises DiskError."""
-    digest, size = hashlib.sha256(), 0
     try:
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
-                size += len(chunk)
+        return hash_of(path)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise disk.meaning(error, path.name) from error
-    return size, digest.hexdigest()
 
 
 def remove(paths: Iterable[Path]) -> int:
@@ -43,7 +37,8 @@ def remove(paths: Iterable[Path]) -> int:
     gone = [path for path in paths if _unlinked(path)]
     crash_point("reclaim_unlinked")
     for folder in {path.parent for path in gone}:
-        _sync(folder)
+        with disk.failures_named(folder):
+            sync(folder)
     return len(gone)
 
 
@@ -56,17 +51,6 @@ def _unlinked(path: Path) -> bool:
         LOG.warning("file was not removed", extra={"path": path.name, "error": str(error)})
         return False
     return True
-
-
-def _sync(folder: Path) -> None:
-    try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as error:
-        raise disk.meaning(error, folder.name) from error
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 # --- what unfinished writes left ------------------------------------------------------------------------------------

@@ -13,8 +13,9 @@ from node.crashpoint import crash_point
 from node.domain.errors import DatabaseDamaged
 from node.domain.times import to_datetime
 from node.host import disk
+from node.host.files import sync
 from node.store import marks
-from node.store.backup import STAMP, bytes_of, newest_sound, sync
+from node.store.backup import STAMP, bytes_of, newest_sound
 from node.store.database import NAME, Database, Observe, ignore
 from node.store.files import day_folders, room_for
 from node.store.schema import BACKUPS

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from node.domain.frame import short_id
-from node.store.files import TMP, put_in_place
+from node.host.files import TMP, tmp_beside
+from node.store.files import put_in_place
 from node.store.videos import VIDEOS
 
 _OURS = re.compile(r"\d{4}-\d{2}-\d{2}_.+_(?P<job>[0-9A-Z]{8})\.(mp4|jpg)")
@@ -24,11 +25,11 @@ class VideoFiles:
 
     @property
     def tmp_video(self) -> Path:
-        return _tmp(self.data / self.video)
+        return tmp_beside(self.data / self.video)
 
     @property
     def tmp_poster(self) -> Path:
-        return _tmp(self.data / self.poster)
+        return tmp_beside(self.data / self.poster)
 
     def put_in_place(self) -> None:
         """Both temporary files, synced before, get their names.  Raises DiskFull, DiskReadOnly, DirectoryMissing."""
@@ -74,7 +75,3 @@ def _of_ended(path: Path, ended: Mapping[str, tuple[int, int]]) -> bool:
     ours = _OURS.fullmatch(path.name)
     span = ended.get(ours["job"]) if ours else None
     return span is not None and span[0] <= path.stat().st_mtime_ns // 1000 <= span[1]
-
-
-def _tmp(path: Path) -> Path:
-    return path.with_name(f".{path.name}{TMP}")

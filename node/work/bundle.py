@@ -28,10 +28,11 @@ from node.domain.errors import BackupUnusable, DatabaseBusy, DatabaseMissing, Di
 from node.domain.nodefile import NodeFile, RsyncTarget
 from node.domain.times import US, to_datetime
 from node.host import disk
+from node.host.files import TMP, hash_of, sync, tmp_beside
 from node.journal import Journal
-from node.store.backup import STAMP, bytes_of, copy, sync, verified
+from node.store.backup import STAMP, bytes_of, copy, verified
 from node.store.database import NAME
-from node.store.files import TMP, hold, room_for
+from node.store.files import hold, room_for
 from node.store.frames import FrameReader
 from node.store.replace import UNPACKED, open_sound, replace
 from node.store.sharing import alone
@@ -143,7 +144,7 @@ def _texts(settings: NodeFile, node_file: Path) -> tuple[dict[str, bytes], tuple
 
 
 def _write(target: Path, contents: Contents, database: Path, texts: Mapping[str, bytes]) -> None:
-    unfinished = target.with_name(f".{target.name}{TMP}")
+    unfinished = tmp_beside(target)
     unfinished.unlink(missing_ok=True)
     small = {CONTENTS: contents.model_dump_json(indent=1).encode(), **texts}
     try:
@@ -174,12 +175,8 @@ def _member(name: str, size_bytes: int, made_us: int) -> tarfile.TarInfo:
 
 
 def _item(path: Path) -> Item:
-    digest, size = hashlib.sha256(), 0
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-            size += len(chunk)
-    return Item(size_bytes=size, sha256=digest.hexdigest())
+    size_bytes, sha256 = hash_of(path)
+    return Item(size_bytes=size_bytes, sha256=sha256)
 
 
 def _item_of(text: bytes) -> Item:
@@ -306,7 +303,7 @@ def restore(data_dir: Path, file: Path, places: Mapping[str, Path], clock: Clock
 def _put(source: Path, target: Path) -> None:
     """Its content, whole or not at all."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = target.with_name(f".{target.name}{TMP}")
+    unfinished = tmp_beside(target)
     unfinished.unlink(missing_ok=True)
     with source.open("rb") as found, _created(unfinished) as file:
         shutil.copyfileobj(found, file, _CHUNK)

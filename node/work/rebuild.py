@@ -20,12 +20,13 @@ from node.domain.events import DatabaseRestored, Event, FrameKept, FrameQuaranti
 from node.domain.frame import Frame, Gap, GapReason, SlotKey
 from node.domain.sidecar import from_sidecar
 from node.domain.times import to_datetime, to_us
+from node.host.files import TMP
 from node.imaging.exif import HEAD_BYTES, read_sidecar
 from node.journal import Journal, Kept
 from node.store import log
 from node.store.configs import VersionBook
 from node.store.database import Database
-from node.store.files import TMP, day_folders, day_of, hold, sweep, written_by
+from node.store.files import day_folders, day_of, hold, sweep, written_by
 from node.store.frames import FrameReader
 from node.store.ledger import LedgerReader
 from node.store.replace import open_sound, restored_from, told

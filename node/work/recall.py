@@ -21,6 +21,7 @@ from node.domain.errors import (
 from node.domain.job import RestorePayload, VerifyArchivePayload
 from node.domain.pressure import calm_bytes
 from node.host import disk
+from node.host.files import make_folder
 from node.store import files, removing
 from node.store.archive_reader import Gone, Held, Span
 from node.work.dock import Dock, broken, named, of_items
@@ -118,7 +119,7 @@ class _Coming:
 
         Raises FrameAltered where that is another file than was kept.
         """
-        found = removing.hash_of(self.item.path)
+        found = removing.found_at(self.item.path)
         if found not in (None, (self.item.size_bytes, self.item.sha256)):
             raise FrameAltered(f"{self.item.path.name}: another file lies in its place")
         return found is not None
@@ -128,7 +129,7 @@ class _Coming:
         path = self.item.path
         if self.fetched.exists() and not path.exists():
             with disk.failures_named(path):
-                files.make_folder(path.parent)
+                make_folder(path.parent)
                 os.utime(self.fetched)  # by which upkeep sees that it came back lately
             files.put_in_place(self.fetched, path)
         return path.exists()

@@ -11,9 +11,10 @@ from pathlib import Path
 from node.domain.events import FilesReconciled
 from node.domain.frame import ID_LENGTH
 from node.domain.times import US
+from node.host.files import TMP
 from node.store import removing, retention
 from node.store.archive import CHUNK
-from node.store.files import TMP, day_folders, frames_still, written_by
+from node.store.files import day_folders, frames_still, written_by
 from node.store.frames import FrameReader
 from node.store.retention import Here, RetentionReader
 from node.store.thumbs import THUMBS

@@ -119,7 +119,7 @@ class Remover:
     def _proof(self, candidate: Candidate, why: Why | None) -> Proof | None:
         """The file as it is now; None where it is not there, or came back lately and is too young for the rule."""
         path = self._data / candidate.path
-        found = removing.hash_of(path)
+        found = removing.found_at(path)
         if found is None:
             LOG.warning("file is missing", extra={"frame": candidate.item, "path": candidate.path})
             return None

@@ -23,6 +23,7 @@ from node.domain.quality import Integrity
 from node.domain.times import US, local_date
 from node.entries import Entries
 from node.host import memory
+from node.host.files import make_folder
 from node.render.plan import Chosen, LeftOut, Plan, Source, choose, file_size, fit, plan_of, settings_of
 from node.render.process import Rendered, render
 from node.store import archive, files, ledger, log, removing, videos
@@ -175,7 +176,7 @@ class Rendering:
     # --- the video --------------------------------------------------------------------------------------------
 
     def _render(self, plan: Plan, made: VideoFiles, task: Task) -> Rendered:
-        files.make_folder(made.tmp_video.parent)
+        make_folder(made.tmp_video.parent)
         total = len(plan.frames)
 
         def beat(done: int, speed: float) -> None:
