@@ -17,6 +17,7 @@ from node.commands.base import (
     check_root,
     json_option,
     own_document,
+    plain_name,
     positive,
     print_json,
     settings_of,
@@ -289,7 +290,7 @@ def _plan_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _capture_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--camera", metavar="NAME", help="a camera of node.yml (the first)")
+    parser.add_argument("--camera", type=plain_name, metavar="NAME", help="a camera of node.yml (the first)")
     parser.add_argument("--profile", default="auto", metavar="NAME", help="a profile of the document (auto)")
     token_option(parser)
     json_option(parser)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from node.archive.base import Target
-from node.commands.base import Command, json_option, own_document, print_json, settings_of, token_option
+from node.commands.base import Command, json_option, own_document, plain_name, print_json, settings_of, token_option
 from node.commands.desk import Order
 from node.commands.door import desk
 from node.commands.following import ordered, wait_option
@@ -111,17 +111,17 @@ def _say(given: argparse.Namespace, value: object, words: str) -> int:
 def _archive_options(parser: argparse.ArgumentParser) -> None:
     said = (
         "init: mark it once as a target; check: is it there, as this command sees it; status: what it holds and lacks;"
-        " test: is it there, as the ship process sees it; send: what waits for it, now"
+        " test: is it there, as the ship process sees it; send: a batch of what waits for it, now"
     )
     parser.add_argument("what", choices=("init", "check", "status", "test", "send"), help=said)
-    parser.add_argument("target", metavar="TARGET", help="a target of node.yml")
+    parser.add_argument("target", type=plain_name, metavar="TARGET", help="a target of node.yml")
     wait_option(parser)
     token_option(parser)
     json_option(parser)
 
 
 def _span_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("target", metavar="TARGET", help="a target of node.yml")
+    parser.add_argument("target", type=plain_name, metavar="TARGET", help="a target of node.yml")
     span_options(parser, "only frames of that camera")
     wait_option(parser)
     token_option(parser)

@@ -5,14 +5,18 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from node.domain.config import NAME, PATTERNS
 from node.domain.errors import ConfigFileMissing
+from node.domain.frame import ID_LENGTH
 from node.settings import Settings, load_node_file
 
+ID = re.compile(rf"[0-9A-HJKMNP-TV-Z]{{{ID_LENGTH}}}")
 DEFAULT_LIMIT = 50
 """Rows that a list shows unless told otherwise."""
 
@@ -60,6 +64,20 @@ def json_option(parser: argparse.ArgumentParser) -> None:
 
 def token_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--token-file", type=Path, metavar="FILE", help="ask the running service, with this token")
+
+
+def identity(text: str) -> str:
+    """An id of a job, a video, a frame."""
+    if not ID.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not the {ID_LENGTH} characters of an id")
+    return text
+
+
+def plain_name(text: str) -> str:
+    """A name as node.yml gives it to a camera or a target."""
+    if not re.fullmatch(NAME, text):
+        raise argparse.ArgumentTypeError(f"{text!r}: {PATTERNS[NAME]}")
+    return text
 
 
 def positive(text: str) -> int:

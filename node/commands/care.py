@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from node.commands.base import Command, json_option, token_option
+from node.commands.base import Command, json_option, plain_name, token_option
 from node.commands.desk import Order
 from node.commands.door import desk
 from node.commands.following import ordered, wait_option
@@ -36,7 +36,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
 
 def _thumbnails_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", choices=("repair",), help="repair: make those that are missing or broken")
-    parser.add_argument("camera", metavar="CAMERA", help="a camera of node.yml")
+    parser.add_argument("camera", type=plain_name, metavar="CAMERA", help="a camera of node.yml")
     parser.add_argument("--everything", action="store_true", help="make all anew")
     _options(parser)
 

@@ -64,10 +64,12 @@ def lines_of(job: JobRecord) -> Iterator[str]:
     """The job in words."""
     yield f"{job.id} {job.kind} {job.key} {job.state} attempt {job.attempt}, due {job.due}, asked for by {job.who}"
     if job.state in GOES_ON and job.said:
-        yield f"  {round(100 * job.progress)} % {job.said}"
+        yield f"  {_standing(job)}"
     if job.error_code:
         yield f"  {job.error_code} {job.error}"
     for name, value in {**(job.payload or {}), **(job.result or {})}.items():
+        if value is None:
+            continue
         yield f"  {name}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
     for each in job.attempts or ():
         end = f"{each.outcome} {each.error_code} {each.error}".rstrip()
@@ -78,13 +80,19 @@ def _followed(desk: Desk, identity: str, clock: Clock) -> JobRecord:
     """Until it has ended, or has failed and waits for its next attempt.  Raises WorkerSilent."""
     never, told, patience = threading.Event(), "", _Patience(desk, clock)
     while (job := desk.job(identity)).state in GOES_ON:
-        said = f"{job.state} {round(100 * job.progress)} % {job.said}".rstrip()
+        said = _standing(job)
         if said != told:
             print(said, file=sys.stderr)
         told = said
         patience.check(job)
         clock.wait(never, LOOK_S)
     return job
+
+
+def _standing(job: JobRecord) -> str:
+    """How far a job is that goes on."""
+    share = f" {round(100 * job.progress)} %" if job.state == "leased" else ""
+    return f"{job.state}{share} {job.said}".rstrip()
 
 
 class _Patience:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import argparse
 from typing import get_args
 
-from node.commands.base import DEFAULT_LIMIT, Command, json_option, positive, print_json, token_option
+from node.commands.base import DEFAULT_LIMIT, Command, identity, json_option, positive, print_json, token_option
 from node.commands.desk import Desk
 from node.commands.door import desk
-from node.commands.following import show_job
+from node.commands.following import GOES_ON, show_job
 from node.domain.config import JobKind
 from node.domain.errors import OK, UsageWrong
 from node.domain.job import JobState
 
-SEVERAL = ("redrive", "discard")
+SEVERAL = {"redrive": "redriven", "discard": "discarded"}
 
 
 def _jobs(given: argparse.Namespace) -> int:
@@ -44,7 +44,7 @@ def _list(found: Desk, given: argparse.Namespace) -> int:
         print_json([job.model_dump(exclude_none=True) for job in jobs])
         return OK
     for job in jobs:
-        end = f"{job.error_code} {job.error}".strip() or job.said
+        end = f"{job.error_code} {job.error}".strip() or (job.said if job.state in GOES_ON else "")
         print(f"{job.id} {job.state:<9} {job.kind:<16} {job.key} {job.attempt} {job.due} {end}".rstrip())
     return OK
 
@@ -54,13 +54,15 @@ def _move_all(found: Desk, given: argparse.Namespace) -> int:
     if given.json:
         print_json({"count": count})
     else:
-        print(f"{count} dead jobs: {given.what}")
+        print(f"{count} dead jobs {SEVERAL[given.what]}")
     return OK
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", choices=("list", "show", "cancel", *SEVERAL), help="what is to be done")
-    parser.add_argument("id", nargs="?", metavar="ID", help="a job; redrive and discard also take --kind or --all")
+    parser.add_argument(
+        "id", nargs="?", type=identity, metavar="ID", help="a job; redrive and discard also take --kind or --all"
+    )
     parser.add_argument("--state", choices=[state.value for state in JobState], help="list: only these")
     parser.add_argument("--kind", choices=get_args(JobKind), metavar="KIND", help="only jobs of that kind")
     parser.add_argument("--key", metavar="KEY", help="list: only jobs about that")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 
+from node.commands.base import plain_name
 from node.domain.times import from_text, to_text
 
 
 def span_options(parser: argparse.ArgumentParser, said: str) -> None:
     """--camera, --from and --to."""
-    parser.add_argument("--camera", metavar="NAME", help=said)
+    parser.add_argument("--camera", type=plain_name, metavar="NAME", help=said)
     moment = "RFC 3339, such as 2026-11-20T06:00:00+01:00"
     parser.add_argument("--from", dest="since", type=_moment, metavar="TIME", help=f"from then on: {moment}")
     parser.add_argument("--to", dest="until", type=_moment, metavar="TIME", help="until then, not included")

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any, get_args
 
-from node.commands.base import DEFAULT_LIMIT, Command, json_option, positive, print_json, token_option
+from node.commands.base import DEFAULT_LIMIT, Command, identity, json_option, positive, print_json, token_option
 from node.commands.desk import Desk, Order
 from node.commands.door import desk
 from node.commands.following import ordered, wait_option
@@ -43,7 +43,7 @@ def _of_shoot(shoot: str) -> dict[str, Any]:
 
 def _videos(given: argparse.Namespace) -> int:
     titled = given.title is not None
-    _check(titled == (given.what == "rename"), "rename, and nothing else, takes --title")
+    _check(titled == (given.what == "rename"), "rename takes --title, and nothing else does")
     _check((given.id is None) == (given.what == "list"), "list takes no id, everything else takes one")
     with desk(given) as found:
         return {"list": _list}.get(given.what, _one)(found, given)
@@ -88,14 +88,14 @@ def _line(video: VideoRecord) -> str:
     """The video in a line."""
     about = video.shoot or f"{video.camera}/{video.profile} {video.start} to {video.end}"
     size = f"{video.frames} frames, {video.duration_s:.1f} s, {video.width}x{video.height}, {video.size_bytes:,} bytes"
-    marks = ["pinned"] * video.pinned + [f"deleted {video.deleted} by {video.deleted_rule}"] * bool(video.deleted)
+    marks = ["pinned"] * video.pinned + [f"deleted {video.deleted}, rule {video.deleted_rule}"] * bool(video.deleted)
     return " ".join(part for part in (video.id, about, video.title and repr(video.title), size, *marks) if part)
 
 
 def _videos_options(parser: argparse.ArgumentParser) -> None:
     said = "pinned ones are kept by every rule; delete: its file and poster here, what targets hold stays there"
     parser.add_argument("what", choices=("list", "show", "pin", "unpin", "rename", "delete"), help=said)
-    parser.add_argument("id", nargs="?", metavar="ID", help="a video; list takes none")
+    parser.add_argument("id", nargs="?", type=identity, metavar="ID", help="a video; list takes none")
     parser.add_argument("--title", metavar="TEXT", help="rename: the new name")
     parser.add_argument("--camera", metavar="NAME", help="list: only that camera's")
     parser.add_argument("--shoot", metavar="SHOOT", help="list: only of camera/schedule/date/profile")

@@ -56,7 +56,8 @@ def test_the_status_of_a_target_says_what_it_lacks(place: Place) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        ["archive"], ["archive", "init"], ["archive", "burn", "nas"], ["verify-archive"], ["restore-frames"],
+        ["archive"], ["archive", "init"], ["archive", "burn", "nas"], ["archive", "status", "nas/test"],
+        ["verify-archive"], ["restore-frames"],
         ["verify-archive", "nas", "--from", "yesterday"], ["restore-frames", "nas", "--to", "2026-11-18T00:00:00"],
     ],
 )  # fmt: skip

@@ -28,7 +28,9 @@ def test_all_thumbnails_may_be_made_anew(place: Place) -> None:
     place.fails(UnknownCamera, "thumbnails", "repair", "gone")
 
 
-@pytest.mark.parametrize("line", [["thumbnails"], ["thumbnails", "repair"], ["thumbnails", "burn", "main"]])
+@pytest.mark.parametrize(
+    "line", [["thumbnails"], ["thumbnails", "repair"], ["thumbnails", "burn", "main"], ["thumbnails", "repair", "MAIN"]]
+)
 def test_a_line_that_makes_no_sense_is_refused(place: Place, line: list[str]) -> None:
     place.fails(UsageWrong, *line)
 

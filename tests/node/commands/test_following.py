@@ -67,6 +67,11 @@ def test_where_nobody_does_such_jobs_the_command_says_so_and_ends(service: Servi
     assert service.asked <= 1 + SILENT_S / PULSE_EVERY_S
 
 
+def test_a_job_that_waits_has_no_share_done(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
+    assert follow(replace(service, silent_s=(), ends_s=10)) == 0
+    assert capsys.readouterr().err == "queued\n"
+
+
 def test_a_process_that_starts_in_time_is_waited_for(service: Service) -> None:
     late = replace(service, silent_s=((0, 25), (40, 65)), ends_s=600)
     assert follow(late) == 0

@@ -54,6 +54,14 @@ def test_one_job_is_shown_with_payload_and_attempts(place: Place) -> None:
     assert "attempt 1: " in out
 
 
+def test_of_what_is_left_to_the_defaults_nothing_is_said(place: Place) -> None:
+    job = place.says("archive", "send", "nas", "--no-wait")["id"]
+    assert "null" not in place.ends("jobs", "show", job)[1]
+    assert place.ends("verify-archive", "nas", "--no-wait")[0] == 0
+    (check,) = place.says("jobs", "list", "--kind", "verify-archive")
+    assert "null" not in place.ends("jobs", "show", check["id"])[1]
+
+
 def test_a_job_is_cancelled_redriven_and_discarded(place: Place) -> None:
     dead, other, (job,) = dead_job(place.jobs), dead_job(place.jobs, key="usb"), waiting(place, 1)
     assert place.says("jobs", "cancel", job)["state"] == "cancelled"
@@ -68,7 +76,7 @@ def test_dead_jobs_are_moved_by_kind_or_all_at_once(place: Place) -> None:
         dead_job(place.jobs, key=key)
     dead_job(place.jobs, "backup", "node")
     assert place.says("jobs", "redrive", "--kind", "transfer") == {"count": 2}
-    assert place.ends("jobs", "discard", "--all")[:2] == (0, "1 dead jobs: discard\n")
+    assert place.ends("jobs", "discard", "--all")[:2] == (0, "1 dead jobs discarded\n")
 
 
 def test_what_cannot_be_done_ends_with_the_error_of_its_code(place: Place) -> None:
@@ -80,9 +88,9 @@ def test_what_cannot_be_done_ends_with_the_error_of_its_code(place: Place) -> No
 @pytest.mark.parametrize(
     "line",
     [
-        ["jobs"], ["jobs", "sing"], ["jobs", "show"], ["jobs", "cancel"], ["jobs", "redrive"], ["jobs", "list", "X"],
-        ["jobs", "cancel", "--all"], ["jobs", "redrive", "X", "--all"],
-        ["jobs", "discard", "--all", "--kind", "render"],
+        ["jobs"], ["jobs", "sing"], ["jobs", "show"], ["jobs", "cancel"], ["jobs", "redrive"],
+        ["jobs", "list", "0" * 26], ["jobs", "cancel", "--all"], ["jobs", "redrive", "0" * 26, "--all"],
+        ["jobs", "show", "01j"], ["jobs", "discard", "--all", "--kind", "render"],
         ["jobs", "list", "--limit", "0"], ["jobs", "list", "--state", "asleep"], ["jobs", "list", "--kind", "nap"],
     ],
 )  # fmt: skip

@@ -86,7 +86,7 @@ def test_a_video_is_deleted_with_its_files_by_an_admin_alone(place: Place) -> No
     "line",
     [
         [], ["burn"], ["show"], ["list", "0" * 26], ["rename", "0" * 26], ["pin", "0" * 26, "--title", "x"],
-        ["list", "--limit", "0"],
+        ["list", "--limit", "0"], ["show", "../../jobs"],
     ],
 )  # fmt: skip
 def test_a_line_about_videos_that_makes_no_sense_is_refused(place: Place, line: list[str]) -> None:
