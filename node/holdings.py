@@ -30,7 +30,7 @@ _MOST_CHARS = 300
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class Patience:
     """How failures count: when the target is left alone, and after which delays an item is tried again."""
 
     limits: BreakerLimits
@@ -93,7 +93,7 @@ class Holdings:
 
     # --- receipts -----------------------------------------------------------------------------------------------
 
-    def settle(self, target: str, outcomes: Sequence[Outcome], terms: Terms, took_s: float) -> Settled:
+    def settle(self, target: str, outcomes: Sequence[Outcome], terms: Patience, took_s: float) -> Settled:
         """What a target answered for items, at most CHUNK: a receipt in place of each outbox row, or the failure.
 
         A receipt that does not repeat size and hash of the item's own row is none: the edge is not believed.  Each

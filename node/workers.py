@@ -44,8 +44,7 @@ from node.work.reclaim import Ground, Reclaimer
 from node.work.rendering import Rendering, Studio
 from node.work.rounds import Round, Rounds
 from node.work.task import Desk, Handler
-from node.work.thumbs import Bench as ThumbBench
-from node.work.thumbs import Thumbnails, ThumbRounds
+from node.work.thumbs import Darkroom, Thumbnails, ThumbRounds
 from node.work.triggers import TriggerRounds
 from node.work.worker import Rules, Worker
 
@@ -216,7 +215,7 @@ def _makers(bench: Bench) -> Crew:
     journal, data, cameras = bench.journal, bench.data.data_dir, tuple(bench.settings.cameras)
     reclaimer = Reclaimer(Ground(bench.data, journal, bench.clock, bench.document, tuple(bench.settings.archive)))
     rendering = Rendering(Studio(journal, data, bench.document))
-    thumbnails = Thumbnails(ThumbBench(bench.database, data, bench.document))
+    thumbnails = Thumbnails(Darkroom(bench.database, data, bench.document))
     handlers: Mapping[str, Handler] = {
         "render": rendering,
         "thumbnail": thumbnails.make,

@@ -20,7 +20,7 @@ from node.store.jobs import Job, JobReader
 from node.store.videos import Video, VideoReader
 from node.work.rendering import Rendering, Studio
 from node.work.task import Desk
-from node.work.thumbs import Bench, Thumbnails
+from node.work.thumbs import Darkroom, Thumbnails
 from node.work.worker import Worker
 from tests import scenes
 from tests.clocks import JumpClock
@@ -48,7 +48,7 @@ class Workshop:
         store, clock = self.store, self.store.clock
         self.jobs = Jobs(store.journal, jitter=lambda: 0.0)
         self.rendering = Rendering(Studio(store.journal, store.folder, lambda: self.document, lambda: self.free_bytes))
-        thumbnails = Thumbnails(Bench(store.database, store.folder, lambda: self.document))
+        thumbnails = Thumbnails(Darkroom(store.database, store.folder, lambda: self.document))
         self.handlers = {
             "render": self.rendering,
             "thumbnail": thumbnails.make,

@@ -6,7 +6,7 @@ from dataclasses import astuple, dataclass
 
 from node.store.database import Database
 from node.store.query import select
-from node.store.retention import HERE, Look, counted
+from node.store.retention import HERE, Search, counted
 from node.store.session import Session
 
 ROWS = 5000
@@ -44,7 +44,7 @@ class Counting:
     """
 
     def __init__(self, database: Database, targets: tuple[str, ...]) -> None:
-        self._database, self._look = database, Look(targets)
+        self._database, self._search = database, Search(targets)
         self._seq, self._sum = 0, Count()
 
     def look(self, receipts_needed: int) -> Count | None:
@@ -61,11 +61,11 @@ class Counting:
         return whole
 
     def _page(self, session: Session, receipts_needed: int) -> tuple[int, int, Count]:
-        held = counted(self._look, "frame")
+        held = counted(self._search, "frame")
         columns = f"f.seq, f.size_bytes, f.quarantined, {held} AS held, {HERE} AS here"
         inner = select(columns, "frames AS f WHERE f.seq > ? ORDER BY f.seq LIMIT ?")
         text = select(f"coalesce(MAX(seq), 0), COUNT(*), {_SUMS}", f"({inner})")
-        row = session.one(text, (receipts_needed, *self._look.targets, self._seq, ROWS))
+        row = session.one(text, (receipts_needed, *self._search.targets, self._seq, ROWS))
         assert row is not None
         return row[0], row[1], Count(*row[2:])
 

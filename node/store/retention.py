@@ -34,7 +34,7 @@ FIRST_THIN = (-1, "")
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Search:
     """How candidates are looked for.
 
     Receipts of these `targets` count.  Frames of a shoot that ended after `wanted_since_us` and has no video yet are
@@ -68,7 +68,7 @@ _ENDS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
+class GivenUp:
     """A frame whose file was given up at `deleted_us`, by that rule."""
 
     frame: str
@@ -104,53 +104,53 @@ class RetentionReader:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def held(self, look: Look, after: Candidate | None, limit: int = PAGE) -> list[Candidate]:
+    def held(self, search: Search, after: Candidate | None, limit: int = PAGE) -> list[Candidate]:
         """Frames that are here and have receipts that say what their rows say, in the order of their ids."""
-        if not look.targets:
+        if not search.targets:
             return []
         text = select(
-            f"{_FRAME}, COUNT(*), {_WANTED}, {_ENDS if look.ends else 0}",
+            f"{_FRAME}, COUNT(*), {_WANTED}, {_ENDS if search.ends else 0}",
             "receipts AS r CROSS JOIN frames AS f ON f.id = r.item WHERE r.item >= ? AND r.item > ?"
-            f" AND r.what = 'frame' AND {_counts(look)} AND f.quarantined = 0 AND {HERE} AND {_LEFT_ALONE}"
+            f" AND r.what = 'frame' AND {_counts(search)} AND f.quarantined = 0 AND {HERE} AND {_LEFT_ALONE}"
             " GROUP BY r.item ORDER BY r.item LIMIT ?",
         )
-        key = (look.from_id, after.item if after else "")
-        return self._frames("frame", text, (look.wanted_since_us, *key, *look.targets, _PREFIX["frame"], limit))
+        key = (search.from_id, after.item if after else "")
+        return self._frames("frame", text, (search.wanted_since_us, *key, *search.targets, _PREFIX["frame"], limit))
 
-    def thinnest(self, look: Look, after: Candidate | None, limit: int = PAGE) -> list[Candidate]:
+    def thinnest(self, search: Search, after: Candidate | None, limit: int = PAGE) -> list[Candidate]:
         """The same frames, the lowest scores first, those without a score last."""
-        if not look.targets:
+        if not search.targets:
             return []
-        score, item = _thin_key(after) if after else look.from_thin
+        score, item = _thin_key(after) if after else search.from_thin
         # not as one row value: the index would be searched by its first term, an expression, alone
-        of_score = self._thin(look, f"{_THIN} = ? AND f.id > ?", "f.id", (score, item), limit)
+        of_score = self._thin(search, f"{_THIN} = ? AND f.id > ?", "f.id", (score, item), limit)
         rest = limit - len(of_score)
-        return of_score + (self._thin(look, f"{_THIN} > ?", f"{_THIN}, f.id", (score,), rest) if rest else [])
+        return of_score + (self._thin(search, f"{_THIN} > ?", f"{_THIN}, f.id", (score,), rest) if rest else [])
 
-    def before_thinnest(self, look: Look) -> tuple[int, str]:
+    def before_thinnest(self, search: Search) -> tuple[int, str]:
         """Nothing that may go has a score and id up to these."""
-        found = self.thinnest(look, None, 1)
+        found = self.thinnest(search, None, 1)
         return (_thin_key(found[0])[0], found[0].item[:-1]) if found else FIRST_THIN
 
-    def _thin(self, look: Look, beyond: str, order: str, place: Sequence[object], limit: int) -> list[Candidate]:
+    def _thin(self, search: Search, beyond: str, order: str, place: Sequence[object], limit: int) -> list[Candidate]:
         text = select(
-            f"{_FRAME}, {counted(look, 'frame')} AS held, {_WANTED}, {_ENDS if look.ends else 0}",
+            f"{_FRAME}, {counted(search, 'frame')} AS held, {_WANTED}, {_ENDS if search.ends else 0}",
             f"frames AS f INDEXED BY frames_thin WHERE {beyond} AND f.id >= ? AND f.quarantined = 0 AND {HERE}"
             f" AND {_LEFT_ALONE} AND held > 0 ORDER BY {order} LIMIT ?",
         )
-        known = (*look.targets, look.wanted_since_us)
-        return self._frames("frame", text, (*known, *place, look.from_id, _PREFIX["frame"], limit))
+        known = (*search.targets, search.wanted_since_us)
+        return self._frames("frame", text, (*known, *place, search.from_id, _PREFIX["frame"], limit))
 
-    def oldest(self, look: Look, after: Candidate | None, limit: int = PAGE) -> list[Candidate]:
+    def oldest(self, search: Search, after: Candidate | None, limit: int = PAGE) -> list[Candidate]:
         """All frames that are here, whoever holds them or not, in the order of their ids."""
         rest = (
             f"frames AS f WHERE f.id >= ? AND f.id > ? AND f.quarantined = 0 AND {HERE} AND {_LEFT_ALONE}"
             " ORDER BY f.id LIMIT ?"
         )
-        values = (look.from_id, after.item if after else "", _PREFIX["frame"], limit)
+        values = (search.from_id, after.item if after else "", _PREFIX["frame"], limit)
         return self._frames("frame", select(f"{_FRAME}, 0, 0, 0", rest), values)
 
-    def quarantined(self, _look: Look, after: Candidate | None, limit: int = PAGE) -> list[Candidate]:
+    def quarantined(self, _search: Search, after: Candidate | None, limit: int = PAGE) -> list[Candidate]:
         """Pictures put aside that are here, in the order of their ids."""
         # every one of them is flagged, and flagged frames have an index
         rest = (
@@ -160,29 +160,29 @@ class RetentionReader:
         values = (after.item if after else "", _PREFIX["quarantined"], limit)
         return self._frames("quarantined", select(f"{_FRAME}, 0, 0, 0", rest), values)
 
-    def videos(self, look: Look, after: Candidate | None, limit: int = PAGE) -> list[Candidate]:
+    def videos(self, search: Search, after: Candidate | None, limit: int = PAGE) -> list[Candidate]:
         """Videos that are here, the oldest first."""
-        receipts = counted(look, "video")
+        receipts = counted(search, "video")
         text = select(
             f"f.id, f.path, f.size_bytes, f.created_us, {receipts}, f.pinned, f.poster",
             f"videos AS f WHERE f.deleted_us IS NULL AND (f.created_us, f.id) > (?, ?) AND {_LEFT_ALONE}"
             " ORDER BY f.created_us, f.id LIMIT ?",
         )
         key = (after.at_us, after.item) if after else (-1, "")
-        rows = self._database.read(lambda session: session.rows(text, (*look.targets, *key, _PREFIX["video"], limit)))
+        rows = self._database.read(lambda session: session.rows(text, (*search.targets, *key, _PREFIX["video"], limit)))
         return [
             Candidate("video", item, path, size, at_us, receipts=receipts, pinned=bool(pinned), beside=(poster,))
             for item, path, size, at_us, receipts, pinned, poster in rows
         ]
 
-    def gone(self, after: str, since_us: int = 0, limit: int = PAGE) -> list[Gone]:
+    def gone(self, after: str, since_us: int = 0, limit: int = PAGE) -> list[GivenUp]:
         """Frames whose files were given up since then, in the order of their ids, those beyond the id `after`."""
         text = select(
             "frame_id, path, quarantined, deleted_us, rule",
             "frames_gone JOIN frames ON id = frame_id WHERE frame_id > ? AND deleted_us >= ? ORDER BY frame_id LIMIT ?",
         )
         rows = self._database.read(lambda session: session.rows(text, (after, since_us, limit)))
-        return [Gone(item, path, bool(aside), *rest) for item, path, aside, *rest in rows]
+        return [GivenUp(item, path, bool(aside), *rest) for item, path, aside, *rest in rows]
 
     def last_gone_us(self) -> int:
         """When a frame's file was given up last; 0 = never."""
@@ -373,14 +373,14 @@ def _thin_key(after: Candidate) -> tuple[int, str]:
     return UNSCORED if after.score is None else after.score, after.item
 
 
-def counted(look: Look, what: archive.What) -> str:
+def counted(search: Search, what: archive.What) -> str:
     """How many targets hold it."""
-    return f"({select('COUNT(*)', f'receipts AS r WHERE r.item = f.id AND r.what = {what!r} AND {_counts(look)}')})"
+    return f"({select('COUNT(*)', f'receipts AS r WHERE r.item = f.id AND r.what = {what!r} AND {_counts(search)}')})"
 
 
-def _counts(look: Look) -> str:
+def _counts(search: Search) -> str:
     """The receipt is of a target that the node has, and says what the row says."""
-    return f"r.target IN ({_marks(look.targets)}) AND r.sha256 = f.sha256 AND r.size_bytes = f.size_bytes"
+    return f"r.target IN ({_marks(search.targets)}) AND r.sha256 = f.sha256 AND r.size_bytes = f.size_bytes"
 
 
 def _marks(items: Collection[str]) -> str:

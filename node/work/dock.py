@@ -15,7 +15,7 @@ from node.domain.config import Document, TargetPolicy
 from node.domain.errors import HeliographError, UnknownTarget
 from node.domain.job import KINDS
 from node.domain.nodefile import ArchiveTarget
-from node.holdings import OF_AN_ITEM, Holdings, Terms, said
+from node.holdings import OF_AN_ITEM, Holdings, Patience, said
 from node.store.archive import CHUNK
 from node.store.archive_reader import ArchiveReader, Waiting
 
@@ -42,11 +42,11 @@ class Dock:
         policy = self.document().archive.policy(name)
         return policy if policy.enabled and name in self.endpoints else None
 
-    def terms(self, name: str) -> Terms:
+    def terms(self, name: str) -> Patience:
         """How failures of the target count."""
         document = self.document()
         delays_s = document.jobs.retry_s.get("transfer") or KINDS["transfer"].delays_s
-        return Terms(document.archive.policy(name).breaker, tuple(delays_s))
+        return Patience(document.archive.policy(name).breaker, tuple(delays_s))
 
     def item(self, waiting: Waiting) -> Item:
         """Under its name at every target."""

@@ -18,7 +18,7 @@ from node.journal import Journal
 from node.store import retention
 from node.store.ballast import Ballast
 from node.store.files import Hold
-from node.store.retention import FIRST_THIN, Look, RetentionReader
+from node.store.retention import FIRST_THIN, RetentionReader, Search
 from node.work.remover import Remover, Why
 from node.work.stock import Plan, Stock, Walk
 
@@ -136,10 +136,10 @@ class Reclaimer:
         now_us, targets = self._clock.now_us(), self.ground.targets
         policy = Policy(section, targets, self._clock.synced())
         wanted_since_us = now_us - round(document.alerts.video_limit_s * US)
-        look = Look(targets, wanted_since_us, from_id=self._first())
+        search = Search(targets, wanted_since_us, from_id=self._first())
         if section.order == "thin":
-            look = replace(look, ends=True, from_thin=self._thinnest())
-        return Plan(policy, look, tuple(rule for rule in RULES if rule.for_room or ages), need, now_us)
+            search = replace(search, ends=True, from_thin=self._thinnest())
+        return Plan(policy, search, tuple(rule for rule in RULES if rule.for_room or ages), need, now_us)
 
     def _why(self, name: str) -> Why:
         """The rule by which a file went once; one of another release asks for receipts."""
@@ -152,7 +152,7 @@ class Reclaimer:
         """No frame before that id is here; looked for anew now and then, since frames come back from the archive."""
         now_s = self._clock.monotonic()
         if now_s - self._first_at_s >= FIRST_EVERY_S:
-            found = self._reader.oldest(Look(()), None, 1)
+            found = self._reader.oldest(Search(()), None, 1)
             self._first_id, self._first_at_s = found[0].item if found else "", now_s
         return self._first_id
 
@@ -160,7 +160,7 @@ class Reclaimer:
         """The same by score and id; sooner where room stays short, since receipts came meanwhile."""
         now_s = self._clock.monotonic()
         if now_s >= self._thin_until_s:
-            self._first_thin = self._reader.before_thinnest(Look(self.ground.targets, from_id=self._first()))
+            self._first_thin = self._reader.before_thinnest(Search(self.ground.targets, from_id=self._first()))
             self._thin_until_s = now_s + FIRST_EVERY_S
         return self._first_thin
 

@@ -22,7 +22,7 @@ from node.host import disk
 from node.store import log, removing, retention
 from node.store.ballast import Ballast
 from node.store.files import frames_still
-from node.store.retention import Gone, Marked, Proof, Terms
+from node.store.retention import GivenUp, Marked, Proof, Terms
 from node.store.session import Work
 
 Result = TypeVar("Result")
@@ -73,7 +73,7 @@ class Remover:
             self._untold.clear()
             self._untold_bytes.clear()
 
-    def finish(self, gone: Gone, why: Why) -> bool:
+    def finish(self, gone: GivenUp, why: Why) -> bool:
         """A file that was given up and is still there: it goes, or it is kept after all; whether it went."""
         candidate = Candidate(gone.what, gone.frame, gone.path, 0, gone.deleted_us, beside=gone.beside)
         with frames_still(self._data):

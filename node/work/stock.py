@@ -10,13 +10,13 @@ from node.domain.config import DAY_S
 from node.domain.retention import Candidate, Policy, Rule, Tally, What, choose
 from node.domain.times import US, to_datetime
 from node.store import removing
-from node.store.retention import PAGE, Look, RetentionReader
+from node.store.retention import PAGE, RetentionReader, Search
 
 CHUNK = 25
 """Files that go together, in one transaction."""
 _RECENT_US = 3 * DAY_S * US
 
-Source = Callable[[Look, Candidate | None, int], list[Candidate]]
+Source = Callable[[Search, Candidate | None, int], list[Candidate]]
 Act = Callable[[Rule, Sequence[Candidate]], Sequence[Candidate]]
 """Does with these candidates what is to be done; those that went."""
 
@@ -26,7 +26,7 @@ class Plan:
     """One walk: by which rules and policy, how candidates are looked for, and how much room there must be."""
 
     policy: Policy
-    look: Look
+    search: Search
     rules: tuple[Rule, ...]
     need_bytes: int
     now_us: int
@@ -50,7 +50,7 @@ class Stock:
         if rule.what == "leftover":
             yield removing.leftovers(self._data, to_datetime(max(0, plan.now_us - _RECENT_US)).date().isoformat())
         source, after = self._source(rule, plan.policy), None
-        while page := source(plan.look, after, PAGE):
+        while page := source(plan.search, after, PAGE):
             yield page
             after = page[-1]
 

@@ -37,7 +37,7 @@ LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
+class Darkroom:
     """What thumbnails are made with."""
 
     database: Database
@@ -61,17 +61,17 @@ def cursor_of(camera: str) -> str:
 class Thumbnails:
     """The handlers of `thumbnail` (what is new) and `thumbnail-repair`.  Run again, they find what is there."""
 
-    def __init__(self, bench: Bench) -> None:
-        self._bench, self._data = bench, bench.data
+    def __init__(self, darkroom: Darkroom) -> None:
+        self._darkroom, self._data = darkroom, darkroom.data
 
     def make(self, task: Task) -> Done:
         """Of the camera's next frames; a damaged, missing or unreadable original is passed over and counted."""
         wanted = task.payload
         assert isinstance(wanted, ThumbnailPayload)
-        keep = self._bench.document().thumbnails.keep
+        keep = self._darkroom.document().thumbnails.keep
         if keep == "off":
             return Done({"kept": keep})
-        batch = self._bench.database.read(lambda session: _batch(session, wanted.camera, latest=keep == "latest"))
+        batch = self._darkroom.database.read(lambda session: _batch(session, wanted.camera, latest=keep == "latest"))
         counts = self._each(batch.frames, len(batch.frames), task, self._unless_there)
         if keep == "latest" and sum(counts[name] for name in PASSED_OVER) < len(batch.frames):
             counts["removed"] = self._only(batch.frames[0], task)
@@ -87,7 +87,7 @@ class Thumbnails:
         """Looks at every thumbnail of the camera and makes what is missing or broken; or all anew."""
         wanted = task.payload
         assert isinstance(wanted, ThumbnailRepairPayload)
-        keep, database = self._bench.document().thumbnails.keep, self._bench.database
+        keep, database = self._darkroom.document().thumbnails.keep, self._darkroom.database
         if keep == "off":
             return Done({"kept": keep})
         act = self._made if wanted.everything else self._unless_sound
@@ -129,7 +129,7 @@ class Thumbnails:
             return "unreadable"
         except PictureUnreadable:
             return "damaged"
-        reserve = self._bench.document().alerts.disk_reserve_bytes
+        reserve = self._darkroom.document().alerts.disk_reserve_bytes
         files.room_for(self._data, sum(map(len, pictures)), reserve)
         for size, picture in zip(SIZES, pictures, strict=True):
             files.replace_atomic(path_of(self._data, frame, size), picture)
@@ -145,7 +145,7 @@ class Thumbnails:
             batch = self._after(camera, batch[-1].seq)
 
     def _after(self, camera: str, seq: int) -> list[Wanting]:
-        return self._bench.database.read(lambda session: thumbs.wanting(session, camera, seq, BATCH))
+        return self._darkroom.database.read(lambda session: thumbs.wanting(session, camera, seq, BATCH))
 
     def _only(self, newest: Wanting, task: Task) -> int:
         """Removes the camera's other thumbnails; how many."""

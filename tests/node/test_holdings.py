@@ -20,7 +20,7 @@ from node.domain.errors import (
     TargetUnavailable,
 )
 from node.domain.frame import Frame
-from node.holdings import Holdings, Terms
+from node.holdings import Holdings, Patience
 from node.store import archive
 from node.store.database import NAME
 from tests.docks import COUNTED, KEPT
@@ -28,7 +28,7 @@ from tests.stores import Store, keep_many, opened
 
 SIZE = 2_000_000
 LIMITS = BreakerLimits(failures=3, pause_s=60, successes=2)
-TERMS = Terms(LIMITS, (300.0, 900.0))
+TERMS = Patience(LIMITS, (300.0, 900.0))
 AWAY = TargetUnavailable("cable")
 
 

@@ -10,13 +10,13 @@ import pytest
 from node.domain.retention import Candidate
 from node.store.counting import Counting
 from node.store.frames import _COLUMNS, to_row
-from node.store.retention import Look, RetentionReader
+from node.store.retention import RetentionReader, Search
 from node.store.session import Session
 from tests.clocks import JumpClock
 from tests.stores import Store, frame_of, opened
 
 MANY, GONE_TO = 100_000, 60_000
-LOOK = Look(("nas",))
+LOOK = Search(("nas",))
 Page = Callable[[Candidate | None], list[Candidate]]
 
 
@@ -62,7 +62,7 @@ HELD = [f"{number:026}" for number in range(GONE_TO, MANY) if number % 5]
 def test_pages_of_held_frames_are_complete_and_in_order(crowd: Store) -> None:
     reader = RetentionReader(crowd.database)
     assert walk(lambda after: reader.held(LOOK, after, 5000)) == HELD
-    from_the_middle = Look(("nas",), from_id=f"{90_000:026}")
+    from_the_middle = Search(("nas",), from_id=f"{90_000:026}")
     assert walk(lambda after: reader.held(from_the_middle, after, 5000)) == [
         each for each in HELD if int(each) >= 90_000
     ]
@@ -74,7 +74,7 @@ def test_the_thinnest_are_found_by_score_then_age(crowd: Store) -> None:
     found = walk(lambda after: reader.thinnest(LOOK, after, 15_000))
     assert found == sorted(HELD, key=lambda each: (int(each) % 101, int(each)))
     score, before = reader.before_thinnest(LOOK)
-    from_there = Look(("nas",), from_thin=(score, before))
+    from_there = Search(("nas",), from_thin=(score, before))
     assert (score, before) < (int(found[0]) % 101, found[0])
     assert reader.thinnest(from_there, None) == reader.thinnest(LOOK, None)
 
@@ -117,11 +117,11 @@ def test_every_page_is_found_by_a_key(store: Store, monkeypatch: pytest.MonkeyPa
         return real(planned, **how)
 
     monkeypatch.setattr(store.database, "read", read)
-    reader.held(Look(("nas",), ends=True), None)
+    reader.held(Search(("nas",), ends=True), None)
     reader.oldest(LOOK, None)
     reader.quarantined(LOOK, None)
     reader.here(0)
-    ends = Look(("nas",), ends=True)
+    ends = Search(("nas",), ends=True)
     reader.thinnest(ends, None)
     reader.thinnest(ends, Candidate("frame", "x" * 26, "p", 1, 1, score=50))
     reader.before_thinnest(ends)

@@ -33,7 +33,7 @@ from node.journal import Journal
 from node.store.database import NAME, Database
 from node.work.rendering import Rendering, Studio
 from node.work.task import Desk
-from node.work.thumbs import Bench, Thumbnails, ThumbRounds
+from node.work.thumbs import Darkroom, Thumbnails, ThumbRounds
 from node.work.worker import Worker
 
 folder, clock = Path(sys.argv[1]), SystemClock(trusted=True)
@@ -41,7 +41,7 @@ document = Document.model_validate(json.loads(sys.argv[2]))
 database = Database(folder / NAME)
 journal = Journal(database, clock)
 rendering = Rendering(Studio(journal, folder, lambda: document))
-thumbnails = Thumbnails(Bench(database, folder, lambda: document))
+thumbnails = Thumbnails(Darkroom(database, folder, lambda: document))
 handlers = {"render": rendering, "thumbnail": thumbnails.make, "thumbnail-repair": thumbnails.repair}
 jobs = Jobs(journal, lambda: document.jobs.retry_s)
 worker = Worker(Desk(jobs, clock), handlers, folder / "scratch")
