@@ -46,13 +46,13 @@ def flooded_queue(facts: NodeFacts, limits: AlertLimits, _now_us: int) -> Iterat
 def stuck_jobs(facts: NodeFacts, limits: AlertLimits, _now_us: int) -> Iterator[Finding]:
     """Jobs that run for too long."""
     if facts.queue and facts.queue.value.stuck:
-        yield "queue", f"{facts.queue.value.stuck} jobs run for longer than {limits.job_stuck_s / 60:.0f} min."
+        yield "queue", f"Jobs that run for longer than {limits.job_stuck_s / 60:.0f} min: {facts.queue.value.stuck}."
 
 
 def dead_letters(facts: NodeFacts, _limits: AlertLimits, _now_us: int) -> Iterator[Finding]:
     """Jobs whose last attempt failed, until somebody redrives or discards them."""
     if facts.queue and facts.queue.value.dead:
-        yield "queue", f"{facts.queue.value.dead} jobs have failed for good; redrive or discard them."
+        yield "queue", f"Jobs that failed for good, to redrive or discard: {facts.queue.value.dead}."
 
 
 def late_videos(facts: NodeFacts, _limits: AlertLimits, _now_us: int) -> Iterator[Finding]:
