@@ -517,11 +517,15 @@ def test_a_preview_ends_in_its_time_and_says_so(yard: Yard, monkeypatch: pytest.
 
 
 def test_thinning_goes_on_where_it_was_and_still_meets_what_got_receipts_since(yard: Yard) -> None:
-    yard.set(retention={"order": "thin", "reclaim_to_free_pct": 11})
+    yard.set(retention={"order": "thin"})
     late = yard.keep(held_by=(), score=1)[0]
-    short_of(yard, 1)
     frames = [yard.keep(score=score)[0].id for score in (50, 10, 30, 20, 40)]
-    assert set(went(yard)) == set(frames)
+    yard.reclaimer.preview()
+    yard.free_bytes = 0
+    yard.reclaimer.turn()
+    assert set(yard.rules()) == set(frames)
     yard.receipt(late, "nas")
+    assert yard.reclaimer.turn() == ()
     yard.clock.advance(61)
-    assert went(yard)[-1:] == [late.id]
+    yard.reclaimer.turn()
+    assert set(yard.rules()) == {*frames, late.id}
