@@ -15,6 +15,8 @@ from node.host.disk import Space
 
 MARKER, SCHEMA = ".heliograph-target", 1
 """The file that says: this is the target, not the folder that it is mounted on."""
+WORKSHOP = ".heliograph-tmp"
+"""There, for each node: what is not finished; one place, so that nothing is left among the frames."""
 
 Beat = Callable[[float | None, str], object]
 """Told often of progress (0..1, None = unknown) and what is done; whatever it raises ends the transfer at once."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from node.archive.base import (
     MARKER,
+    WORKSHOP,
     Beat,
     Item,
     Outcome,
@@ -45,6 +46,8 @@ from node.host.files import drop, hash_of, make_folder, pieces, sync, tmp_beside
 
 HOW = "read back"
 SYNC_BYTES = 16 << 20
+UNFINISHED = ".unfinished"
+"""In the node's workshop: a sender that was killed leaves this one file at most, and the next writes over it."""
 OF_ONE_ITEM = (ReceiptRefused, NotArchived, FrameMissing, FrameAltered)
 _MEANINGS: Mapping[int, type[ArchiveError]] = {
     errno.ENOSPC: TargetFull,
@@ -135,9 +138,9 @@ class DirectoryArchive:
         free = _space(root).free_bytes
         if free < item.size_bytes:
             raise TargetFull(f"{self.name}: {free:,} bytes free, {item.size_bytes:,} wanted")
-        path = root / item.name
-        make_folder(path.parent)
-        tmp = tmp_beside(path)
+        path, tmp = root / item.name, root / WORKSHOP / self._where.node / UNFINISHED
+        for folder in (path.parent, tmp.parent):
+            make_folder(folder)
         try:
             _copy(item, tmp, progress, pace)
             crash_point("target_before_rename")

@@ -13,6 +13,7 @@ from pathlib import Path
 from node.archive import remote
 from node.archive.base import (
     NOTHING,
+    WORKSHOP,
     Beat,
     Item,
     Outcome,
@@ -45,8 +46,6 @@ from node.domain.nodefile import RsyncTarget
 from node.host.disk import Space
 
 HOW = "hash of bytes read at the target after its sync"
-WORKSHOP = ".heliograph-tmp"
-"""There, for each node: what rsync has not finished; one place, so that nothing is left among the frames."""
 SHARES = (0.5, 0.3, 0.2)
 """Of a batch's bytes: while one part is sent, the one before is hashed; nothing hides the hashing of the last."""
 SMALLEST_PART_BYTES = 8 << 20

@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -104,7 +105,7 @@ def test_a_medium_that_fails_ends_the_batch_and_spares_what_was_earned(
 ) -> None:
     target, items = directory(store, yard.where), yard.items(4)
     target.init()
-    real, left = os.fsync, iter([True] * 9)  # of the first item: seven new folders, the file, its folder
+    real, left = os.fsync, iter([True] * 11)  # of the first item: nine new folders, the file, its folder
 
     def fsync(descriptor: int) -> None:
         if next(left, False):
@@ -123,7 +124,8 @@ def test_a_medium_that_fails_ends_the_batch_and_spares_what_was_earned(
 def test_a_name_too_long_for_the_target_holds_nobody_up(yard: Yard, store: Path) -> None:
     target = directory(store, yard.where)
     target.init()
-    first, second = target.put([yard.item("n" * 253), yard.item()], quiet)
+    long = replace(yard.item("a.jpg"), name="n" * 256)
+    first, second = target.put([long, yard.item("b.jpg")], quiet)
     assert isinstance(first, Refused)
     assert isinstance(first.error, ReceiptRefused)
     assert isinstance(second, Receipt)
@@ -221,3 +223,15 @@ def test_a_sender_that_is_killed_leaves_whole_files_and_the_next_one_finishes(
     assert whole.items() <= wanted(items).items()
     assert len(earned(target.put(items, quiet))) == 3
     assert stored(store) == wanted(items)
+
+
+@pytest.mark.slow
+def test_what_a_killed_sender_left_goes_though_its_item_is_never_sent_again(yard: Yard, store: Path) -> None:
+    words = [sys.executable, "-c", SENDING, str(yard.data.parent / "twin"), str(store)]
+    target = directory(store, yard.where)
+    target.init()
+    assert subprocess.run(words, check=False, env={**os.environ, VARIABLE: "target_half_written"}).returncode == -9
+    assert len(stored(store)) == 1
+    other = yard.item("other.jpg")
+    target.put([other], quiet)
+    assert stored(store) == wanted([other])
