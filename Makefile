@@ -18,8 +18,12 @@ ARCHIVE := node/archive/*.py,node/domain/breaker.py,node/holdings.py,node/work/s
 RETENTION := node/domain/retention.py,node/domain/pressure.py,node/work/reclaim.py,node/work/remover.py
 CONFIG := node/domain/config.py,node/settings.py,node/store/configs.py,node/work/reload.py
 
+FAULTS ?= 1000
+SEED ?=
+SOAK := tests/faults/test_archive.py::test_in_hundreds_of_faults_no_frame_is_lost_and_nothing_is_done_twice
+
 .DEFAULT_GOAL := help
-.PHONY: help deps demo test test-fast check bench lock clean needs
+.PHONY: help deps demo test soak test-fast check bench lock clean needs
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-10s %s\n", $$1, $$2}' Makefile
@@ -38,6 +42,10 @@ test: $(STAMP) check ## every test, with the floors of branch coverage
 	@for core in $(SCHEDULE) $(CAPTURE) $(JOBS) '$(ARCHIVE)' $(RETENTION) $(CONFIG); do \
 		$(BIN)/coverage report --include="$$core" --fail-under=$(CORE_FLOOR) || exit 1; \
 	done
+
+soak: $(STAMP) ## a thousand random faults over capture and archive, 20 minutes; FAULTS=200 SEED=7 for others
+	@.ci/deps ensure test
+	SOAK_FAULTS=$(FAULTS) SOAK_SEED=$(SEED) $(BIN)/python -m pytest -q -s -p no:cacheprovider $(SOAK) $(ARGS)
 
 test-fast: $(STAMP) ## the tests that take no processes and no time
 	$(BIN)/python -m pytest -n 2 -q -m "not slow" $(ARGS)

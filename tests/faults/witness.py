@@ -103,6 +103,47 @@ class Witness:
                 self.told.add(json.loads(line[6:])["body"]["frame"])
 
 
+class Bystander(Witness):
+    """Beside a node whose frames go to an archive and whose disk is full now and then: it only listens, and slowly.
+
+    `spoilt` are frames whose files somebody has changed.
+    """
+
+    PAUSE_S = 0.25
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.spoilt: set[str] = set()
+
+    def reported(self) -> dict[str, tuple[str, str]]:
+        """Hash and path of every frame that a list showed; empty where only an event told of it."""
+        return dict.fromkeys(self.told.copy(), ("", "")) | self.frames.copy()
+
+    def _ask(self, door: http.client.HTTPConnection, path: str) -> bytes:
+        door.request("GET", path, headers=HEADERS)
+        answer = door.getresponse()
+        body = answer.read()
+        self.requests += 1
+        if answer.status >= http.client.INTERNAL_SERVER_ERROR and answer.status != http.client.SERVICE_UNAVAILABLE:
+            self.lies.append(f"{path}: {answer.status} {body[:200]!r}")
+        return body if answer.status == http.client.OK else b""
+
+    def _read_frames(self, door: http.client.HTTPConnection, over: threading.Event) -> None:
+        """The newest frames, and the newest picture, which may have gone to the archive meanwhile."""
+        while not over.wait(self.PAUSE_S):
+            items = json.loads(self._ask(door, FRAMES) or b'{"items": []}')["items"]
+            for item in items:
+                self.frames[item["id"]] = (item["sha256"], item["path"])
+            picture = self._ask(door, f"/v1/frames/{items[0]['id']}/image") if items else b""
+            if picture and _hash(picture) != items[0]["sha256"] and items[0]["id"] not in self.spoilt:
+                self.lies.append(f"picture of {items[0]['id']} is not what its hash says")
+
+    def _read_status(self, door: http.client.HTTPConnection, over: threading.Event) -> None:
+        while not over.wait(4 * self.PAUSE_S):
+            for path in ("/v1/status", "/v1/targets", "/v1/jobs?limit=20", "/v1/videos?limit=20", "/v1/disk"):
+                self._ask(door, path)
+
+
 def _hash(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
