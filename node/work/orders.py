@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from node.domain.config import Retention, Section
-from node.domain.errors import DatabaseError, DiskError, HeliographError, NotFound, UnknownCamera, UnknownTarget
+from node.domain.errors import (
+    DatabaseError,
+    DiskError,
+    HeliographError,
+    NoFrames,
+    NotFound,
+    UnknownCamera,
+    UnknownTarget,
+)
 from node.domain.job import Priority, RenderPayload, key_of, parse_payload
 from node.domain.retention import Preview
 from node.holdings import Holdings
@@ -53,7 +61,8 @@ class Orders:
         """The new job, or the one of that kind and key that waits already.
 
         Raises UnknownKind, PayloadInvalid, UnknownCamera, UnknownTarget, NotFound where there is no such shoot,
-        JobDiffers where one with other wishes runs; one that waits takes on the new ones.
+        NoFrames where too few are there and no more will come, JobDiffers where one with other wishes runs; one that
+        waits takes on the new ones.
         """
         wanted = parse_payload(kind, payload)
         key = key_of(wanted)
@@ -131,14 +140,22 @@ class Orders:
     # --- what is asked for, and its row ---------------------------------------------------------------------------
 
     def _check(self, wanted: Section) -> None:
-        """Raises UnknownTarget, UnknownCamera, NotFound."""
+        """Raises UnknownTarget, UnknownCamera, NotFound, NoFrames."""
         target, camera = getattr(wanted, "target", None), getattr(wanted, "camera", None)
         if target is not None:
             self._check_target(target)
         if camera is not None and camera not in self._reach.cameras:
             raise UnknownCamera(f"{camera!r}; there are {', '.join(self._reach.cameras)}")
-        if isinstance(wanted, RenderPayload) and wanted.shoot is not None:
-            self._ledger.shoot(wanted.shoot)
+        if isinstance(wanted, RenderPayload):
+            self._check_frames(wanted)
+
+    def _check_frames(self, wanted: RenderPayload) -> None:
+        """Too few, and no more to come: refused here, it leaves no dead letter."""
+        if wanted.shoot is not None and self._ledger.shoot(wanted.shoot).state == "open":
+            return
+        count, least = self._videos.count_material(wanted), self._reclaimer.ground.document().render.min_frames
+        if count < least and (wanted.to_us or 0) <= self._journal.clock.now_us():
+            raise NoFrames(f"{count} of at least {least}")
 
     def _check_target(self, target: str) -> None:
         if target not in self._reach.targets:

@@ -12,6 +12,7 @@ from node.domain.errors import (
     DatabaseBusy,
     HeliographError,
     MoveIllegal,
+    NoFrames,
     NotFound,
     PayloadInvalid,
     UnknownCamera,
@@ -29,7 +30,8 @@ from tests.apis import dead_job, keep_video
 from tests.stores import Store, opened
 
 LENA = Actor("lena", "operator", "10.0.0.7", "shift-1")
-SPAN = {"camera": "main", "from_us": 1, "to_us": 2}
+SPAN = {"camera": "main", "from_us": 1, "to_us": 4_000_000_000_000_000}
+PAST = {**SPAN, "to_us": 2}
 
 
 @pytest.fixture
@@ -54,10 +56,10 @@ def said(store: Store) -> list[tuple[str, str, str]]:
 
 def test_what_is_asked_for_by_hand_goes_first_and_is_said_to_be_somebody_s(store: Store, orders: Orders) -> None:
     job = orders.ask("render", SPAN, LENA)
-    assert (job.priority, job.who, job.new, job.key) == (Priority.MANUAL, "lena", True, "main/auto/1/2")
+    assert (job.priority, job.who, job.new, job.key) == (Priority.MANUAL, "lena", True, "main/auto/1/4000000000000000")
     (row,) = rows(store)
     assert (row.who, row.role, row.client, row.request_id) == ("lena", "operator", "10.0.0.7", "shift-1")
-    assert said(store) == [("render ask", "render/main/auto/1/2", "done")]
+    assert said(store) == [("render ask", "render/main/auto/1/4000000000000000", "done")]
 
 
 @pytest.mark.parametrize(
@@ -65,6 +67,7 @@ def test_what_is_asked_for_by_hand_goes_first_and_is_said_to_be_somebody_s(store
     [
         ("render", {**SPAN, "camera": "gone"}, UnknownCamera, "CAM-009"),
         ("render", {"camera": "main", "shoot": "main/x/2026-11-18/auto"}, NotFound, "API-003"),
+        ("render", PAST, NoFrames, "REN-001"),
         ("restore", {"target": "gone"}, UnknownTarget, "ARC-007"),
         ("verify-archive", {"target": "nas", "camera": "gone"}, UnknownCamera, "CAM-009"),
         ("thumbnail-repair", {"camera": "gone"}, UnknownCamera, "CAM-009"),
