@@ -20,6 +20,8 @@ LOOK_S, PULSE_EVERY_S = 0.5, 5.0
 SILENT_S = 30.0
 """So long a worker may give no pulse before a command that waits for its job gives up."""
 GOES_ON = ("queued", "leased")
+MOST_ITEMS = 20
+"""So many of a list are printed."""
 FAULTS = ("withdrawn", "refused", "not_held", "lost")
 """Parts of a result that have to be zero, or empty."""
 
@@ -38,7 +40,7 @@ def ordered(desk: Desk, order: Order, given: argparse.Namespace, clock: Clock | 
         show_job(job, given)
         return OK
     with desk.at_work(order.kind):
-        job = _followed(desk, job.id, clock or SystemClock())
+        job = _followed(desk, job, clock or SystemClock())
     if job.state != "done":
         raise _error_of(job)
     show_job(job, given)
@@ -68,18 +70,41 @@ def lines_of(job: JobRecord) -> Iterator[str]:
     if job.error_code:
         yield f"  {job.error_code} {job.error}"
     for name, value in {**(job.payload or {}), **(job.result or {})}.items():
-        if value is None:
-            continue
-        yield f"  {name}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
+        yield from _lines_of_value(name, value)
     for each in job.attempts or ():
         end = f"{each.outcome} {each.error_code} {each.error}".rstrip()
         yield f"  attempt {each.attempt}: {each.started} to {each.ended} {end}"
 
 
-def _followed(desk: Desk, identity: str, clock: Clock) -> JobRecord:
-    """Until it has ended, or has failed and waits for its next attempt.  Raises WorkerSilent."""
-    never, told, patience = threading.Event(), "", _Patience(desk, clock)
-    while (job := desk.job(identity)).state in GOES_ON:
+def _lines_of_value(name: str, value: object) -> Iterator[str]:
+    """One line; of a list with something in it, one for each of the first items."""
+    if isinstance(value, list) and value:
+        yield f"  {name}:"
+        yield from (f"    {_in_words(item)}" for item in value[:MOST_ITEMS])
+        if len(value) > MOST_ITEMS:
+            yield f"    and {len(value) - MOST_ITEMS} more"
+    elif value is not None:
+        yield f"  {name}: {_in_words(value)}"
+
+
+def _in_words(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _tried_before(asked: JobRecord) -> int:
+    """Attempts that say nothing of what was asked for: those that had ended by then."""
+    return asked.attempt - 1 if asked.state == "leased" else asked.attempt
+
+
+def _goes_on(job: JobRecord, tried: int) -> bool:
+    """Also one that failed before it was asked for again: it is tried now."""
+    return job.state in GOES_ON or (job.state == "retry" and job.attempt <= tried)
+
+
+def _followed(desk: Desk, asked: JobRecord, clock: Clock) -> JobRecord:
+    """Until it has ended, or has failed since it was asked for and waits for its next attempt.  Raises WorkerSilent."""
+    never, told, patience, tried = threading.Event(), "", _Patience(desk, clock), _tried_before(asked)
+    while _goes_on(job := desk.job(asked.id), tried):
         said = _standing(job)
         if said != told:
             print(said, file=sys.stderr)

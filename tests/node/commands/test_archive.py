@@ -138,6 +138,20 @@ def test_what_a_target_holds_is_read_again_and_a_loss_is_a_fault(place: Place) -
 
 
 @pytest.mark.slow
+def test_what_failed_before_it_was_asked_for_again_is_no_answer(place: Place) -> None:
+    frames, marker = sent(place, 1), place.nas / MARKER
+    with place.helped("ship"):
+        away = marker.rename(place.nas / "away")
+        status, _, err = place.ends("verify-archive", "nas")
+        assert (status, "ARC-002" in err) == (MarkerMissing.exit, True)
+        assert place.store.rows("SELECT state, attempt FROM jobs WHERE kind = 'verify-archive'") == [("retry", 1)]
+        away.rename(marker)
+        place.catch_up()
+        job = place.says("verify-archive", "nas")
+    assert (job["state"], job["attempt"], job["result"]["checked"]) == ("done", 2, len(frames))
+
+
+@pytest.mark.slow
 def test_reclaimed_frames_are_brought_back_byte_for_byte(place: Place) -> None:
     frames = sent(place, 2)
     for frame in frames:
