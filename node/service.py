@@ -39,7 +39,7 @@ from node.domain.errors import (
     RequestInvalid,
     UnknownCamera,
 )
-from node.domain.events import AccessRefused, ServiceStarted, ServiceStopped, restore
+from node.domain.events import AccessRefused, FramesReclaimed, FramesRestored, ServiceStarted, ServiceStopped, restore
 from node.domain.facts import IDENTITY, IdentityFacts
 from node.domain.frame import Frame
 from node.domain.nodefile import NodeFile, Paths
@@ -76,6 +76,8 @@ LOOK_S = 0.5
 LIGHT_US = 600 * US
 FULL_DISK_S = 10.0
 ROUND_S, JOIN_S = 1.5, 1.0
+RECOUNTED = (FramesReclaimed.kind, FramesRestored.kind)
+"""Events after which the count of what lies on the disk is out of date."""
 LOG = logging.getLogger(__name__)
 
 
@@ -301,7 +303,7 @@ class Service:
     def _follower(self) -> Follower:
         follower = Follower(
             Source(self._events.after, self._events.newest, self.database.data_version),
-            {"metrics": self._fold, "log": self._write_line, "streams": self.hub.publish},
+            {"metrics": self._fold, "log": self._write_line, "streams": self.hub.publish, "disk": self._recount},
             self._clock,
             self.board,
             lambda failed: self.journal.note([failed]),
@@ -313,6 +315,10 @@ class Service:
         event = restore(row.kind, row.body)
         if event is not None:
             self.metrics.fold(event)
+
+    def _recount(self, row: EventRow) -> None:
+        if row.kind in RECOUNTED:
+            self.facts.recount()
 
     def _write_line(self, row: EventRow) -> None:
         event = restore(row.kind, row.body)

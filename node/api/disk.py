@@ -10,6 +10,7 @@ from starlette.responses import Response
 from node.api.actions import ActionBody, Asked, NoBody
 from node.api.parts import Parts
 from node.api.problems import ERRORS
+from node.api.status import text_or_none
 from node.api.views import asked_job, reclaim_preview
 from node.domain.config import Retention
 from node.domain.facts import DISK, DiskFacts
@@ -41,6 +42,7 @@ def disk(parts: Parts) -> DiskRecord:
             DiskClass(name=each.name, count=each.count, size_bytes=each.size_bytes) for each in facts.classes
         ),
         reclaimable_bytes=facts.reclaimable_bytes,
+        counted=text_or_none(facts.counted_us),
         stopped=facts.stopped,
     )
 

@@ -84,8 +84,9 @@ class DiskFacts:
 
     `error_code` is set while the data directory cannot be written (DSK-002) or is not there (DSK-004).  `step` is the
     ladder's, empty where it was not judged yet.  `classes` and `reclaimable_bytes`, verified frames that may go for
-    room, are those of the last whole count, None before it.  `full_in_days` is until capture stops where nothing more
-    is archived.  `stopped` names what keeps a class from being reclaimed, as `<class>/<id>`.
+    room, are those of the last whole count, which began at `counted_us`; None and empty before it.  `full_in_days` is
+    until capture stops where nothing more is archived.  `stopped` names what keeps a class from being reclaimed, as
+    `<class>/<id>`.
     """
 
     total_bytes: int | None = None
@@ -96,6 +97,7 @@ class DiskFacts:
     reclaimable_bytes: int | None = None
     classes: tuple[ClassFacts, ...] = ()
     stopped: tuple[str, ...] = ()
+    counted_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,7 @@ class DiskStatus(Wire):
     step: str = ""
     """Of the ladder as it fills; empty = an older node, or not judged yet."""
     reclaimable_bytes: int | None = None
+    """Of the last whole count: GET /v1/disk says when that was."""
 
 
 class HostStatus(Wire):

@@ -203,8 +203,8 @@ class Reclaimable(Wire):
 class DiskRecord(Wire):
     """The data disk: its room, its step of the ladder, what lies on it, and what may go.
 
-    `classes` are of the last whole count, empty before it.  `stopped` names what keeps a class from being reclaimed,
-    as class/id: file, row and receipts did not agree.
+    `classes` and `reclaimable_bytes` are of the last whole count, empty and None before it; `counted` is when that
+    began.  `stopped` names what keeps a class from being reclaimed, as class/id: file, row and receipts did not agree.
     """
 
     total_bytes: int | None = None
@@ -215,6 +215,7 @@ class DiskRecord(Wire):
     error_code: str = ""
     classes: tuple[DiskClass, ...] = ()
     reclaimable_bytes: int | None = None
+    counted: str | None = None
     stopped: tuple[str, ...] = ()
 
 

@@ -18,7 +18,11 @@ from node.store.database import Database
 from node.store.files import Hold
 from node.store.retention import RetentionReader
 
-COUNT_EVERY_S = 600.0
+SMALL_COUNT_S = 1.0
+COUNT_EVERY_S, LONG_COUNT_EVERY_S = 60.0, 600.0
+"""From the begin of a count to that of the next: of a small one, and of one that costs more."""
+LOOKS_S = 0.2
+"""So long the looks of one call may take together; the one that goes beyond it is the last."""
 _NOT_COUNTED = DiskFacts()
 
 
@@ -28,7 +32,9 @@ class DiskWatch:
     def __init__(self, held: Hold, database: Database, clock: Clock, targets: tuple[str, ...]) -> None:
         self._held, self._clock = held, clock
         self._reader, self._counting = RetentionReader(database), Counting(database, targets)
-        self._counted, self._count_at_s = _NOT_COUNTED, float("-inf")
+        self._counted, self._next_s = _NOT_COUNTED, float("-inf")
+        self._began: tuple[int, float] | None = None
+        self._cost_s, self._outdated = 0.0, False
         self._step = Step.OK
 
     def look(self, document: Document, bytes_per_day: float, refused: str) -> tuple[DiskFacts, DiskStepped | None]:
@@ -49,22 +55,49 @@ class DiskWatch:
             error_code=refused if writable else DiskReadOnly.code,
         )
         facts = replace(facts, full_in_days=full_in_days(facts, limits, bytes_per_day))
-        stepped = DiskStepped(self._step.value, before.value, space.free_bytes) if self._step is not before else None
-        return facts, stepped
+        if self._step is before:
+            return facts, None
+        self.recount()
+        return facts, DiskStepped(self._step.value, before.value, space.free_bytes)
+
+    def recount(self) -> None:
+        """What was counted is no more so: count at the next look.  From any thread.
+
+        A count that goes on ends first, so that a disk that changes all the time is counted at all.
+        """
+        self._outdated = True
 
     def count(self, receipts_needed: int) -> None:
-        """One small look at what lies there, until the count is whole; again after ten minutes.
+        """A few small looks at what lies there, until the count is whole; then again after a while.
 
         Raises DatabaseBusy, DatabaseDamaged.
         """
         seen = tuple(name for name, stop in self._reader.stops().items() if not stop.count)
         self._counted = replace(self._counted, stopped=seen)
-        if self._clock.monotonic() - self._count_at_s < COUNT_EVERY_S:
-            return
-        count = self._counting.look(receipts_needed)
+        now_s = self._clock.monotonic()
+        if self._began is None:
+            if now_s < self._next_s and not self._outdated:
+                return
+            self._outdated, self._cost_s = False, 0.0
+            self._began = self._clock.now_us(), now_s
+        count = self._looked(receipts_needed, now_s)
         if count is not None:
-            self._counted = replace(self._counted, reclaimable_bytes=count.verified_bytes, classes=_classes(count))
-            self._count_at_s = self._clock.monotonic()
+            self._settle(count, *self._began)
+
+    def _looked(self, receipts_needed: int, since_s: float) -> Count | None:
+        """The count where it is whole now."""
+        while (count := self._counting.look(receipts_needed)) is None:
+            if self._clock.monotonic() - since_s >= LOOKS_S:
+                break
+        self._cost_s += self._clock.monotonic() - since_s
+        return count
+
+    def _settle(self, count: Count, began_us: int, began_s: float) -> None:
+        every_s = COUNT_EVERY_S if self._cost_s < SMALL_COUNT_S else LONG_COUNT_EVERY_S
+        self._began, self._next_s = None, began_s + every_s
+        self._counted = replace(
+            self._counted, counted_us=began_us, reclaimable_bytes=count.verified_bytes, classes=_classes(count)
+        )
 
 
 def _classes(count: Count) -> tuple[ClassFacts, ...]:

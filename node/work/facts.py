@@ -126,6 +126,12 @@ class FactsLoop:
             self.turn()
             self._clock.wait(stop, LOOK_S)
 
+    def recount(self) -> None:
+        """Count anew what lies on the disk: much of it changed.  From any thread."""
+        self._disk.recount()
+        for name in ("stock", "disk"):
+            self._due_s.pop(name, None)
+
     def turn(self) -> None:
         """Everything whose time has come; one task that raises does not keep the others from being done."""
         now_s = self._clock.monotonic()

@@ -25,8 +25,10 @@ from node import service
 from node.api.commands import Caller
 from node.clock import SystemClock
 from node.domain.errors import CameraTimeout, DatabaseBusy, VersionMoved
+from node.domain.events import FramesReclaimed
 from node.settings import load_node_file
-from node.store.database import NAME
+from node.store import log
+from node.store.database import NAME, Database
 from node.store.frames import FrameReader
 from tests.apis import jpeg
 from tests.nodes import EACH_SECOND, SMALL, Home, Node, begun, ended, heliograph_node, started, wait_for
@@ -68,6 +70,18 @@ def listening(node: Node, readers: int) -> Iterator[list[bytes]]:
 def left_behind(home: Home) -> list[str]:
     """What only a running service has."""
     return [path.name for path in (*home.run.iterdir(), *home.data.glob("*-wal"), home.ready_file) if path.exists()]
+
+
+def test_what_another_process_reclaims_is_counted_at_once(home: Home) -> None:
+    with started(home) as node:
+        wait_for(node.frames, "a frame")
+        wait_for(lambda: node.get("/v1/disk")["counted"], "a count", 20)
+        first = node.get("/v1/disk")["counted"]
+        database = Database.join(home.data / NAME)
+        told = [FramesReclaimed("frame", "frames_days", 1, 1000)]
+        database.write(lambda session: log.append(session, told, SystemClock().now_us()))
+        database.close()
+        wait_for(lambda: node.get("/v1/disk")["counted"] != first, "another count", 20)
 
 
 # --- stopping ---------------------------------------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from node.domain.facts import DISK, ClassFacts, DiskFacts
 from node.domain.frame import Frame
 from node.wire.work_records import DiskRecord, JobRecord, ReclaimPreview
@@ -37,6 +39,9 @@ def test_what_lies_on_the_disk_and_what_is_stopped_is_shown(api: Served) -> None
     disk = DiskRecord.model_validate_json(api.get("/v1/disk").content)
     assert [(each.name, each.count, each.size_bytes) for each in disk.classes] == [("frames", 3, 6000)]
     assert disk.stopped == ("frame/01M7",)
+    assert (disk.counted, disk.reclaimable_bytes) == (None, None)
+    api.board.post(DISK, replace(facts, counted_us=1_795_000_000_000_000), api.clock.now_us())
+    assert api.get("/v1/disk").json()["counted"] == "2026-11-18T11:06:40.000Z"
 
 
 def held_frames(api: Served, count: int, age_s: int) -> list[Frame]:

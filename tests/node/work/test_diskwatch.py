@@ -65,10 +65,13 @@ def test_what_lies_there_is_counted_by_class(yard: Yard) -> None:
     assert facts.reclaimable_bytes == 0
 
 
+@pytest.mark.parametrize("every_s", [60, 600])
 def test_until_a_count_is_whole_nothing_is_said_and_then_it_is_not_done_again_for_a_while(
-    yard: Yard, monkeypatch: pytest.MonkeyPatch
+    yard: Yard, monkeypatch: pytest.MonkeyPatch, every_s: int
 ) -> None:
     monkeypatch.setattr("node.store.counting.ROWS", 2)
+    monkeypatch.setattr("node.work.diskwatch.LOOKS_S", 0)
+    monkeypatch.setattr("node.work.diskwatch.SMALL_COUNT_S", 1 if every_s == 60 else 0)
     yard.keep(5)
     watch = watch_of(yard)
     seen = []
@@ -76,22 +79,89 @@ def test_until_a_count_is_whole_nothing_is_said_and_then_it_is_not_done_again_fo
         watch.count(1)
         seen.append(watch.look(yard.document, 0.0, "")[0].reclaimable_bytes)
     assert seen == [None, None, *[5 * FRAME_BYTES] * 3]
-    yard.keep(1)
+    yard.plant("UPDATE frames SET quarantined = 1")
+    yard.clock.advance(every_s - 1)
     for _ in range(5):
         watch.count(1)
     assert watch.look(yard.document, 0.0, "")[0].reclaimable_bytes == 5 * FRAME_BYTES
-    yard.clock.advance(601)
+    yard.clock.advance(1)
     for _ in range(5):
         watch.count(1)
-    assert watch.look(yard.document, 0.0, "")[0].reclaimable_bytes == 6 * FRAME_BYTES
+    assert watch.look(yard.document, 0.0, "")[0].reclaimable_bytes == 0
+
+
+def counted_frames(watch: DiskWatch, yard: Yard) -> int | None:
+    facts = watch.look(yard.document, 0.0, "")[0]
+    return facts.classes[0].count if facts.classes else None
+
+
+def test_a_count_says_when_it_began_and_before_the_first_whole_one_there_is_no_figure(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.store.counting.ROWS", 2)
+    monkeypatch.setattr("node.work.diskwatch.LOOKS_S", 0)
+    yard.keep(3)
+    watch, began_us = watch_of(yard), yard.clock.now_us()
+    watch.count(1)
+    facts, _ = watch.look(yard.document, 0.0, "")
+    assert (facts.counted_us, facts.reclaimable_bytes, facts.classes) == (None, None, ())
+    yard.clock.advance(10)
+    watch.count(1)
+    facts, _ = watch.look(yard.document, 0.0, "")
+    assert (facts.counted_us, facts.reclaimable_bytes) == (began_us, 3 * FRAME_BYTES)
+
+
+def test_a_count_of_several_looks_is_whole_at_once_where_they_are_short(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.store.counting.ROWS", 2)
+    yard.keep(7)
+    watch = watch_of(yard)
+    watch.count(1)
+    assert counted_frames(watch, yard) == 7
+
+
+def test_after_a_reclaim_and_a_change_of_the_step_it_counts_at_once(yard: Yard) -> None:
+    frame, *_ = yard.keep(3)
+    watch = watch_of(yard)
+    watch.count(1)
+    yard.plant("UPDATE frames SET quarantined = 1 WHERE id = ?", frame.id)
+    watch.count(1)
+    assert counted_frames(watch, yard) == 3
+    watch.recount()
+    watch.count(1)
+    assert counted_frames(watch, yard) == 2
+    yard.plant("UPDATE frames SET quarantined = 1")
+    watch.count(1)
+    assert counted_frames(watch, yard) == 2
+    yard.free_bytes = 0
+    watch.look(yard.document, 0.0, "")
+    watch.count(1)
+    assert counted_frames(watch, yard) == 0
+
+
+def test_what_changes_during_a_count_is_counted_after_it_and_does_not_keep_it_from_its_end(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.store.counting.ROWS", 2)
+    monkeypatch.setattr("node.work.diskwatch.LOOKS_S", 0)
+    yard.keep(3)
+    watch, seen = watch_of(yard), []
+    for _ in range(4):
+        watch.count(1)
+        watch.recount()
+        seen.append(counted_frames(watch, yard))
+        yard.plant("UPDATE frames SET quarantined = 1")
+    assert seen == [None, 2, 2, 0]
 
 
 def test_a_camera_that_is_faster_than_the_looks_does_not_keep_the_count_from_its_end(yard: Yard) -> None:
-    watch = watch_of(yard)
+    watch, seen = watch_of(yard), []
     for _ in range(2):
-        yard.keep(1)
+        yard.keep(1)  # takes a minute
         watch.count(1)
-    assert watch.look(yard.document, 0.0, "")[0].classes[0].count == 1
+        seen.append(counted_frames(watch, yard))
+    assert seen == [1, 2]
 
 
 def test_the_forecast_counts_what_may_go(yard: Yard) -> None:
