@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from node import __version__
-from node.commands import archive, backups, care, jobs, room, videos, work
+from node.commands import archive, backups, care, checking, jobs, room, videos, work
 from node.commands.base import (
     Command,
     check_root,
@@ -113,6 +113,10 @@ def _checks(given: argparse.Namespace, node: NodeFile, wrong: frozenset[str]) ->
     if not wrong & BIND_FIELDS:
         yield lambda: check_bind(node.api)
     yield lambda: check_folders(node.replay_folders())
+    if not wrong & checking.DATA_FIELDS:
+        yield lambda: checking.check_data(node)
+        yield lambda: checking.check_devices(node)
+    yield lambda: checking.check_keys(node)
     if not wrong:
         yield lambda: _calendar(given, settings_of(given))
     elif given.document is not None:

@@ -73,7 +73,7 @@ def sound_part(
     """
     given, _, faults = _laid_over(path, env, flags, root)
     try:
-        return NodeFile.model_validate(given), frozenset(fault.path for fault in faults)
+        return _moved(NodeFile.model_validate(given), root), frozenset(fault.path for fault in faults)
     except ValidationError as error:
         wrong = {tuple(map(str, fault["loc"][:2])) for fault in error.errors()}
     for section, *names in wrong:
@@ -82,7 +82,7 @@ def sound_part(
             inside.pop(names[0], None)
         if not names or not inside:
             given.pop(section, None)
-    return NodeFile.model_validate(given), frozenset(map(".".join, wrong))
+    return _moved(NodeFile.model_validate(given), root), frozenset(map(".".join, wrong))
 
 
 def _laid_over(

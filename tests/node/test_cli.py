@@ -175,6 +175,7 @@ def test_faults_of_both_files_bind_and_folders_are_named_together(
         "api": {"port": 99999, "host": "0.0.0.0", "insecure_loopback": True},
         "cameras": {"one": {"backend": "replay", "folder": str(tmp_path / "gone")}, "two": {"backend": "polaroid"}},
         "log_level": "loud",
+        "paths": {"data": str(tmp_path)},
     }
     line = ("check-config", "--config", written(tmp_path / "n.yml", wrong))
     status, out, err = ends(*line, "--document", written(tmp_path / "d.yml", {"colour": 1}))
@@ -182,13 +183,14 @@ def test_faults_of_both_files_bind_and_folders_are_named_together(
     for field in ("api.port", "cameras.two", "log_level", "cameras.one.folder", "colour"):
         assert f"\n  {field}" in err
     monkeypatch.setenv("HELIOGRAPH_API_PROT", "1")
-    right = written(tmp_path / "right.yml", {"api": {"insecure_loopback": True}})
+    right = written(tmp_path / "right.yml", {"api": {"insecure_loopback": True}, "paths": {"data": str(tmp_path)}})
     assert codes(ends("check-config", "--config", right)[2]) == ["CFG-002"]
 
 
 def test_where_the_fields_of_the_bind_are_wrong_themselves_nothing_is_said_of_it(ends: Ends, tmp_path: Path) -> None:
     for api in ({"tls": {"key": "k.pem"}}, {"insecure_loopback": "perhaps"}, "none", {"host": ""}):
-        assert codes(ends("check-config", "--config", written(tmp_path / "n.yml", {"api": api}))[2]) == ["CFG-002"]
+        config = written(tmp_path / "n.yml", {"api": api, "paths": {"data": str(tmp_path)}})
+        assert codes(ends("check-config", "--config", config)[2]) == ["CFG-002"]
 
 
 def test_the_status_of_a_check_is_the_gravest(ends: Ends, tmp_path: Path) -> None:
@@ -200,8 +202,53 @@ def test_the_status_of_a_check_is_the_gravest(ends: Ends, tmp_path: Path) -> Non
     assert (status, codes(err)) == (78, ["CAM-010", "CFG-001"])
 
 
+def test_a_data_folder_that_is_not_there_is_named_also_below_a_root(ends: Ends, home: Home) -> None:
+    shutil.rmtree(home.data)
+    for _ in range(2):
+        status, out, err = ends("check-config", "--config", home.config)
+        assert (status, out, codes(err)) == (78, "", ["DSK-004"])
+        assert f"\n  paths.data: {home.data}: no such folder\n" in err
+        home.data.touch()
+    root = home.folder / "root"
+    (root / home.data.relative_to("/")).mkdir(parents=True)
+    assert ends("check-config", "--config", home.config, "--root", root)[0] == 0
+
+
+def test_an_archive_folder_on_the_frames_own_file_system_is_named(ends: Ends, tmp_path: Path) -> None:
+    (tmp_path / "usb").mkdir()
+    targets = {
+        "usb": {"kind": "directory", "path": str(tmp_path / "usb")},
+        "gone": {"kind": "directory", "path": str(tmp_path / "gone")},
+        "shm": {"kind": "directory", "path": "/dev/shm"},
+    }
+    home = Home(tmp_path, node_file={"archive": targets})
+    status, out, err = ends("check-config", "--config", home.config)
+    assert (status, out, codes(err)) == (78, "", ["ARC-006"])
+    assert re.findall(r"^  archive\.(\w+)", err, re.MULTILINE) == ["usb"]
+
+
+def test_keys_of_a_target_that_are_not_there_are_named(ends: Ends, tmp_path: Path) -> None:
+    key, hosts = tmp_path / "key", tmp_path / "hosts"
+    nas = {"kind": "rsync", "host": "nas", "path": "/frames", "key": str(key), "known_hosts": str(hosts)}
+    home = Home(tmp_path, node_file={"archive": {"nas": nas}})
+    hosts.mkdir()
+    status, out, err = ends("check-config", "--config", home.config)
+    assert (status, out, codes(err)) == (78, "", ["CFG-003"])
+    assert all(f"\n  archive.nas.{field}: {path}: no such file" in err
+               for field, path in (("key", key), ("known_hosts", hosts)))  # fmt: skip
+    hosts.rmdir()
+    for path in (key, hosts):
+        path.touch()
+    assert ends("check-config", "--config", home.config)[0] == 0
+
+
+def test_of_folders_whose_fields_are_wrong_themselves_nothing_is_said(ends: Ends, tmp_path: Path) -> None:
+    wrong = {"api": {"insecure_loopback": True}, "paths": {"data": ""}, "archive": {"nas": {"kind": "rsync"}}}
+    assert codes(ends("check-config", "--config", written(tmp_path / "n.yml", wrong))[2]) == ["CFG-002"]
+
+
 def test_plain_http_off_loopback_is_refused(ends: Ends, home: Home) -> None:
-    written(home.config, {"api": {"host": "0.0.0.0", "insecure_loopback": True}})
+    written(home.config, {"api": {"host": "0.0.0.0", "insecure_loopback": True}, "paths": {"data": str(home.data)}})
     status, _, err = ends("check-config", "--config", home.config)
     assert (status, err.splitlines()[0][:7]) == (78, "SEC-001")
 
