@@ -12,8 +12,8 @@ Severity = Literal["warn", "crit"]
 CameraWord = Literal["ok", "warming", "recovering", "offline"]
 BreakerWord = Literal["closed", "open", "half_open"]
 
-IDENTITY, CONFIG, CLOCK, DISK, HOST, DATABASE, HEALTH, QUEUE = (
-    "identity", "config", "clock", "disk", "host", "database", "health", "queue",
+IDENTITY, CONFIG, CLOCK, DISK, HOST, DATABASE, HEALTH, QUEUE, ARCHIVE = (
+    "identity", "config", "clock", "disk", "host", "database", "health", "queue", "archive",
 )  # fmt: skip
 
 
@@ -150,6 +150,13 @@ class QueueFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class ArchiveFacts:
+    """All targets together: how many frames were deleted because of receipts, and have none any more."""
+
+    held_nowhere: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class TargetFacts:
     """One archive target: its breaker, and what it does not hold yet.  `oldest_us` None = it holds everything.
 
@@ -274,6 +281,7 @@ class NodeFacts:
     database: Learnt[DatabaseFacts] | None = None
     health: Learnt[HealthFacts] | None = None
     queue: Learnt[QueueFacts] | None = None
+    archive: Learnt[ArchiveFacts] | None = None
     cameras: tuple[Learnt[CameraFacts], ...] = ()
     loops: tuple[Learnt[LoopFacts], ...] = ()
     targets: tuple[Learnt[TargetFacts], ...] = ()
@@ -289,6 +297,7 @@ _SINGLE: Mapping[type, str] = {
     DatabaseFacts: "database",
     HealthFacts: "health",
     QueueFacts: "queue",
+    ArchiveFacts: "archive",
 }
 _SEVERAL: Mapping[type, str] = {
     CameraFacts: "cameras",

@@ -175,6 +175,12 @@ RULES: tuple[Rule, ...] = (
         "The data disk is almost full: no videos are made, then fewer slots are taken.",
         _beside(room.at(Step.CRITICAL, Step.STRETCHED)),
     ),
+    Rule(
+        "frames_held_nowhere",
+        "crit",
+        "Frames deleted here are not in the archive any more.",
+        _beside(labour.held_nowhere),
+    ),
     Rule("loop_silent", "crit", "A loop of the service gives no pulse.", _loop_silent),
     Rule("camera_offline", "crit", "A camera is offline.", _camera_offline),
     Rule("no_good_frame", "crit", "No good frame for too long while one was due.", _no_good_frame),

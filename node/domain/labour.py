@@ -88,5 +88,12 @@ def unsent_for_long(facts: NodeFacts, limits: AlertLimits, now_us: int) -> Itera
             yield target.name, f"{target.unsent} items wait for archive target {target.name}, the oldest for too long."
 
 
+def held_nowhere(facts: NodeFacts, _limits: AlertLimits, _now_us: int) -> Iterator[Finding]:
+    """Frames that were deleted here because targets held them, and no target holds any more."""
+    if facts.archive and facts.archive.value.held_nowhere:
+        count = facts.archive.value.held_nowhere
+        yield "archive", f"Frames that were deleted here and that no target holds any more: {count}."
+
+
 def _targets(facts: NodeFacts) -> Iterator[TargetFacts]:
     return (fact.value for fact in facts.targets)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, astuple, dataclass, fields
 from typing import Literal
 
 from node.domain.times import US
+from node.domain.trigger import Cursor
+from node.store import cursors
 from node.store.query import select
 from node.store.session import Session
 
@@ -112,6 +115,12 @@ _LACKING = (
     "SELECT targets.name FROM frames JOIN targets ON frames_seq >= seq WHERE id = ?"
     " AND NOT EXISTS (SELECT 1 FROM receipts WHERE item = id AND target = targets.name)"
 )
+HELD_NOWHERE = "archive/held-nowhere"
+"""The cursor whose count is that of the frames deleted because targets held them, and held by none today."""
+_NOWHERE = (
+    "frames_gone WHERE rule <> 'without_target' AND receipts <> '[]'"
+    " AND NOT EXISTS (SELECT 1 FROM receipts WHERE item = frame_id)"
+)
 _REMOVE = "UPDATE videos SET deleted_us = ?, deleted_rule = ? WHERE id = ? AND deleted_us IS NULL RETURNING camera"
 
 
@@ -161,7 +170,8 @@ def keep_receipts(session: Session, target: str, receipts: Sequence[ReceiptRow])
         else:
             denied.append(Denied(receipt, sha256))
     before = _sizes(session, "receipts", target, kept)
-    session.many(_RECEIVE, [astuple(each) for each in kept.values()])
+    with _held_nowhere(session, kept):
+        session.many(_RECEIVE, [astuple(each) for each in kept.values()])
     waited = _take(session, "outbox", target, kept)
     came = Sum(len(kept) - len(before), sum(each.size_bytes for each in kept.values()) - sum(before.values()))
     _count(session, target, unsent=-waited, sent=came)
@@ -186,7 +196,8 @@ def hurry(session: Session, target: str) -> None:
 def withdraw(session: Session, target: str, items: Collection[str]) -> None:
     """Takes back the receipts of these items, at most CHUNK; what is still here goes back into the target's outbox."""
     held = _sizes(session, "receipts", target, items)
-    _count(session, target, sent=-_take(session, "receipts", target, held))
+    with _held_nowhere(session, held):
+        _count(session, target, sent=-_take(session, "receipts", target, held))
     for item in held:
         _put_back(session, target, item)
 
@@ -224,7 +235,9 @@ def mark_gone(session: Session, frame: str, rule: str, receipts: Sequence[Receip
 
 def unmark_gone(session: Session, frame: str) -> bool:
     """The frame's file is back; targets that lack it get it into their outbox.  False where it was not gone."""
-    if not session.execute("DELETE FROM frames_gone WHERE frame_id = ?", (frame,)).rowcount:
+    with _held_nowhere(session, [frame]):
+        back = session.execute("DELETE FROM frames_gone WHERE frame_id = ?", (frame,)).rowcount
+    if not back:
         return False
     for (target,) in session.rows(_LACKING, (frame,)):
         _put_back(session, target, frame)
@@ -276,6 +289,27 @@ def _take(session: Session, table: _Shelf, target: str, items: Collection[str]) 
     rest = f"FROM {table} WHERE target = ? AND item = ?"
     session.many(f"DELETE {rest}", [(target, item) for item in sizes])
     return Sum(len(sizes), sum(sizes.values()))
+
+
+@contextmanager
+def _held_nowhere(session: Session, items: Collection[str]) -> Iterator[None]:
+    """Keeps the count of frames held nowhere, while receipts or deletions of these items change."""
+    before = _count_nowhere(session, items)
+    yield
+    change = _count_nowhere(session, items) - before
+    if change:
+        known = cursors.get(session, HELD_NOWHERE)
+        count = known.count + change if known else _number(session, _NOWHERE)
+        cursors.put(session, HELD_NOWHERE, Cursor(count=count))
+
+
+def _count_nowhere(session: Session, items: Collection[str]) -> int:
+    return _number(session, f"{_NOWHERE} AND frame_id IN ({_marks(items)})", *items)
+
+
+def _number(session: Session, rest: str, *values: object) -> int:
+    row = session.one(select("COUNT(*)", rest), values)
+    return int(row[0]) if row else 0
 
 
 def _put_back(session: Session, target: str, item: str) -> None:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from node.domain.errors import NotFound
-from node.store.archive import CHUNK, ReceiptRow, TargetRow, What, receipts_of, standing
+from node.domain.trigger import Cursor
+from node.store import cursors
+from node.store.archive import CHUNK, HELD_NOWHERE, ReceiptRow, TargetRow, What, receipts_of, standing
 from node.store.database import Database
 from node.store.jobs import Job, live
 from node.store.query import Where, select, where
@@ -86,7 +88,10 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """A reclaimed frame; `name` is the one at the target asked for, None where that gave no receipt."""
+    """A reclaimed frame; `name` is the one at the target asked for, by its receipt of today or of when the file went.
+
+    None where it gave none.
+    """
 
     frame: str
     path: str
@@ -118,8 +123,14 @@ _HELD_ROW = (
     ", ".join(f"r.{name}" for name in ReceiptRow.__slots__)
     + ", COALESCE(f.path, v.path), g.frame_id IS NOT NULL OR v.deleted_us IS NOT NULL"
 )
-_GONE = "frames_gone g JOIN frames f ON f.id = g.frame_id LEFT JOIN receipts r ON r.item = f.id AND r.target = ?"
-_GONE_ROW = "f.id, f.path, f.size_bytes, f.sha256, r.name"
+_GONE = "frames_gone g JOIN frames f ON f.id = g.frame_id LEFT JOIN receipts r ON r.item = f.id AND r.target = ?1"
+_NAME = (
+    "COALESCE(r.name, (SELECT json_extract(value, '$.name') FROM json_each(g.receipts)"
+    " WHERE json_extract(value, '$.target') = ?1))"
+)
+_GONE_ROW = f"f.id, f.path, f.size_bytes, f.sha256, {_NAME}"
+_LOST = "frames_gone g CROSS JOIN frames f ON f.id = g.frame_id CROSS JOIN json_each(g.receipts) e"
+_LOST_ROW = "g.frame_id, e.value, f.path"
 _NEXT = (
     "SELECT captured_us FROM frames WHERE seq > ? AND quarantined = 0"
     " AND NOT EXISTS (SELECT 1 FROM frames_gone WHERE frame_id = id) ORDER BY seq LIMIT 1"
@@ -182,14 +193,30 @@ class ArchiveReader:
             yield [Held(ReceiptRow(*row[:-2]), row[-2] or "", bool(row[-1])) for row in rows]
             after = rows[-1][0]
 
+    def count_lost(self, name: str, span: Span) -> int:
+        """How many frames `lost` would give."""
+        return self._number(_LOST, _lost_where(name, span, ""))
+
+    def lost(self, name: str, span: Span) -> Iterator[list[Held]]:
+        """Reclaimed frames whose receipt of the target was withdrawn since, with that receipt, a page at a time."""
+        after = ""
+        while rows := self._page(_LOST_ROW, _LOST, _lost_where(name, span, after), "g.frame_id"):
+            yield [Held(ReceiptRow(**json.loads(receipt)), path, gone=True) for _, receipt, path in rows]
+            after = rows[-1][0]
+
+    def held_nowhere(self) -> int:
+        """How many frames were deleted because targets held them, and are held by none today."""
+        known = self._database.read(lambda session: cursors.get(session, HELD_NOWHERE))
+        return (known or Cursor()).count
+
     def count_gone(self, name: str, span: Span) -> int:
         """How many reclaimed frames `gone` would give."""
         return self._number(_GONE, _gone_where(name, span, ""))
 
     def bytes_gone(self, name: str, span: Span) -> int:
-        """The size of all of them that the target holds."""
+        """The size of all of them that the target holds, or held when they went."""
         chosen = _gone_where(name, span, "")
-        text = select("COALESCE(SUM(f.size_bytes), 0)", f"{_GONE} {chosen.text} AND r.name IS NOT NULL")
+        text = select("COALESCE(SUM(f.size_bytes), 0)", f"{_GONE} {chosen.text} AND {_NAME} IS NOT NULL")
         return int(_first(self._database.read(lambda session: session.one(text, chosen.values))))
 
     def gone(self, name: str, span: Span) -> Iterator[list[Gone]]:
@@ -250,6 +277,15 @@ def _held_where(name: str, span: Span, verified: tuple[int, int], after: str) ->
     camera, at = "COALESCE(f.camera, v.camera)", "COALESCE(f.captured_us, v.from_us)"
     own = [("r.target = ?", name), ("item > ?", after), ("(verified_us < ? OR verified_us > ?)", verified)]
     return where([*own, *span.conditions(camera, at)])
+
+
+def _lost_where(name: str, span: Span, after: str) -> Where:
+    own = [
+        ("g.frame_id > ?", after),
+        ("NOT EXISTS (SELECT 1 FROM receipts r WHERE r.item = g.frame_id AND r.target = ?)", name),
+        ("json_extract(e.value, '$.target') = ?", name),
+    ]
+    return where([*own, *span.conditions("f.camera", "f.captured_us")])
 
 
 def _gone_where(name: str, span: Span, after: str) -> Where:

@@ -11,7 +11,17 @@ from node.clock import US, Clock
 from node.domain import backlog
 from node.domain.backlog import Mark, kept
 from node.domain.config import Document
-from node.domain.facts import QUEUE, BreakerWord, QueueFacts, TargetFacts, WorkerFacts, target_key, worker_key
+from node.domain.facts import (
+    ARCHIVE,
+    QUEUE,
+    ArchiveFacts,
+    BreakerWord,
+    QueueFacts,
+    TargetFacts,
+    WorkerFacts,
+    target_key,
+    worker_key,
+)
 from node.domain.job import LANE_LOOPS, Lane
 from node.host import pulse
 from node.host.pulse import Pulse
@@ -20,7 +30,7 @@ from node.store.database import Database
 from node.store.jobs import JobReader
 from node.store.ledger import LedgerReader
 
-QUEUE_EVERY_S, PULSES_EVERY_S = 2.0, 1.0
+QUEUE_EVERY_S, PULSES_EVERY_S, ARCHIVE_EVERY_S = 2.0, 1.0, 60.0
 MOST_LATE = 3
 _BREAKERS: Mapping[str, BreakerWord] = {"closed": "closed", "open": "open", "half_open": "half_open"}
 
@@ -46,6 +56,7 @@ class Beside:
             "workers": (PULSES_EVERY_S, self.look_at_workers),
             "queue": (QUEUE_EVERY_S, self.look_at_queue),
             "targets": (QUEUE_EVERY_S, self.look_at_targets),
+            "archive": (ARCHIVE_EVERY_S, self.look_at_archive),
         }
 
     def look_at_workers(self, now_us: int) -> None:
@@ -80,6 +91,9 @@ class Beside:
     def look_at_targets(self, now_us: int) -> None:
         for name in self.targets:
             self.board.post(target_key(name), self._target(name), now_us)
+
+    def look_at_archive(self, now_us: int) -> None:
+        self.board.post(ARCHIVE, ArchiveFacts(self._archive().held_nowhere()), now_us)
 
     def _target(self, name: str) -> TargetFacts:
         row, waiting = self._archive().target(name), self._archive().backlog(name)

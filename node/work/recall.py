@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from node.archive.base import Item, Outcome, Refused, Target
+from node.archive.base import Item, Outcome, Receipt, Refused, Target
 from node.crashpoint import crash_point
 from node.domain.errors import (
     ArchiveError,
@@ -15,6 +16,7 @@ from node.domain.errors import (
     DiskFull,
     FrameAltered,
     HeliographError,
+    MarkerMissing,
     NotArchived,
     ReceiptRefused,
 )
@@ -28,6 +30,8 @@ from node.work.dock import Dock, broken, named, of_items
 from node.work.task import Done, Task
 
 _OF_AN_ITEM = (NotArchived, ReceiptRefused)
+SUSPICIOUS = 10
+"""So many items, and none of them there: that is another disk rather than a loss."""
 
 
 def _span(payload: VerifyArchivePayload) -> Span:
@@ -41,24 +45,110 @@ def verify_archive(dock: Dock, task: Task) -> Done:
     """Reads every item of the span at the target; a receipt that is not true is withdrawn.
 
     What was proved since the job was asked for is not read twice: so an attempt goes on where the last one ended.
+    Reclaimed frames whose receipt was withdrawn once are looked for again, and get it back where they are there.
+    Raises MarkerMissing where many items are missing and none is there: it may be another disk.
     """
     assert isinstance(task.payload, VerifyArchivePayload)
     name, span = task.payload.target, _span(task.payload)
-    proved = (task.job.created_us, dock.where.clock.now_us())
-    total, looked = max(1, dock.reader.count_held(name, span, proved)), 0
-    refused: list[Refused] = []
+    since_us = task.job.created_us
+
+    def unproved() -> tuple[str, Span, tuple[int, int]]:
+        return name, span, (since_us, dock.where.clock.now_us())
+
+    total = max(1, dock.reader.count_held(*unproved()) + dock.reader.count_lost(name, span))
     with dock.opened(name) as target:
         target.check()
-        for page in dock.reader.held(name, span, proved):
-            beat = _Share(task, looked / total, len(page) / total)
-            outcomes = target.verify([_held_item(dock, each) for each in page], beat)
-            _surely(target, outcomes)
-            crash_point("before_proofs")
-            refused += dock.holdings.reread(name, of_items(outcomes, _OF_AN_ITEM)).refused
+        reading = _Reading(dock, task, target, total)
+        reading.look_for(dock.reader.lost(name, span))  # first: not again what is withdrawn now
+        reading.reread(dock.reader.held(*unproved()))
+        if reading.left_open:
+            reading.believe_few()
+            reading.reread(dock.reader.held(*unproved()))
+        reading.check_disk()
+    return Done({"target": name, **reading.counts()})
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What reading again came to so far.  `left_open` = items that are missing where nothing is there, in this pass.
+
+    `witness` is an item that was there: as long as it is, it is the right disk, and what is missing is missing.
+    """
+
+    dock: Dock
+    task: Task
+    target: Target
+    total: int
+    looked: int = 0
+    left_open: int = 0
+    regained: int = 0
+    witness: Item | None = None
+    believing: bool = False
+    withdrawn: list[Refused] = field(default_factory=list)
+    lost: list[Refused] = field(default_factory=list)
+
+    def reread(self, pages: Iterable[Sequence[Held]]) -> None:
+        """A page of which nothing is there is passed over, unless something else is."""
+        self.left_open = 0
+        for page in pages:
+            outcomes = self._read(page)
+            answers = of_items(outcomes, _OF_AN_ITEM)
+            if self._is_right_disk(answers):
+                crash_point("before_proofs")
+                self.withdrawn += self.dock.holdings.reread(self.target.name, answers).refused
+                self.looked += len(page)
+            else:
+                self.left_open += len(answers)
             _raise(broken(outcomes, _OF_AN_ITEM))
-            looked += len(page)
-    counts = {"checked": looked, "held": looked - len(refused), "withdrawn": len(refused)}
-    return Done({"target": name, **counts, "named": named(refused)})
+
+    def believe_few(self) -> None:
+        """So few may well be missing all; of many, that none is there is no proof against them."""
+        if self.witness is None:
+            self.check_disk()
+            self.believing = True
+
+    def check_disk(self) -> None:
+        """Raises MarkerMissing where too many are left open."""
+        if self.left_open >= SUSPICIOUS or (self.left_open and self.witness):
+            raise MarkerMissing(f"none of {self.left_open} items is there: is this the right disk?")
+
+    def look_for(self, pages: Iterable[Sequence[Held]]) -> None:
+        """Items without a receipt: those that are there get one."""
+        for page in pages:
+            outcomes = self._read(page)
+            answers = of_items(outcomes, _OF_AN_ITEM)
+            there = [each for each in answers if isinstance(each, Receipt)]
+            settled = self.dock.holdings.reread(self.target.name, there)
+            self.regained += settled.kept.count
+            self.lost += [*settled.refused, *(each for each in answers if isinstance(each, Refused))]
+            self.looked += len(page)
+            _raise(broken(outcomes, _OF_AN_ITEM))
+
+    def counts(self) -> dict[str, Any]:
+        """As a job's result has them."""
+        away = [*self.withdrawn, *self.lost]
+        counts = {"checked": self.looked, "held": self.looked - len(away), "withdrawn": len(self.withdrawn)}
+        return {**counts, "regained": self.regained, "lost": len(self.lost), "named": named(away)}
+
+    def _read(self, page: Sequence[Held]) -> list[Outcome]:
+        beat = _Share(self.task, self.looked / self.total, len(page) / self.total)
+        outcomes = self.target.verify([_held_item(self.dock, each) for each in page], beat)
+        _surely(self.target, outcomes)
+        self.witness = next((each.item for each in outcomes if isinstance(each, Receipt)), self.witness)
+        return outcomes
+
+    def _is_right_disk(self, answers: Sequence[Outcome]) -> bool:
+        """Whether what is missing may be believed: something else is there."""
+        if self.believing or not all(_is_missing(each) for each in answers):
+            return True
+        if self.witness is None:
+            return False
+        (again,) = self.target.verify([self.witness], _Share(self.task, self.looked / self.total, 0.0))
+        return isinstance(again, Receipt)
+
+
+def _is_missing(outcome: Outcome) -> bool:
+    return isinstance(outcome, Refused) and isinstance(outcome.error, NotArchived)
 
 
 def _surely(target: Target, outcomes: Sequence[Outcome]) -> None:

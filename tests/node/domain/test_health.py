@@ -8,6 +8,7 @@ import pytest
 from node.domain.config import AlertLimits
 from node.domain.events import AlertCleared, AlertRaised
 from node.domain.facts import (
+    ArchiveFacts,
     CameraFacts,
     ClockFacts,
     ConfigFacts,
@@ -100,6 +101,7 @@ def test_nothing_learnt_is_not_sick_but_not_ready_either() -> None:
         (node(targets=(learnt(TargetFacts("nas", "open")),)), "target_failing"),
         (node(targets=(learnt(TargetFacts("nas", oldest_us=NOW - 7 * 3600 * US)),)), "unsent_for_long"),
         (node(targets=(learnt(TargetFacts("nas", outgrown=True)),)), "backlog_grows"),
+        (node(archive=learnt(ArchiveFacts(1))), "frames_held_nowhere"),
         (node(queue=learnt(QueueFacts(dead=1))), "dead_letters"),
         (node(queue=learnt(QueueFacts(late_shoots=("main/day/2026-11-20/auto",)))), "video_late"),
         (node(queue=learnt(QueueFacts(stuck=1))), "job_stuck"),

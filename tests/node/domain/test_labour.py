@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from node.domain.config import AlertLimits
-from node.domain.facts import IdentityFacts, Learnt, NodeFacts, QueueFacts, TargetFacts, WorkerFacts
+from node.domain.facts import ArchiveFacts, IdentityFacts, Learnt, NodeFacts, QueueFacts, TargetFacts, WorkerFacts
 from node.domain.health import conditions
 from node.domain.times import US
 
@@ -90,6 +90,11 @@ def test_a_target_that_fails_three_times_in_a_row_within_a_day_is_told(failures:
 def test_a_backlog_that_outgrows_the_link_is_told_where_the_target_is_well() -> None:
     assert found(**target(outgrown=True, unsent_bytes=10**10)) == [("backlog_grows", "warn", "nas")]
     assert found(**target(outgrown=True, breaker="open")) == [("target_failing", "warn", "nas")]
+
+
+def test_frames_that_no_target_holds_any_more_are_critical() -> None:
+    assert found(archive=learnt(ArchiveFacts())) == []
+    assert found(archive=learnt(ArchiveFacts(360))) == [("frames_held_nowhere", "crit", "archive")]
 
 
 def test_what_waits_for_too_long_is_told() -> None:

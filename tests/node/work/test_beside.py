@@ -13,11 +13,14 @@ from node.board import Board
 from node.clock import US
 from node.domain.config import Document, parse_document
 from node.domain.errors import TargetUnavailable
-from node.domain.facts import QUEUE, target_key, worker_key
+from node.domain.facts import ARCHIVE, QUEUE, target_key, worker_key
 from node.holdings import Holdings
 from node.host import pulse
 from node.host.pulse import Pulse
 from node.jobs import Jobs
+from node.store import archive
+from node.store.archive import ReceiptRow
+from node.store.session import Session
 from node.work.beside import Beside
 from tests.stores import Store, keep_many, opened
 
@@ -100,6 +103,34 @@ def test_failures_in_a_row_are_told_though_the_breaker_is_still_closed(store: St
     assert (value(seen, target_key("nas")).breaker, value(seen, target_key("nas")).failures) == ("closed", 3)
 
 
+def test_frames_that_no_target_holds_any_more_are_counted(store: Store) -> None:
+    frames = keep_many(store, 3)
+    rows = [
+        ReceiptRow(each.id, "nas", "frame", each.path, each.size_bytes, each.sha256, "read back", 1) for each in frames
+    ]
+
+    def work(session: Session) -> None:
+        archive.know(session, "nas")
+        archive.keep_receipts(session, "nas", rows)
+        for row, rule in zip(rows, ("frames_days", "room_frames", "without_target"), strict=True):
+            archive.mark_gone(session, row.item, rule, [row], 1)
+
+    seen = beside(store, "nas")
+
+    def counted() -> int:
+        seen.look_at_archive(store.clock.now_us())
+        return int(value(seen, ARCHIVE).held_nowhere)
+
+    store.database.write(work)
+    assert counted() == 0
+    store.database.write(lambda session: archive.withdraw(session, "nas", [row.item for row in rows]))
+    assert counted() == 2, "one went though nobody held it, and was meant to"
+    store.database.write(lambda session: archive.keep_receipts(session, "nas", rows[:1]))
+    assert counted() == 1
+    store.database.write(lambda session: archive.unmark_gone(session, rows[1].item))
+    assert counted() == 0
+
+
 def stands(store: Store, sent_bytes: int, unsent_bytes: int) -> None:
     sql = (
         "INSERT INTO targets (name, sent_bytes, unsent_bytes) VALUES ('nas', ?, ?)"
@@ -129,7 +160,7 @@ def test_the_pace_of_the_last_hour_tells_when_a_target_holds_everything_or_that_
 
 def test_each_look_has_its_time(store: Store) -> None:
     looks = beside(store).looks()
-    assert set(looks) == {"workers", "queue", "targets"}
-    for every_s, look in looks.values():
-        assert 0 < every_s <= 5
+    assert set(looks) == {"workers", "queue", "targets", "archive"}
+    for name, (every_s, look) in looks.items():
+        assert 0 < every_s <= (60 if name == "archive" else 5)
         look(store.clock.now_us())

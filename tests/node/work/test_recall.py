@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from node.archive.base import Beat, Item, Outcome
+from node.archive.base import MARKER, Beat, Item, Outcome
 from node.archive.targets import open_target
 from node.crashpoint import VARIABLE
 from node.domain.errors import TargetUnavailable
@@ -20,6 +20,7 @@ from node.domain.frame import Frame
 from node.domain.job import JobState
 from node.domain.pressure import Step, step_of
 from node.host.disk import Space
+from node.store import archive
 from node.store.archive_reader import ArchiveReader, Span
 from node.store.files import frames_still
 from tests.clocks import JumpClock
@@ -67,7 +68,15 @@ def test_an_archive_that_is_whole_is_proved_anew(yard: Shipyard) -> None:
     yard.clock.advance(86400)
     job = yard.asked("verify-archive", "nas", target="nas")
     assert (job.state, job.progress) == (JobState.DONE, 1.0)
-    assert job.result == {"target": "nas", "checked": 4, "held": 4, "withdrawn": 0, "named": []}
+    assert job.result == {
+        "target": "nas",
+        "checked": 4,
+        "held": 4,
+        "withdrawn": 0,
+        "regained": 0,
+        "lost": 0,
+        "named": [],
+    }
     assert {at_us for (at_us,) in yard.store.rows("SELECT verified_us FROM receipts")} == {yard.clock.now_us()}
     assert yard.receipts() == sorted(each.id for each in (*frames, video))
     assert yard.events("receipt_denied") == []
@@ -146,6 +155,101 @@ def test_a_disk_that_is_not_mounted_takes_no_receipt_away(yard: Shipyard, moment
     yard.open = open_target
     yard.pass_time(400)
     assert yard.jobs_of("verify-archive")[0].result["held"] == 3
+
+
+def another_disk(yard: Shipyard) -> Path:
+    """In place of the right one, with a copy of its marker and nothing else; where the right one is now."""
+    aside = yard.nas.with_name(yard.nas.name + "-away")
+    yard.nas.rename(aside)
+    yard.nas.mkdir()
+    shutil.copy(aside / MARKER, yard.nas)
+    return aside
+
+
+def the_right_disk(yard: Shipyard, aside: Path) -> None:
+    shutil.rmtree(yard.nas)
+    aside.rename(yard.nas)
+
+
+def test_an_empty_disk_with_a_copied_marker_takes_no_receipt_away(yard: Shipyard) -> None:
+    frames = sent(yard, 120)
+    for frame in frames[:60]:
+        yard.reclaim(frame)
+    aside = another_disk(yard)
+    yard.clock.advance(60)
+    job = yard.asked("verify-archive", "nas", target="nas")
+    assert (job.state, job.error_code) == (JobState.RETRY, "ARC-002")
+    assert "none of 120 items is there: is this the right disk?" in job.error
+    assert (len(yard.receipts()), yard.unsent(), yard.events("receipt_denied")) == (120, [], [])
+    the_right_disk(yard, aside)
+    yard.pass_time(400)
+    assert yard.jobs_of("verify-archive")[0].result["held"] == 120
+    assert yard.reader.held_nowhere() == 0
+
+
+def test_another_disk_put_in_meanwhile_costs_no_more_receipts(yard: Shipyard) -> None:
+    sent(yard, 220)
+    pages: list[int] = []
+
+    class Swapped(Target):
+        def verify(self, items: Sequence[Item], beat: Beat) -> list[Outcome]:
+            pages.append(len(items))
+            if len(pages) == 2:
+                another_disk(yard)
+            outcomes: list[Outcome] = self._target.verify(items, beat)
+            return outcomes
+
+    yard.open = Swapped  # type: ignore[assignment]
+    yard.clock.advance(60)
+    job = yard.asked("verify-archive", "nas", target="nas")
+    assert (job.state, job.error_code) == (JobState.RETRY, "ARC-002")
+    assert (len(yard.receipts()), yard.events("receipt_denied")) == (220, [])
+
+
+@pytest.mark.parametrize("missing", ["the oldest", "the newest"])
+def test_many_that_are_missing_are_withdrawn_where_others_are_there(yard: Shipyard, missing: str) -> None:
+    frames = sent(yard, 220)
+    lost = frames[:205] if missing == "the oldest" else frames[15:]
+    for frame in lost:
+        yard.reclaim(frame)
+        there(yard, frame).unlink()
+    yard.clock.advance(60)
+    result = yard.asked("verify-archive", "nas", target="nas").result
+    assert (result["checked"], result["held"], result["withdrawn"]) == (220, 15, 205)
+    assert yard.receipts() == [frame.id for frame in frames if frame not in lost]
+    assert (yard.reader.held_nowhere(), yard.counters_are_right()) == (205, True)
+
+
+def test_few_that_are_all_missing_are_believed_to_be(yard: Shipyard) -> None:
+    frames = sent(yard, 9)
+    for frame in frames:
+        there(yard, frame).unlink()
+    yard.clock.advance(60)
+    assert yard.asked("verify-archive", "nas", target="nas").result["withdrawn"] == 9
+
+
+def withdrawn(yard: Shipyard, frames: Sequence[Frame]) -> None:
+    """Reclaimed, and then not found, as on a wrong disk that holds something."""
+    for frame in frames:
+        yard.reclaim(frame)
+    yard.store.database.write(lambda session: archive.withdraw(session, "nas", [frame.id for frame in frames]))
+    assert (yard.reader.held_nowhere(), len(yard.receipts())) == (len(frames), 0)
+
+
+def test_a_reclaimed_frame_that_is_there_after_all_gets_its_receipt_again(yard: Shipyard) -> None:
+    frames = sent(yard, 5)
+    withdrawn(yard, frames)
+    there(yard, frames[0]).unlink()
+    there(yard, frames[1]).write_bytes(b"x" * 1000)
+    yard.clock.advance(60)
+    result = yard.asked("verify-archive", "nas", target="nas").result
+    assert (result["checked"], result["held"], result["withdrawn"]) == (5, 3, 0)
+    assert (result["regained"], result["lost"]) == (3, 2)
+    assert [each["item"] for each in result["named"]] == [frames[0].id, frames[1].id]
+    assert yard.receipts() == [frame.id for frame in frames[2:]]
+    assert (yard.mismatches(), yard.counters_are_right(), yard.reader.held_nowhere()) == ([], True, 2)
+    span = {"from_us": frames[4].captured_us}
+    assert yard.asked("verify-archive", "nas", target="nas", **span).result["lost"] == 0
 
 
 def test_what_was_read_before_the_target_failed_is_not_read_twice(yard: Shipyard) -> None:
@@ -268,6 +372,17 @@ def test_frames_that_the_target_never_held_are_counted_and_named_where_it_holds_
     yard.reclaim(held)
     job = yard.asked("restore", "nas", target="nas")
     assert (job.state, job.result["restored"], job.result["not_held"]) == (JobState.DONE, 1, 1)
+
+
+def test_a_reclaimed_frame_comes_back_by_the_receipt_it_went_by(yard: Shipyard) -> None:
+    frames = sent(yard, 3)
+    withdrawn(yard, frames)
+    there(yard, frames[0]).write_bytes(b"x" * 1000)
+    job = yard.asked("restore", "nas", target="nas")
+    assert (job.state, job.result["restored"], job.result["refused"]) == (JobState.DONE, 2, 1)
+    assert [here(yard, frame) for frame in frames] == [False, True, True]
+    assert yard.receipts() == [frame.id for frame in frames[1:]], "found there as they were to be sent"
+    assert (yard.mismatches(), yard.counters_are_right(), yard.reader.held_nowhere()) == ([], True, 1)
 
 
 def test_a_disk_without_room_keeps_its_reserve_and_what_came_back_so_far(yard: Shipyard) -> None:
