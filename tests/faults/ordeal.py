@@ -82,7 +82,7 @@ class Ordeal:
                 self._begin(drawn)
                 next_s = time.monotonic() + self.dice.uniform(0.5, 1.5) * self.plan.apart_s
             self._tick()
-        self._in_peace()
+        self.in_peace()
         return reckon(self.station)
 
     def _has_had_enough(self) -> bool:
@@ -191,7 +191,7 @@ class Ordeal:
 
     # --- in peace -------------------------------------------------------------------------------------------------
 
-    def _in_peace(self) -> None:
+    def in_peace(self) -> None:
         """All causes go; captures end with the last window; what is left is done by the node alone."""
         while self.active:
             self._end(self.active[0])

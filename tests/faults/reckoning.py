@@ -245,13 +245,14 @@ def _unsettled(books: Books) -> Iterator[str]:
 
 
 def _strays(books: Books) -> Iterator[str]:
-    """Files that nobody has."""
-    thumbs = {name for name in books.here if name.startswith("thumbs/")}
+    """Files that nobody has.  Half a thumbnail, whose frame has gone since, goes by a rule after an hour."""
+    halves = {name for name in books.here if name.startswith("thumbs/") and name.endswith(".tmp")}
+    thumbs = {name for name in books.here if name.startswith("thumbs/")} - halves
     backups = {name for name in books.here if name.startswith("backup/") and name.endswith(".db")}
     videos = {path for video in books.videos if video[-1] is None for path in video[3:5]}
     frames = {row[0] for frame, row in books.frames.items() if frame not in books.gone}
     beside = {f"{books.frames[frame][0]}.json" for frame in books.aside}
-    nobodys = books.here.keys() - thumbs - backups - videos - frames - beside
+    nobodys = books.here.keys() - halves - thumbs - backups - videos - frames - beside
     yield from (f"{name} belongs to nobody" for name in sorted(nobodys))
     yield from (f"{name} is of no frame" for name in sorted(thumbs) if Path(name).name[:26] not in books.frames)
     scratch = [path for path in (books.data / "scratch").rglob("*") if not path.is_dir()]

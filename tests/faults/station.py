@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -376,3 +377,9 @@ def station(folder: Path, shape: Shape, in_s: int = 6) -> Iterator[Station]:
                 for place in (disk.place, disk.behind):
                     subprocess.run(["umount", "--lazy", str(place)], check=False, stderr=subprocess.DEVNULL)
             shutil.rmtree(folder / "disks", ignore_errors=True)
+
+
+def in_a_thread(act: Callable[[], None]) -> None:
+    """Whose mounts are its own."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(act).result()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import re
 import shutil
 import signal
 import sqlite3
@@ -20,7 +19,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-import node as product
 from node.crashpoint import VARIABLE
 from tests.faults.witness import Witness
 from tests.nodes import EACH_SECOND, READY_S, SMALL, Home, Node, started, wait_for
@@ -162,12 +160,6 @@ def ended_within(node: Node, seconds: float) -> bool:
     with suppress(subprocess.TimeoutExpired):
         node.process.wait(seconds)
     return not node.alive
-
-
-def test_every_named_point_of_the_tree_is_in_the_table() -> None:
-    files = Path(product.__file__).parent.rglob("*.py")
-    found = {name for path in files for name in re.findall(r'crash_point\("(\w+)"\)', path.read_text())}
-    assert found == set(POINTS)
 
 
 @pytest.mark.slow

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -15,7 +14,7 @@ import pytest
 from node.store.database import NAME
 from tests.archives import corrupts, truncates
 from tests.faults.reckoning import reckon
-from tests.faults.station import NAS, Shape, Station, station
+from tests.faults.station import NAS, Shape, Station, in_a_thread, station
 
 pytestmark = pytest.mark.slow
 
@@ -122,12 +121,6 @@ def as_it_was(station: Station) -> Iterator[None]:
                 shutil.rmtree(each) if each.is_dir() else each.unlink()
             shutil.copytree(station.folder / "before" / name, place, dirs_exist_ok=True)
         shutil.rmtree(station.folder / "before")
-
-
-def in_a_thread(act: Callable[[], None]) -> None:
-    """Its mounts are its own."""
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(act).result()
 
 
 def test_whatever_is_wrong_the_count_says_so(tmp_path: Path) -> None:
