@@ -333,7 +333,7 @@ def test_a_document_shows_what_it_would_delete_before_it_is_put(tmp_path: Path) 
 
 def test_commands_ask_the_running_service_and_say_who_holds_the_directory_without_a_token(home: Home) -> None:
     with started(home) as node:
-        asked = ("render", "--camera", "main", "--from", "2026-11-01T00:00:00Z", "--to", "2026-11-02T00:00:00Z")
+        asked = ("render", "--camera", "main", "--from", "2026-11-01T00:00:00Z", "--to", "2099-01-01T00:00:00Z")
         line = ("--config", home.config, "--no-wait", "--json")
         refused = heliograph_node(*asked, *line)
         assert (refused.returncode, f"pid {node.pid}" in refused.stderr) == (75, True)
