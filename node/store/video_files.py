@@ -48,7 +48,7 @@ class Traces:
     """What the rows say of files that are to go, though a crash kept somebody from deleting them.
 
     `removed` are paths of videos that were removed, relative to the data directory; `ended` holds for render jobs that
-    died or were cancelled, by their short id, when the last attempt began and when the job ended.
+    died or were cancelled, by their short id, when the job was asked for and when it ended.
     """
 
     kept: Collection[str]
@@ -71,7 +71,7 @@ def strays(data: Path, traces: Traces) -> Iterator[Path]:
 
 
 def _of_ended(path: Path, ended: Mapping[str, tuple[int, int]]) -> bool:
-    """Written by the last attempt of a job that made no video: one of a later life is newer than what its row tells."""
+    """Written by an attempt of a job that made no video: one of a later life is newer than what its row tells."""
     ours = _OURS.fullmatch(path.name)
     span = ended.get(ours["job"]) if ours else None
     return span is not None and span[0] <= path.stat().st_mtime_ns // 1000 <= span[1]

@@ -201,9 +201,9 @@ class VideoReader:
         return {path for row in rows for path in row}
 
     def given_up(self) -> list[tuple[str, int, int]]:
-        """Of each render job that died or was cancelled the id, when its last attempt began, and when it ended."""
-        sql = select("id, started_us, finished_us", "jobs WHERE kind = 'render' AND state IN ('dead', 'cancelled')")
-        rows = self._rows(f"{sql} AND started_us IS NOT NULL AND finished_us IS NOT NULL", ())
+        """Of each render job that died or was cancelled the id, when it was asked for, and when it ended."""
+        sql = select("id, created_us, finished_us", "jobs WHERE kind = 'render' AND state IN ('dead', 'cancelled')")
+        rows = self._rows(f"{sql} AND finished_us IS NOT NULL", ())
         return [(identity, began_us, ended_us) for identity, began_us, ended_us in rows]
 
     def count_material(self, wanted: RenderPayload) -> int:
