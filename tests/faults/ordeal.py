@@ -265,7 +265,9 @@ class Outcome:
         """All that is wrong; empty = nothing was lost, deleted unproved, done twice or left undone."""
         said = [f"not in time: {each}" for each in self.in_vain]
         said += [f"{name} ended with {status} by itself" for name, status in self.exits if status != -signal.SIGKILL]
-        said += [f"{name} was stopped and ended with {status}" for name, status in self.statuses.items() if status]
+        # a process that has only just been started ends by the signal itself
+        orderly = (0, -signal.SIGTERM)
+        said += [f"{name} was stopped: {status}" for name, status in self.statuses.items() if status not in orderly]
         return [*self.reckoning.all, *said]
 
 
