@@ -43,7 +43,7 @@ test: $(STAMP) check ## every test, with the floors of branch coverage
 		$(BIN)/coverage report --include="$$core" --fail-under=$(CORE_FLOOR) || exit 1; \
 	done
 
-soak: $(STAMP) ## a thousand random faults over capture and archive, 20 minutes; FAULTS=200 SEED=7 for others
+soak: $(STAMP) ## a thousand random faults over capture and archive, 20 minutes; FAULTS=500 SEED=7 for others
 	@.ci/deps ensure test
 	SOAK_FAULTS=$(FAULTS) SOAK_SEED=$(SEED) $(BIN)/python -m pytest -q -s -p no:cacheprovider $(SOAK) $(ARGS)
 
