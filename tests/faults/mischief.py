@@ -22,7 +22,6 @@ from tests.faults.station import NAS, STORE, Disk, Station, offspring, words_of
 Dice = random.Random
 Act = Callable[[Station, Dice], AbstractContextManager[object]]
 Sign = Literal["run", "work", "ship", "nas", "store", "both"]
-LEAVES = (0, 0, 4096, 65_536, 500_000)
 HUNT_S, LOOK_S = 10.0, 0.02
 WORK_POINTS = (
     "job_claimed", "job_handled", "job_settled", "render_verified", "after_rename", "render_named", "render_committed",
@@ -209,9 +208,9 @@ def host_silent(station: Station, _dice: Dice) -> Iterator[None]:
 
 
 @contextmanager
-def full(station: Station, dice: Dice, *, disk: str, leaves: Sequence[int] = LEAVES) -> Iterator[None]:
-    """Filled but for so many bytes, once, or again and again whatever is freed."""
-    leave, again = dice.choice(leaves), dice.random() < 0.5
+def full(station: Station, dice: Dice, *, disk: str) -> Iterator[None]:
+    """Filled once, or again and again whatever is freed."""
+    leave, again = dice.choice([0, 0, 4096, 65_536, 500_000]), dice.random() < 0.5
     place, over = station.disks[disk], threading.Event()
 
     def fill() -> None:

@@ -26,14 +26,6 @@ ORDERS_S = 2.5
 READY_S, LATE_S = 60.0, 30.0
 
 
-_ERROR = "coalesce((SELECT error_code FROM outbox WHERE item = id LIMIT 1), '')"
-_HELD = "(SELECT COUNT(*) FROM receipts WHERE item = id)"
-_LACKING = (
-    f"SELECT id, {_ERROR} FROM frames WHERE quarantined = 0 AND id NOT IN (SELECT frame_id FROM frames_gone)"
-    f" AND {_HELD} < ?1 UNION ALL SELECT id, {_ERROR} FROM videos WHERE deleted_us IS NULL AND {_HELD} < ?1"
-)
-
-
 @dataclass(frozen=True)
 class Plan:
     """How many faults, of which, about how far apart in seconds; for how long frames are captured says the shape."""
@@ -238,15 +230,7 @@ class Ordeal:
         )
 
     def _unsent(self) -> list[tuple[str, str]]:
-        """Items that are here and lack a receipt, each with the error that its targets have had with it."""
-        return [*self.station.rows(_LACKING, len(TARGETS)), *self.station.rows("SELECT item, error_code FROM outbox")]
-
-
-def in_the_end(made: Station, shape: Shape) -> list[str]:
-    """What is wrong after whatever a test did to it, once it was left in peace."""
-    ordeal = Ordeal(made, Plan(shape, 0, 1.0), threading.Event())
-    ordeal.in_peace()
-    return [*ordeal.in_vain, *reckon(made).all]
+        return self.station.rows("SELECT item, error_code FROM outbox")
 
 
 @dataclass

@@ -1,173 +1,76 @@
-"""The data disk is full at each write of `work` and `ship`: nothing half gets a name, and all is done afterwards."""
+"""A node with all its processes on a small disk that somebody else fills to the last byte: it mends that by itself."""
 
 from __future__ import annotations
 
-import shutil
-import sqlite3
+import os
 import subprocess
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from PIL import Image
 
-from node.domain.errors import DiskFull
-from tests.faults.mischief import ask_for_a_video, children_with
-from tests.faults.ordeal import in_the_end
-from tests.faults.reckoning import probed
-from tests.faults.station import MB, NAS, Shape, Station, in_a_thread, station
-from tests.nodes import wait_for
+from tests.nodes import PROGRAM, Home, Node, beside, started, wait_for
+from tests.simulate.holdings import half_gone, unaccounted
+from tests.simulate.ledger import events, reasons
 
-pytestmark = pytest.mark.slow
-
-FULL_S, LOOK_S, PATIENCE_S = 2.5, 0.05, 60.0
-LEAVES = (0, 4096, 20_000, 100_000, 400_000)
-"""Bytes that are left, so that another write is the one that fails."""
+CAMERA = {"backend": "synthetic", "width": 1280, "height": 720}
 DOCUMENT = {
-    "triggers": {},
-    # derivatives go on until the disk is full, so that it is their writes that fail
-    "alerts": {"disk_reserve_bytes": 0, "disk_warn_free_pct": 0.02, "disk_crit_free_pct": 0.01},
+    "schedules": {"each": {"interval_s": 1}},
+    "alerts": {"disk_reserve_bytes": 0, "hold_down_s": 0},
+    "retention": {"reclaim_to_free_pct": 22},
+    "render": {"enabled": False},
 }
+MB = 2**20
+ENOUGH_BYTES = 5 * MB
 
 
-@dataclass(frozen=True)
-class Work:
-    """A kind of job: how it is asked for, and when it is at its writes."""
-
-    ask: Callable[[Station], object]
-    begun: Callable[[Station], object] = bool
-
-
-def order(path: str, **body: object) -> Callable[[Station], object]:
-    return lambda station: station.ask("POST", path, json=body)
-
-
-def bring_back(station: Station) -> None:
-    """What has just gone."""
-    station.ask("POST", "/v1/disk/reclaim")
-    with suppress(AssertionError):
-        wait_for(lambda: station.rows("SELECT 1 FROM frames_gone"), "frames are gone", 5.0)
-    station.ask("POST", f"/v1/targets/{NAS}/restore")
-
-
-def leased(kind: str) -> Callable[[Station], object]:
-    return lambda station: station.rows("SELECT 1 FROM jobs WHERE kind = ? AND state = 'leased'", kind)
-
-
-WORKS = {
-    "render": Work(ask_for_a_video, lambda station: children_with(station, "work", "node.render.child")),
-    "thumbnail-repair": Work(
-        order("/v1/thumbnails/repair", camera="main", everything=True), leased("thumbnail-repair")
-    ),
-    "backup": Work(order("/v1/backups"), leased("backup")),
-    "restore": Work(bring_back, leased("restore")),
-    "verify-archive": Work(order(f"/v1/targets/{NAS}/verify"), leased("verify-archive")),
-}
-STAYS, GOES = ({"retention": {"frames_days": 0, "receipts_needed": needed, "backups": 100}} for needed in (8, 2))
-"""Frames have to stay here for what is made of them; or they go as soon as both targets hold them."""
-
-
-@contextmanager
-def filled(station: Station, leave: int) -> Iterator[None]:
-    """Again and again, whatever is freed."""
-    over = threading.Event()
-
-    def fill() -> None:
-        while not over.wait(LOOK_S):
-            station.disks["data"].fill(leave)
-
-    thread = threading.Thread(target=fill)
-    thread.start()
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    """Its data folder is a file system of 24 MB, its target is a folder of another one; the tests run as root."""
+    shelf = tmp_path / "shelf"
+    shelf.mkdir()
+    archive = {"shelf": {"kind": "directory", "path": str(shelf)}}
+    made = Home(tmp_path / "node", {"main": CAMERA}, DOCUMENT, {"archive": archive})
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(made.data)], check=True)
     try:
-        yield
+        yield made
     finally:
-        over.set()
-        thread.join()
-        station.disks["data"].free()
+        subprocess.run(["umount", "--lazy", str(made.data)], check=True)
 
 
-class Onlooker:
-    """Looks at each file that has its final name, once for each content; what is not whole is in `found`."""
-
-    def __init__(self, station: Station) -> None:
-        self._data, self._copy = station.home.data, station.folder / "looked-at"
-        self._known: set[tuple[Path, int]] = set()
-        self.found: list[str] = []
-
-    def look(self) -> None:
-        for pattern, look in LOOKS.items():
-            for path in self._data.glob(pattern):
-                with suppress(FileNotFoundError):  # it went meanwhile
-                    self._look(path, look)
-
-    def _look(self, path: Path, look: Callable[[Path], object]) -> None:
-        seen = path, path.stat().st_mtime_ns
-        if seen in self._known:
-            return
-        shutil.copy(path, self._copy)
-        self._known.add(seen)
-        try:
-            look(self._copy)
-        except (OSError, AssertionError, sqlite3.Error, subprocess.CalledProcessError) as error:
-            self.found.append(f"{path.relative_to(self._data)}: {error!r}")
+def fill(folder: Path) -> Path:
+    """Every byte that is left."""
+    path = folder / "filler"
+    with path.open("ab", buffering=0) as file:
+        for size in (MB, 4096):
+            try:
+                while file.write(bytes(size)) == size:
+                    continue
+            except OSError:
+                continue
+    return path
 
 
-def seen(path: Path) -> None:
-    with Image.open(path) as picture:
-        picture.load()
+def sent_bytes(node: Node) -> int:
+    return sum(target["sent_bytes"] for target in node.get("/v1/targets")["items"])
 
 
-def checked(path: Path) -> None:
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
-        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-
-
-LOOKS: dict[str, Callable[[Path], object]] = {"videos/**/*.mp4": probed, "**/[!.]*.jpg": seen, "backup/*.db": checked}
-
-
-@pytest.mark.parametrize(
-    ("kinds", "retention"),
-    [(("render",), STAYS), (("thumbnail-repair", "backup"), STAYS), (("restore", "verify-archive"), GOES)],
-)
-def test_on_a_full_disk_nothing_half_gets_a_name_and_afterwards_all_is_done(
-    tmp_path: Path, kinds: Sequence[str], retention: Mapping[str, Any]
-) -> None:
-    in_a_thread(partial(fill_at_each_write, tmp_path, kinds, retention))
-
-
-def fill_at_each_write(folder: Path, kinds: Sequence[str], retention: Mapping[str, Any]) -> None:
-    shape = Shape(2, window_s=15, windows=2, data_bytes=24 * MB, document={**DOCUMENT, **retention})
-    with station(folder, shape) as made:
-        made.wait(lambda: made.rows("SELECT 1 FROM shoots WHERE state = 'done'"), "a video", PATIENCE_S)
-        onlooker = Onlooker(made)
-        for kind in kinds:
-            for leave in LEAVES:
-                fill_during(made, kind, leave, onlooker)
-                assert onlooker.found == [], (kind, leave)
-        assert DiskFull.code in "".join(path.read_text() for path in made.folder.glob("*log"))
-        assert in_the_end(made, shape) == []
-
-
-def fill_during(made: Station, kind: str, leave: int, onlooker: Onlooker) -> None:
-    work = WORKS[kind]
-    before = done(made, kind)
-    work.ask(made)
-    with suppress(AssertionError):  # it may be over before it is seen
-        wait_for(lambda: work.begun(made), kind, 5.0)
-    with filled(made, leave):
-        until_s = time.monotonic() + FULL_S
-        while time.monotonic() < until_s:
-            onlooker.look()
-            made.tend()
-    made.wait(lambda: done(made, kind) > before, f"{kind} is done after {leave} bytes were left", PATIENCE_S)
-    onlooker.look()
-
-
-def done(made: Station, kind: str) -> int:
-    return int((made.rows("SELECT COUNT(*) FROM jobs WHERE kind = ? AND state = 'done'", kind) or [(0,)])[0][0])
+@pytest.mark.slow
+def test_what_is_archived_makes_room_and_capture_goes_on(home: Home) -> None:
+    with started(home) as node:
+        subprocess.run([PROGRAM, "archive", "init", "shelf", "--config", str(home.config)], check=True)
+        with beside(home, "work"), beside(home, "ship"):
+            wait_for(lambda: sent_bytes(node) > ENOUGH_BYTES, "frames in the archive", 120)
+            filler = fill(home.data)
+            wait_for(lambda: node.get("/v1/disk")["step"] == "stopped", "a full disk", 30)
+            wait_for(lambda: node.get("/v1/disk")["step"] == "ok", "room again", 60)
+            newest = max(frame["id"] for frame in node.frames())
+            wait_for(lambda: max(frame["id"] for frame in node.frames()) > newest, "frames again", 30)
+            assert filler.exists()
+            size = os.statvfs(home.data)
+            assert size.f_bavail > size.f_blocks * 0.1
+            assert node.stop()[0] == 0
+    assert unaccounted(home.data) == []
+    assert half_gone(home.data) == []
+    assert events(home.data, "reclaimed")
+    assert "disk_full" in reasons(home.data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,8 @@ from node.crashpoint import VARIABLE
 from node.domain.errors import EncoderFailed
 from node.render.child import VERBS
 from tests.faults.mischief import ask_for_a_video
-from tests.faults.ordeal import in_the_end
+from tests.faults.ordeal import Ordeal, Plan
+from tests.faults.reckoning import reckon
 from tests.faults.station import NAS, TARGETS, Shape, Station, in_a_thread, station
 from tests.nodes import PROGRAM, Home, clean_environment, heliograph_node, started, wait_for
 
@@ -141,6 +143,13 @@ def die_as_encoder(made: Station, point: str) -> None:
     ask_for_a_video(made)
     made.wait(lambda: made.rows(died), f"an encoder that died at {point}", PATIENCE_S)
     made.kill("work")
+
+
+def in_the_end(made: Station, shape: Shape) -> list[str]:
+    """In peace, whatever was cut is done; what the count says then."""
+    ordeal = Ordeal(made, Plan(shape, 0, 1.0), threading.Event())
+    ordeal.in_peace()
+    return [*ordeal.in_vain, *reckon(made).all]
 
 
 def shape_of(points: int) -> Shape:
