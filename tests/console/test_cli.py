@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from console import cli
+from console.commands import demo
 from console.demo.show import Options
 from node.wire.version import __version__
 
@@ -142,7 +143,7 @@ def test_lengths_of_time_are_understood(monkeypatch: pytest.MonkeyPatch, text: s
         asked.append(options)
         return 0
 
-    monkeypatch.setattr(cli, "play", play)
+    monkeypatch.setattr(demo, "play", play)
     assert cli.main(["demo", "--for", text, "--nodes", "3", "--sun", "60"]) == 0
     assert (asked[0].for_s, asked[0].screen, asked[0].wish.nodes, asked[0].wish.sun_factor) == (seconds, False, 3, 60)
 
@@ -154,7 +155,7 @@ def test_a_reader_or_operator_that_leaves_gets_no_traceback(
     async def play(options: Options, say: object) -> int:
         raise error
 
-    monkeypatch.setattr(cli, "play", play)
+    monkeypatch.setattr(demo, "play", play)
     monkeypatch.setattr(os, "dup2", lambda *_: None)
     assert cli.main(["demo"]) == status
 

@@ -1,0 +1,43 @@
+"""How the fleet is, once."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+
+from console.columns import is_utf8, plain
+from console.commands.command import Command, inventory_option
+from console.fleet import inventory
+from console.fleet.poller import Fleet
+from console.fleet.summary import as_json, exit_status, worst_first
+from console.fleet.view import FleetModel, Patience
+
+
+def _options(parser: argparse.ArgumentParser) -> None:
+    inventory_option(parser)
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="one JSON object")
+    form.add_argument("--plain", action="store_true", help="a table of plain text (the default)")
+
+
+def _status(given: argparse.Namespace) -> int:
+    model = asyncio.run(_asked(inventory.read(given.inventory)))
+    if given.json:
+        print(json.dumps(as_json(model), ensure_ascii=False, indent=2))
+    else:
+        print("\n".join(plain(model, worst_first(model), ascii_only=not is_utf8(sys.stdout.encoding))))
+    return exit_status(model)
+
+
+async def _asked(hosts: Sequence[inventory.Host]) -> FleetModel:
+    fleet = Fleet(hosts, patience=Patience(failed=1))
+    await fleet.ask_once()
+    return fleet.model
+
+
+COMMANDS = {
+    "status": Command("How every node of the inventory is: exit status 0, 1 or 2.", _options, _status),
+}
