@@ -23,6 +23,7 @@ Dice = random.Random
 Act = Callable[[Station, Dice], AbstractContextManager[object]]
 Sign = Literal["run", "work", "ship", "nas", "store", "both"]
 HUNT_S, LOOK_S = 10.0, 0.02
+_RENDERS = "SELECT 1 FROM jobs WHERE kind = 'render' AND state = 'leased'"
 WORK_POINTS = (
     "job_claimed", "job_handled", "job_settled", "render_verified", "after_rename", "render_named", "render_committed",
     "reclaim_proved", "reclaim_marked", "reclaim_unlinked", "before_commit", "after_commit", "thumbs_made",
@@ -159,6 +160,18 @@ def sender_killed(station: Station, dice: Dice) -> Iterator[Hunt]:
     """rsync, or one of the connections that it and the hashes go through."""
     word = dice.choice(["rsync", "ssh"])
     with Hunt(lambda: children_with(station, "ship", word), dice.uniform(0.0, 0.2)) as hunt:
+        yield hunt
+
+
+@contextmanager
+def killed_in_a_render(station: Station, dice: Dice) -> Iterator[Hunt]:
+    """The worker, while it has one under way."""
+
+    def look() -> list[int]:
+        pid = station.pid("work")
+        return [pid] if pid and station.rows(_RENDERS) else []
+
+    with Hunt(look, dice.uniform(0.0, 0.2)) as hunt:
         yield hunt
 
 
@@ -361,6 +374,7 @@ FAULTS: dict[str, Fault] = {
         partial(killed_at_a_point, name="ship", points=SHIP_POINTS), (3, 5), "work", sign="ship", often=3
     ),
     "encoder killed": Fault(encoder_killed, (HUNT_S, HUNT_S), "encoder", sign="work", often=2),
+    "work killed in a render": Fault(killed_in_a_render, (HUNT_S, HUNT_S), "work", sign="work"),
     "rsync or ssh killed": Fault(sender_killed, (4, 4), "sender", sign="store", often=2),
     "camera worker killed": Fault(camera_killed, sign="run"),
     "run stopped": Fault(partial(frozen, name="run"), (1, 4), "run", sign="run"),

@@ -23,7 +23,7 @@ from tests.faults.station import TARGETS, Shape, Station, station
 
 TICK_S = 0.1
 ORDERS_S = 2.5
-READY_S, LATE_S = 60.0, 30.0
+READY_S, LATE_S, URGE_S = 60.0, 30.0, 15.0
 
 
 @dataclass(frozen=True)
@@ -199,23 +199,36 @@ class Ordeal:
             self._tick()
         self._wait(self._drained, "the backlog has drained")
         mend_frames(self.station)
-        for target in TARGETS:
-            self.station.ask("POST", f"/v1/targets/{target}/send")
-        self._wait(lambda: self._drained() and not self._unsent(), "what was mended is sent")
+        self._wait(lambda: self._drained() and not self._unsent(), "what was mended is sent", self._send_all)
         self.station.ask("POST", "/v1/disk/reclaim")
         self._wait(self._drained, "the last frames are reclaimed")
         self.statuses = self.station.stop()
 
-    def _wait(self, holds: Callable[[], bool], what: str) -> None:
-        """A wait that ends in vain is a finding: the count afterwards names what is left."""
-        until_s = time.monotonic() + self.plan.drain_s
-        while not holds() and time.monotonic() < until_s and not self.over.is_set():
+    def _send_all(self) -> None:
+        for target in TARGETS:
+            self.station.ask("POST", f"/v1/targets/{target}/send")
+
+    def _wait(self, holds: Callable[[], bool], what: str, urge: Callable[[], None] = lambda: None) -> None:
+        """A wait that ends in vain is a finding, with what stood in its way.
+
+        An order may meet a service that is only just starting, and so is given again.
+        """
+        begun_s, urged_s = time.monotonic(), -URGE_S
+        while not holds() and time.monotonic() - begun_s < self.plan.drain_s and not self.over.is_set():
+            if time.monotonic() - urged_s > URGE_S:
+                urged_s = time.monotonic()
+                urge()
             self.station.tend()
             take_back_what_came_late(self.station)
             self._look_for_recoveries()
             time.sleep(TICK_S)
         if not holds():
-            self.in_vain.append(what)
+            self.in_vain.append(f"{what}: {self._in_the_way()}")
+
+    def _in_the_way(self) -> list[tuple[str, ...]]:
+        jobs = "SELECT kind, state, error_code FROM jobs WHERE state IN ('queued', 'leased', 'retry')"
+        shoots = "SELECT 'shoot', state FROM shoots WHERE state IN ('open', 'captured', 'rendering')"
+        return [*self.station.rows(jobs), *self.station.rows(shoots), *self._unsent()]
 
     def _drained(self) -> bool:
         """Nothing waits but frames that are not what was kept, and every slot and shoot is settled."""

@@ -51,7 +51,7 @@ def test_in_hundreds_of_faults_no_frame_is_lost_and_nothing_is_done_twice(tmp_pa
 BUGS = {
     "believe_what_was_sent": ("ship", ("directory spoilt unsent", "host spoilt unsent"), "deleted unverified"),
     "delete_what_nobody_holds": ("work", ("host silent",), "deleted unverified"),
-    "lose_jobs": ("work", ("work killed",), "left"),
+    "lose_jobs": ("work", ("work killed in a render",), "left"),
     "make_videos_twice": ("work", ("ship killed",), "twice"),
 }
 """Each with the process that has it, the faults that bring it out, and what the count has to say."""
