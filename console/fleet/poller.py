@@ -35,12 +35,27 @@ class Fleet:
         hosts = tuple(hosts)
         self.model = FleetModel(hosts, patience=patience or Patience(), clock=clock or Clock())
         at_once = asyncio.Semaphore(AT_ONCE)
-        self._nodes = [_Node(connect(host), self.model, at_once) for host in hosts]
+        self._nodes = {host.name: _Node(connect(host), self.model, at_once) for host in hosts}
+        self._attended: frozenset[str] = frozenset()
+
+    def attend(self, names: Iterable[str]) -> None:
+        """The nodes on the screen: their events are streamed."""
+        self._attended = frozenset(names)
+
+    def client(self, name: str) -> NodeClient | None:
+        """Who asks that node; None = it is not in the inventory."""
+        node = self._nodes.get(name)
+        return None if node is None else node.client
+
+    def ask_now(self, name: str) -> None:
+        """Polls that node at once."""
+        if name in self._nodes:
+            self._nodes[name].ask_now()
 
     async def ask_once(self) -> None:
         """Every node, once."""
         try:
-            await asyncio.gather(*(node.ask() for node in self._nodes))
+            await asyncio.gather(*(node.ask() for node in self._nodes.values()))
         finally:
             await self._close()
 
@@ -48,21 +63,21 @@ class Fleet:
         """Until cancelled."""
         try:
             async with asyncio.TaskGroup() as tasks:
-                for node in self._nodes:
+                for node in self._nodes.values():
                     tasks.create_task(node.poll())
                     tasks.create_task(node.listen())
         finally:
             await self._close()
 
     async def _close(self) -> None:
-        await asyncio.gather(*(node.close() for node in self._nodes))
+        await asyncio.gather(*(node.close() for node in self._nodes.values()))
 
 
 class _Node:
     """The two loops of one node."""
 
     def __init__(self, client: NodeClient, model: FleetModel, at_once: asyncio.Semaphore) -> None:
-        self._client = client
+        self.client = client
         self._name = client.host.name
         self._model = model
         self._at_once = at_once
@@ -70,12 +85,15 @@ class _Node:
         self._last_id = 0
 
     async def close(self) -> None:
-        await self._client.close()
+        await self.client.close()
+
+    def ask_now(self) -> None:
+        self._news.set()
 
     async def ask(self) -> None:
         try:
             async with self._at_once:
-                self._model.heard(self._name, await self._client.status())
+                self._model.heard(self._name, await self.client.status())
         except HeliographError as error:
             self._model.failed(self._name, error)
         except Exception as error:  # noqa: BLE001 - loop boundary: one node's oddity must not end the screen
@@ -102,7 +120,7 @@ class _Node:
             await asyncio.sleep(RETRIES_S[min(failures, len(RETRIES_S) - 1)])
 
     async def _hear(self) -> None:
-        async for event in self._client.events(self._last_id):
+        async for event in self.client.events(self._last_id):
             self._last_id = max(self._last_id, event.id)
             self._model.happened(self._name, event)
             self._news.set()

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import takewhile
 
 from console.fleet.clock import Clock
 from console.fleet.inventory import Host
@@ -14,6 +15,7 @@ from console.fleet.text import ago
 from node.wire.errors import ConsoleFileUnusable, HeliographError, NodeAnswerWrong, NodeRefused
 from node.wire.status import CameraStatus, NodeStatus
 from node.wire.stream import StreamEvent
+from node.wire.times import US
 
 EVENTS_KEPT = 1000
 GAP_TOLD_S = 120.0
@@ -100,10 +102,13 @@ class NodeView:
     failures: int = 0
     error: HeliographError | None = None
     gap: NewGap | None = None
+    remembered: bool = False
+    """The status is from an earlier console: old, however young it is."""
 
     def heard(self, status: NodeStatus, now_s: float) -> NodeView:
-        gap = _new_gap(self.status, status, now_s) or self.gap
-        return replace(self, status=status, heard_s=now_s, failures=0, error=None, gap=gap)
+        before = None if self.remembered else self.status  # when a gap came that nobody watched is not known
+        gap = _new_gap(before, status, now_s) or self.gap
+        return replace(self, status=status, heard_s=now_s, failures=0, error=None, gap=gap, remembered=False)
 
     def failed(self, error: HeliographError) -> NodeView:
         return replace(self, failures=self.failures + 1, error=error)
@@ -125,11 +130,13 @@ def _new_gap(before: NodeStatus | None, status: NodeStatus, now_s: float) -> New
 def word(view: NodeView, now_s: float, patience: Patience) -> Word:
     """The node's state now.  What it said itself counts only while it is fresh."""
     silence_s = view.silence_s(now_s)
+    if view.remembered and view.error is None:
+        return Word.STALE
     if view.failures >= patience.failed or silence_s > patience.silence_s:
         return _lost(view.error)
     if view.status is None:
         return Word.WAITING
-    if silence_s > patience.stale_s:
+    if silence_s > patience.stale_s or view.remembered:
         return Word.STALE
     return _said(view.status)
 
@@ -240,7 +247,10 @@ class Happening:
 
 
 class FleetModel:
-    """Everything known of the fleet: pollers write here, the screen reads and takes what has changed."""
+    """Everything known of the fleet: pollers write here, screens and boards read what has changed.
+
+    `revision` grows with each change; a reader keeps the one that it has seen.
+    """
 
     def __init__(self, hosts: Iterable[Host], *, patience: Patience, clock: Clock) -> None:
         self.patience = patience
@@ -248,7 +258,37 @@ class FleetModel:
         self.views = {host.name: NodeView(host, clock.monotonic()) for host in hosts}
         self.happenings: deque[Happening] = deque(maxlen=EVENTS_KEPT)
         self.told = 0
-        self._dirty: set[str] = set(self.views)
+        self.revision = 0
+        self._changed: dict[str, int] = {}
+        """The revision of each node's last change, in that order; also of nodes that are gone."""
+        for name in self.views:
+            self._touch(name)
+
+    def set_hosts(self, hosts: Iterable[Host]) -> None:
+        """The nodes from now on: what is known of those that stay is kept."""
+        wanted = {host.name: host for host in hosts}
+        for name in [name for name in self.views if name not in wanted]:
+            del self.views[name]
+            self._touch(name)
+        for name, host in wanted.items():
+            self._set_host(name, host)
+
+    def _set_host(self, name: str, host: Host) -> None:
+        known = self.views.get(name)
+        if known is None:
+            self.views[name] = NodeView(host, self.clock.monotonic())
+            self._touch(name)
+        elif known.host != host:
+            self._change(name, lambda view: replace(view, host=host))
+
+    def restore(self, name: str, status: NodeStatus, heard_us: int) -> None:
+        """What an earlier console heard at that instant; it yields to whatever this one has heard."""
+        known = self.views.get(name)
+        if known is None or known.heard_s is not None:
+            return
+        age_s = max(0, self.clock.utc_us() - heard_us) / US
+        heard_s = self.clock.monotonic() - age_s
+        self._change(name, lambda view: replace(view, status=status, heard_s=heard_s, remembered=True))
 
     def heard(self, name: str, status: NodeStatus) -> None:
         self._change(name, lambda view: view.heard(status, self.clock.monotonic()))
@@ -259,16 +299,23 @@ class FleetModel:
     def happened(self, name: str, event: StreamEvent) -> None:
         self.happenings.append(Happening(name, event))
         self.told += 1
-        self._dirty.add(name)
+        self._touch(name)
 
     def word(self, name: str) -> Word:
         return word(self.views[name], self.clock.monotonic(), self.patience)
 
-    def take_dirty(self) -> set[str]:
-        """The nodes that changed since the last call."""
-        dirty, self._dirty = self._dirty, set()
-        return dirty
+    def changed_since(self, revision: int) -> list[str]:
+        """The nodes that changed, came or went after that revision, the latest first."""
+        return [name for name, _ in takewhile(lambda one: one[1] > revision, reversed(self._changed.items()))]
 
     def _change(self, name: str, change: Callable[[NodeView], NodeView]) -> None:
-        self.views[name] = change(self.views[name])
-        self._dirty.add(name)
+        view = self.views.get(name)
+        if view is None:  # an answer that was under way when its node left the inventory
+            return
+        self.views[name] = change(view)
+        self._touch(name)
+
+    def _touch(self, name: str) -> None:
+        self.revision += 1
+        self._changed.pop(name, None)
+        self._changed[name] = self.revision

@@ -46,6 +46,7 @@ class FleetScreen(Screen[None]):
         self._news: deque[str] = deque(maxlen=NEWS_LINES)
         self._filter = self._passing = self._error = self._answer = ""
         self._test: Test = parse("")
+        self._seen = 0
         self._moved_s = self._painted_s = self._answered_s = -HOLD_S
 
     def compose(self) -> ComposeResult:
@@ -101,11 +102,12 @@ class FleetScreen(Screen[None]):
 
     def _tick(self) -> None:
         """Something was learnt, or ages have grown by a second."""
-        if self._model.take_dirty() or self._model.clock.monotonic() - self._painted_s >= AGES_S:
+        if self._model.revision != self._seen or self._model.clock.monotonic() - self._painted_s >= AGES_S:
             self.paint()
 
     def paint(self) -> None:
         """What the model says now, in place."""
+        self._seen = self._model.revision
         self._painted_s = self._model.clock.monotonic()
         names = apply(self._model, worst_first(self._model), self._test)
         held = self._held(names)

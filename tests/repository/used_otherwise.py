@@ -41,3 +41,4 @@ id_time_ms  # an id's time is read back
 
 # awaited: laid as ground for the parts that come next
 expected  # the parts that come next
+attend, set_hosts, changed_since, _._attended  # screens and boards over a live fleet

@@ -188,14 +188,93 @@ def test_the_cause_of_silence_is_what_the_console_met(make_status: Callable[...,
     assert cause(heard, Word.STALE, 36.0) == "silent for 35s"
 
 
-def test_the_model_says_once_what_has_changed(hand: Any, make_status: Callable[..., Any]) -> None:
-    model = FleetModel([HOST, Host("nairobi", "127.0.0.1", 2, "http")], patience=PATIENCE, clock=hand.as_clock())
-    assert model.take_dirty() == {"reykjavik", "nairobi"}
+OTHER = Host("nairobi", "127.0.0.1", 2, "http")
+
+
+def model_of(hand: Any, *hosts: Host) -> FleetModel:
+    return FleetModel(hosts, patience=PATIENCE, clock=hand.as_clock())
+
+
+def test_each_reader_learns_what_changed_since_it_looked(hand: Any, make_status: Callable[..., Any]) -> None:
+    model = model_of(hand, HOST, OTHER)
+    assert set(model.changed_since(0)) == {"reykjavik", "nairobi"}
+    early = model.revision
     model.heard("reykjavik", make_status())
+    late = model.revision
     model.failed("nairobi", NodeUnreachable())
     model.happened("nairobi", StreamEvent(id=1, at="", kind="gap"))
-    assert model.take_dirty() == {"reykjavik", "nairobi"}
-    assert model.take_dirty() == set()
+    assert model.changed_since(early) == ["nairobi", "reykjavik"]
+    assert model.changed_since(late) == ["nairobi"]
+    assert model.changed_since(model.revision) == []
+
+
+def test_nodes_come_change_and_go(hand: Any, make_status: Callable[..., Any]) -> None:
+    model = model_of(hand, HOST, OTHER)
+    model.heard("reykjavik", make_status())
+    before = model.revision
+    moved = Host("reykjavik", "127.0.0.1", 9, "http")
+    model.set_hosts([moved, Host("cusco", "127.0.0.1", 3, "http")])
+    assert set(model.changed_since(before)) == {"nairobi", "reykjavik", "cusco"}
+    assert sorted(model.views) == ["cusco", "reykjavik"]
+    assert (model.views["reykjavik"].host, model.word("reykjavik")) == (moved, Word.OK)
+
+
+def test_the_same_nodes_again_are_no_change(hand: Any) -> None:
+    model = model_of(hand, HOST, OTHER)
+    before = model.revision
+    model.set_hosts([OTHER, HOST])
+    assert model.revision == before
+
+
+def test_a_late_answer_of_a_node_that_left_brings_it_not_back(hand: Any, make_status: Callable[..., Any]) -> None:
+    model = model_of(hand, HOST)
+    model.set_hosts([])
+    model.heard("reykjavik", make_status())
+    model.failed("reykjavik", NodeUnreachable())
+    assert model.views == {}
+
+
+def test_what_an_earlier_console_heard_is_never_green(hand: Any, make_status: Callable[..., Any]) -> None:
+    model = model_of(hand, HOST)
+    hand.now_s += 5
+    model.restore("reykjavik", make_status(), model.clock.utc_us() - 3_000_000)
+    assert model.word("reykjavik") is Word.STALE
+    assert model.views["reykjavik"].silence_s(hand.now_s) == 3.0
+    model.failed("reykjavik", NodeUnreachable())
+    assert model.word("reykjavik") is Word.STALE
+    model.heard("reykjavik", make_status())
+    assert model.word("reykjavik") is Word.OK
+
+
+def test_an_old_memory_is_unreachable_once_the_node_does_not_answer(hand: Any, make_status: Callable[..., Any]) -> None:
+    model = model_of(hand, HOST)
+    model.restore("reykjavik", make_status(), model.clock.utc_us() - 86_400_000_000)
+    assert (model.word("reykjavik"), model.views["reykjavik"].silence_s(hand.now_s)) == (Word.STALE, 86_400.0)
+    model.failed("reykjavik", NodeUnreachable())
+    assert model.word("reykjavik") is Word.UNREACHABLE
+
+
+def test_a_memory_yields_to_what_was_heard_and_to_the_inventory(hand: Any, make_status: Callable[..., Any]) -> None:
+    model = model_of(hand, HOST)
+    model.heard("reykjavik", make_status(state="crit"))
+    model.restore("reykjavik", make_status(), model.clock.utc_us())
+    model.restore("gone", make_status("gone"), model.clock.utc_us())
+    assert (model.word("reykjavik"), list(model.views)) == (Word.CRIT, ["reykjavik"])
+
+
+def test_a_memory_from_a_clock_ahead_is_as_old_as_now(hand: Any, make_status: Callable[..., Any]) -> None:
+    model = model_of(hand, HOST)
+    model.restore("reykjavik", make_status(), model.clock.utc_us() + 60_000_000)
+    assert model.views["reykjavik"].silence_s(hand.now_s) == 0.0
+
+
+def test_gaps_that_came_while_no_console_ran_are_not_told_as_new(
+    hand: Any, make_status: Callable[..., Any], make_camera: Callable[..., Any]
+) -> None:
+    model = model_of(hand, HOST)
+    model.restore("reykjavik", make_status(), model.clock.utc_us())
+    model.heard("reykjavik", make_status(cameras=[make_camera(gaps=7, last_gap_reason="timeout")]))
+    assert model.views["reykjavik"].gap is None
 
 
 def test_old_events_are_forgotten_but_counted(hand: Any) -> None:
