@@ -6,11 +6,13 @@ import ipaddress
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +27,14 @@ DEFAULT_PORT = 8460
 TIMEOUT_S = 60.0
 SAID_CHARS = 300
 LOCALHOST = "localhost"
+EVERYBODYS = frozenset({"_meta", "all", "ungrouped", FLEET_GROUP})
+OVER_SSH = (None, "ssh", "smart", "ansible.builtin.ssh", "paramiko", "paramiko_ssh")
+SSH_WORDS = ("ansible_ssh_common_args", "ansible_ssh_extra_args")
+SSH_OPTIONS = {"ansible_port": "-p", "ansible_user": "-l", "ansible_ssh_private_key_file": "-i"}
+TEMPLATE = "{{"
+LOOKED_AT = 10_000
+"""Files of an inventory whose times are compared."""
+BESIDE = ("group_vars", "host_vars")
 DEFAULT = "Ansible's default inventory"
 NOT_PARSED = re.compile(r"failed to parse inventory source (?P<source>.+)$", re.MULTILINE)
 YAML_SAID = re.compile(r"Failed to parse inventory with 'yaml' plugin: (?P<why>.+?)(?:, got: <.*)?$", re.MULTILINE)
@@ -40,6 +50,10 @@ class Host:
     scheme: str = "https"
     ca_file: str | None = None
     token_file: str | None = None
+    groups: tuple[str, ...] = ()
+    """By name; without `all`, `fleet` and `ungrouped`, in which everybody is."""
+    ssh: tuple[str, ...] = ()
+    """What `ssh` is to be called with; empty = not over ssh, or the inventory leaves it to a template."""
 
     @property
     def url(self) -> str:
@@ -56,6 +70,13 @@ class HostVariables(BaseModel):
     heliograph_scheme: Literal["https", "http"] = "https"
     heliograph_ca_file: str | None = None
     heliograph_token_file: str | None = None
+    ansible_connection: Any = None
+    ansible_port: Any = None
+    ansible_user: Any = None
+    ansible_ssh_private_key_file: Any = None
+    ansible_ssh_common_args: Any = None
+    ansible_ssh_extra_args: Any = None
+    # Ansible's own are not judged here: `--list` leaves templates in them as they stand
 
     @model_validator(mode="after")
     def _plain_only_on_loopback(self) -> HostVariables:
@@ -91,12 +112,22 @@ def hosts_of(listed: Mapping[str, Any], called: str = "it") -> tuple[Host, ...]:
         raise InventoryUnreadable(f"{called} names no hosts")
     variables = _mapping(_mapping(listed.get("_meta")).get("hostvars"))
     faults: list[FieldFault] = []
-    hosts = [_host(name, _mapping(variables.get(name)), faults) for name in names]
+    groups = _groups(listed)
+    hosts = [_host(name, _mapping(variables.get(name)), groups.get(name, ()), faults) for name in names]
     known = [host for host in hosts if host is not None]
     faults += _shared_addresses(known)
     if faults:
         raise InventoryWrong(f"{len(faults)} found", fields=faults)
     return tuple(known)
+
+
+def _groups(listed: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """The groups of each host, also those that it is in by a child."""
+    found: dict[str, list[str]] = {}
+    for group in sorted(set(listed) - EVERYBODYS):
+        for name in set(_members(listed, group, set())):
+            found.setdefault(name, []).append(group)
+    return {name: tuple(groups) for name, groups in found.items()}
 
 
 def _members(listed: Mapping[str, Any], group: str, seen: set[str]) -> Iterator[str]:
@@ -113,7 +144,7 @@ def _mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _host(name: str, variables: Mapping[str, Any], faults: list[FieldFault]) -> Host | None:
+def _host(name: str, variables: Mapping[str, Any], groups: tuple[str, ...], faults: list[FieldFault]) -> Host | None:
     if not NAME.fullmatch(name):
         faults.append(FieldFault(name, "a node's name is 1 to 63 of a-z, 0-9 and -"))
         return None
@@ -129,7 +160,25 @@ def _host(name: str, variables: Mapping[str, Any], faults: list[FieldFault]) -> 
         scheme=given.heliograph_scheme,
         ca_file=given.heliograph_ca_file,
         token_file=given.heliograph_token_file,
+        groups=groups,
+        ssh=_ssh(given),
     )
+
+
+def _ssh(given: HostVariables) -> tuple[str, ...]:
+    """As Ansible itself would call it, without what is only for its own connections."""
+    if given.ansible_connection not in OVER_SSH:
+        return ()
+    said = {name: getattr(given, name) for name in (*SSH_WORDS, *SSH_OPTIONS)}
+    said = {name: str(value) for name, value in said.items() if value is not None}
+    if any(TEMPLATE in value for value in said.values()):
+        return ()
+    try:
+        words = [word for name in SSH_WORDS if name in said for word in shlex.split(said[name])]
+    except ValueError:  # a quotation without an end
+        return ()
+    options = [word for name, option in SSH_OPTIONS.items() if name in said for word in (option, said[name])]
+    return (*words, *options, "--", given.ansible_host)
 
 
 def _faults(name: str, error: ValidationError) -> Iterator[FieldFault]:
@@ -144,6 +193,29 @@ def _shared_addresses(hosts: list[Host]) -> Iterator[FieldFault]:
         owner = first.setdefault((host.address, host.port), host.name)
         if owner != host.name:
             yield FieldFault(f"{host.name}.ansible_host", f"{host.address} port {host.port} is {owner}'s already")
+
+
+def fingerprint(inventory: Path | None) -> tuple[tuple[str, int, int], ...]:
+    """Differs once a file of that inventory has changed; empty = nothing to compare, or nothing there."""
+    if inventory is None or "," in str(inventory):
+        return ()
+    return tuple(_stamp(path) for path in sorted(islice(_files(inventory), LOOKED_AT)))
+
+
+def _files(inventory: Path) -> Iterator[Path]:
+    if inventory.exists():
+        yield inventory
+    within = [inventory] if inventory.is_dir() else [inventory.parent / name for name in BESIDE]
+    for folder in within:
+        yield from (Path(root) / name for root, _, names in os.walk(folder) for name in names)
+
+
+def _stamp(path: Path) -> tuple[str, int, int]:
+    try:
+        found = path.stat()
+    except OSError:  # gone meanwhile, or not to be looked at: that is a state too
+        return str(path), 0, 0
+    return str(path), found.st_mtime_ns, found.st_size
 
 
 def _program() -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from console.fleet import inventory
-from console.fleet.inventory import Host, hosts_of, is_loopback, read
+from console.fleet.inventory import Host, fingerprint, hosts_of, is_loopback, read
 from node.wire.errors import InventoryUnreadable, InventoryWrong, ProgramMissing
 
 GOOD = """
@@ -37,8 +37,8 @@ def test_the_group_fleet_of_a_real_inventory_becomes_hosts_by_name(tmp_path: Pat
     path = tmp_path / "inventory.yml"
     path.write_text(GOOD)
     assert read(path) == (
-        Host("cam-1", "127.0.0.1", 8461, "http"),
-        Host("cam-2", "192.0.2.7", 8460, "https", "/etc/ca.pem", "~/token"),
+        Host("cam-1", "127.0.0.1", 8461, "http", groups=("harbour",), ssh=("--", "127.0.0.1")),
+        Host("cam-2", "192.0.2.7", 8460, "https", "/etc/ca.pem", "~/token", ("harbour",), ("--", "192.0.2.7")),
     )
 
 
@@ -114,6 +114,58 @@ def test_groups_that_contain_each_other_end() -> None:
     assert [
         host.name for host in hosts_of({"fleet": {"children": ["x"]}, "x": {"hosts": ["a"], "children": ["fleet"]}})
     ] == ["a"]
+
+
+def test_a_host_knows_all_its_groups_but_those_of_everybody() -> None:
+    found = hosts_of({
+        "all": {"children": ["fleet", "ungrouped"]},
+        "fleet": {"children": ["dam", "roof"]},
+        "dam": {"hosts": ["a", "b"]},
+        "roof": {"hosts": ["b"]},
+        "alps": {"children": ["dam"]},
+        "ungrouped": {"hosts": ["c"]},
+        "odd": "no group at all",
+    })  # fmt: skip
+    assert {host.name: host.groups for host in found} == {"a": ("alps", "dam"), "b": ("alps", "dam", "roof")}
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, ("--", "cam")),
+        ({"ansible_port": 2222, "ansible_user": "pi"}, ("-p", "2222", "-l", "pi", "--", "cam")),
+        ({"ansible_port": "2222"}, ("-p", "2222", "--", "cam")),
+        (
+            {"ansible_ssh_common_args": "-J 'jump host' -o X=y", "ansible_ssh_private_key_file": "~/k"},
+            ("-J", "jump host", "-o", "X=y", "-i", "~/k", "--", "cam"),
+        ),
+        ({"ansible_connection": "local"}, ()),
+        ({"ansible_connection": ["ssh"]}, ()),
+        ({"ansible_user": "{{ lookup('env', 'USER') }}"}, ()),
+        ({"ansible_ssh_extra_args": "-o 'never ends"}, ()),
+        ({"ansible_host": "-oProxyCommand"}, ("--", "-oProxyCommand")),
+    ],
+)
+def test_ssh_is_called_as_the_inventory_says(variables: dict[str, Any], expected: tuple[str, ...]) -> None:
+    assert hosts_of(listed(cam=variables))[0].ssh == expected
+
+
+def test_the_fingerprint_follows_files_folders_and_variables_beside(tmp_path: Path) -> None:
+    path = tmp_path / "inventory" / "hosts.yml"
+    seen = {fingerprint(path)}
+    path.parent.mkdir()
+    path.write_text(GOOD)
+    seen.add(fingerprint(path))
+    assert fingerprint(path) == fingerprint(path)
+    path.write_text(GOOD + "\n")
+    seen.add(fingerprint(path))
+    (path.parent / "group_vars").mkdir()
+    (path.parent / "group_vars" / "fleet.yml").write_text("a: 1\n")
+    seen |= {fingerprint(path), fingerprint(path.parent)}
+    (path.parent / "group_vars" / "dangling").symlink_to(tmp_path / "nowhere")
+    seen |= {fingerprint(path), fingerprint(path.parent)}
+    assert len(seen) == 7
+    assert fingerprint(None) == fingerprint(Path("a,b")) == ()
 
 
 def test_the_name_is_the_address_where_none_is_given() -> None:
