@@ -1,41 +1,67 @@
-"""One node over HTTP: its status and its events.  Nothing it sends is believed before it is checked."""
+"""One node over HTTP: what it says, shows and is asked to do.  Nothing it sends is believed before it is checked."""
 
 from __future__ import annotations
 
 import asyncio
 import errno
+import json
 import os
 import re
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any, TypeVar
 
 import httpx
-from pydantic import ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from console.fleet.inventory import Host
-from node.wire.errors import ConsoleFileUnusable, NodeAnswerWrong, NodeRefused, NodeUnreachable
+from console.fleet.text import clean
+from node.wire.errors import ConsoleFileUnusable, NodeAnswerWrong, NodeRefused, NodeUnreachable, OrderRefused
 from node.wire.problem import Problem
 from node.wire.status import NodeStatus
 from node.wire.stream import HEARTBEAT_S, MEDIA_TYPE, StreamEvent
 
 STATUS_PATH, EVENTS_PATH = "/v1/status", "/v1/events"
 BODY_LIMIT_BYTES = 1_000_000
+ORIGINAL_LIMIT_BYTES = 200_000_000
 EVENT_LIMIT_BYTES = 64 * 1024
 STATUS_TIMEOUT_S = 5.0
+ORDER_TIMEOUT_S = 35.0
+"""The node itself ends a request after 30 s, and says of an action after 25 s that it goes on."""
+PICTURE_TIMEOUT_S = 15.0
 SILENCE_LIMIT_S = 3 * HEARTBEAT_S
 """An event stream without even a heartbeat for so long is taken for dead."""
 REFUSALS = (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN)
 SAID_CHARS = 160
 TOKEN = re.compile(rb"[!-~]+")
+JPEG_HEAD = b"\xff\xd8\xff"
+OBJECT: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
+
+M = TypeVar("M", bound=BaseModel)
+B = TypeVar("B")
+R = TypeVar("R")
 
 
 @cache
 def tls_context(ca_file: str | None) -> ssl.SSLContext:
     """The one TLS context of a certificate authority, shared by all its nodes; None = the machine's own list."""
     return ssl.create_default_context(cafile=ca_file)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request.  With `own_words` the node's own problem is kept as OrderRefused."""
+
+    path: str
+    method: str = "GET"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+    content: bytes | None = None
+    own_words: bool = True
 
 
 class NodeClient:
@@ -56,42 +82,77 @@ class NodeClient:
 
         Raises NodeUnreachable, NodeRefused, NodeAnswerWrong, or, before anything is sent, ConsoleFileUnusable.
         """
-        try:
-            async with asyncio.timeout(self._timeout_s), self._get(STATUS_PATH) as response:
-                body = await _whole(response)
-        except TimeoutError:
-            raise NodeUnreachable(f"no answer within {self._timeout_s:g} s") from None
-        return self._understood(body)
+        status = understood(
+            await self._body(Asked(STATUS_PATH, own_words=False), self._timeout_s), NodeStatus.model_validate_json
+        )
+        if status.node != self.host.name:
+            raise NodeAnswerWrong(f"it calls itself {status.node[:63]!r}")
+        return status
+
+    async def fetch(self, path: str, kind: type[M], query: Mapping[str, str] | None = None) -> M:
+        """What stands at that path.  Raises as `status` does, and OrderRefused with the node's own words."""
+        asked = Asked(path, query=query or {})
+        return understood(await self._body(asked, self._timeout_s), kind.model_validate_json)
+
+    async def picture(self, frame: str) -> bytes:
+        """A small JPEG of that frame.  Raises as `fetch` does."""
+        asked = Asked(f"/v1/frames/{frame}/small")
+        body = await self._body(asked, max(self._timeout_s, PICTURE_TIMEOUT_S))
+        if not body.startswith(JPEG_HEAD):
+            raise NodeAnswerWrong("what should be a picture is no JPEG")
+        return body
+
+    async def original(self, frame: str) -> AsyncIterator[bytes]:
+        """That frame's file as it was kept, piece by piece; slow is well, silent is not.  Raises as `fetch` does."""
+        async with self._ask(Asked(f"/v1/frames/{frame}/image")) as response:
+            size = 0
+            async for piece in response.aiter_raw():
+                size += len(piece)
+                if size > ORIGINAL_LIMIT_BYTES:
+                    raise NodeAnswerWrong(f"more than {ORIGINAL_LIMIT_BYTES:,} bytes")
+                yield piece
+
+    async def order(self, path: str, body: Mapping[str, Any], key: str) -> dict[str, Any]:
+        """Asks for an action, done at most once under that key.  Raises as `fetch` does."""
+        headers = {"Idempotency-Key": key, "Content-Type": "application/json"}
+        asked = Asked(path, "POST", headers, content=json.dumps(dict(body)).encode())
+        return understood(await self._body(asked, max(self._timeout_s, ORDER_TIMEOUT_S)), OBJECT.validate_json)
 
     async def events(self, after: int) -> AsyncIterator[StreamEvent]:
         """The node's events after that id, as they happen, until the stream ends.  Raises as `status` does."""
-        asked = {"Last-Event-ID": str(after), "Accept": MEDIA_TYPE}
-        async with self._get(EVENTS_PATH, asked, read_s=SILENCE_LIMIT_S) as response:
+        asked = Asked(EVENTS_PATH, headers={"Last-Event-ID": str(after), "Accept": MEDIA_TYPE}, own_words=False)
+        async with self._ask(asked, read_s=SILENCE_LIMIT_S) as response:
             async for block in _blocks(response):
                 event = parse_event(block)
                 if event is not None:
                     yield event
 
-    def _understood(self, body: bytes) -> NodeStatus:
+    async def _body(self, asked: Asked, within_s: float) -> bytes:
+        """The whole answer within that time, however slowly it drips."""
         try:
-            status = NodeStatus.model_validate_json(body)
-        except ValidationError as error:
-            fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
-            path = ".".join(str(part) for part in fault["loc"])
-            raise NodeAnswerWrong(": ".join(filter(None, (path, fault["msg"])))[:SAID_CHARS]) from None
-        if status.node != self.host.name:
-            raise NodeAnswerWrong(f"it calls itself {status.node[:63]!r}")
-        return status
+            async with asyncio.timeout(within_s), self._ask(asked, read_s=within_s) as response:
+                return await _whole(response)
+        except TimeoutError:
+            raise NodeUnreachable(f"no answer within {within_s:g} s") from None
 
     @asynccontextmanager
-    async def _get(
-        self, path: str, headers: Mapping[str, str] | None = None, *, read_s: float | None = None
-    ) -> AsyncIterator[httpx.Response]:
+    async def _ask(self, asked: Asked, *, read_s: float | None = None) -> AsyncIterator[httpx.Response]:
         timeout = httpx.Timeout(self._timeout_s, read=read_s or self._timeout_s)
+        request = self._client().build_request(
+            asked.method,
+            asked.path,
+            params=asked.query or None,
+            content=asked.content,
+            headers=self._headers(asked.headers),
+            timeout=timeout,
+        )
         try:
-            async with self._client().stream("GET", path, headers=self._headers(headers), timeout=timeout) as response:
-                await _checked(response)
+            response = await self._client().send(request, stream=True)
+            try:
+                await _checked(response, asked.own_words)
                 yield response
+            finally:
+                await response.aclose()
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise NodeUnreachable(_met(error)) from None
 
@@ -108,9 +169,9 @@ class NodeClient:
         except OSError as error:
             raise ConsoleFileUnusable(f"certificate file {self.host.ca_file}: {error.strerror}") from None
 
-    def _headers(self, more: Mapping[str, str] | None) -> dict[str, str]:
+    def _headers(self, more: Mapping[str, str]) -> dict[str, str]:
         # identity: a compressed answer could be a thousand times its limit once unpacked
-        headers = {"Accept-Encoding": "identity", **(more or {})}
+        headers = {"Accept-Encoding": "identity", **more}
         if self.host.token_file is not None:
             headers["Authorization"] = f"Bearer {read_token(self.host.token_file)}"
         return headers
@@ -151,19 +212,32 @@ def _met(error: BaseException) -> str:
     return str(error)[:SAID_CHARS] or "the connection was lost or took too long"
 
 
-async def _checked(response: httpx.Response) -> None:
-    if response.status_code == httpx.codes.OK:
-        return
-    said = f"HTTP {response.status_code}{await _problem(response)}"
-    raise (NodeRefused if response.status_code in REFUSALS else NodeAnswerWrong)(said)
-
-
-async def _problem(response: httpx.Response) -> str:
+def understood(body: B, read: Callable[[B], R]) -> R:
+    """That answer as what it should be.  Raises NodeAnswerWrong, which names the first wrong field."""
     try:
-        problem = Problem.model_validate_json(await _whole(response))
+        return read(body)
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        path = ".".join(str(part) for part in fault["loc"])
+        raise NodeAnswerWrong(": ".join(filter(None, (path, fault["msg"])))[:SAID_CHARS]) from None
+
+
+async def _checked(response: httpx.Response, own_words: bool) -> None:
+    if response.is_success:
+        return
+    problem = await _problem(response)
+    if own_words and problem is not None and response.status_code not in REFUSALS:
+        words = (problem.code, problem.title, problem.detail, problem.hint)
+        raise OrderRefused(*(clean(part[:SAID_CHARS]) for part in words))
+    said = f"HTTP {response.status_code}" + (f": {problem.code} {problem.title}" if problem else "")
+    raise (NodeRefused if response.status_code in REFUSALS else NodeAnswerWrong)(said[:SAID_CHARS])
+
+
+async def _problem(response: httpx.Response) -> Problem | None:
+    try:
+        return Problem.model_validate_json(await _whole(response))
     except (ValidationError, NodeAnswerWrong):
-        return ""
-    return f": {problem.code} {problem.title}"[:SAID_CHARS]
+        return None
 
 
 async def _whole(response: httpx.Response) -> bytes:

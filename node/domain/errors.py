@@ -748,7 +748,7 @@ class NodeUnreachable(FleetError):
 
 class NodeAnswerWrong(FleetError):
     code = "FLT-003"
-    title = "node's answer is not a status"
+    title = "node's answer cannot be understood"
     hint = "check that the address is a Heliograph node and compare versions"
 
 
@@ -791,6 +791,43 @@ class ConsoleFileUnusable(FleetError):
     title = "token or certificate file of this console cannot be used"
     hint = "mend the file named, or heliograph_token_file or heliograph_ca_file of that host in the inventory"
     exit = CONFIGURATION
+
+
+class OrderRefused(FleetError):
+    """The node understood and said no: `theirs`, `about`, `said`, `advice` are its own code, title, detail and hint."""
+
+    code = "FLT-010"
+    title = "node refuses what was asked of it"
+    hint = "the detail has the node's own code and words; docs/codes.md lists them"
+    exit = REFUSED
+
+    def __init__(self, theirs: str, about: str = "", detail: str = "", advice: str = "") -> None:
+        super().__init__(": ".join(filter(None, (f"{theirs} {about}".strip(), detail))))
+        self.theirs, self.about, self.said, self.advice = theirs, about, detail, advice
+
+    def lines(self) -> list[str]:
+        return [str(self), f"  hint: {self.advice or self.hint}"]
+
+
+class NothingSelected(FleetError):
+    code = "FLT-011"
+    title = "nothing is selected"
+    hint = "name nodes, or give a filter such as state:crit; /./ selects every node"
+    exit = USAGE
+
+
+class NotConfirmed(FleetError):
+    code = "FLT-012"
+    title = "nothing was done: it was not confirmed"
+    hint = "--yes confirms beforehand, --dry-run prints the plan only"
+    exit = REFUSED
+
+
+class PictureWrong(FleetError):
+    code = "FLT-013"
+    title = "picture that arrived is not the one kept"
+    hint = "fetch it again; if it repeats, look at DSK-008 on that node"
+    exit = FAULT
 
 
 class UsageWrong(HeliographError):

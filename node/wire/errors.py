@@ -14,7 +14,11 @@ from node.domain.errors import (
     NodeNeverReady,
     NodeRefused,
     NodeUnreachable,
+    NotConfirmed,
+    NothingSelected,
+    OrderRefused,
     PhotographsUnusable,
+    PictureWrong,
     ProgramMissing,
     UsageWrong,
 )
@@ -31,7 +35,11 @@ __all__ = [
     "NodeNeverReady",
     "NodeRefused",
     "NodeUnreachable",
+    "NotConfirmed",
+    "NothingSelected",
+    "OrderRefused",
     "PhotographsUnusable",
+    "PictureWrong",
     "ProgramMissing",
     "UsageWrong",
 ]
