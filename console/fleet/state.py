@@ -1,0 +1,302 @@
+"""What outlives a console, for one inventory: acknowledgements, snapshot, views, command log, recordings.
+
+Nothing here ends a console: what cannot be kept is kept in memory, and `Book.trouble` says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
+
+from console.fleet.clock import Clock
+from console.fleet.inventory import Host
+from console.fleet.keep import FORMAT, Journal, NotKept, read_document, write_document
+from console.fleet.text import clean
+from console.fleet.view import FleetModel, NodeView
+from node.wire.status import NodeStatus
+from node.wire.times import US, to_text
+
+LAST_US = 253_402_300_799 * US
+"""The end of the year 9999: the last instant that can be written as a date."""
+LOG_LIMIT_BYTES = 4_000_000
+"""A command log larger than this makes way for a new one; the one before is kept."""
+VIEW_NUMBERS = range(1, 10)
+ENDING = ".jsonl"
+
+Moment = Annotated[int, Field(ge=0, le=LAST_US)]
+Key = Annotated[str, Field(min_length=1, max_length=400)]
+Words = Annotated[str, Field(max_length=1000), AfterValidator(clean)]
+Kind = TypeVar("Kind")
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """Somebody knows of an alert.  It ends when the condition does, or at `until_us`."""
+
+    key: Key
+    by: Words
+    reason: Words
+    at_us: Moment
+    until_us: Moment | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SavedView:
+    """A way to look at a list, under a number."""
+
+    name: Words
+    view: Words
+    filter: Words = ""
+    sort: Words = ""
+    columns: tuple[Words, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CommandEntry:
+    """What somebody had done, as the command line that does the same."""
+
+    at_us: Moment
+    who: Words
+    command: Words
+    outcome: Words
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A node in the snapshot."""
+
+    heard_us: Moment
+    status: NodeStatus
+
+
+KEPT = TypeAdapter(Kept)
+ACK, VIEW, COMMAND, HOST = TypeAdapter(Ack), TypeAdapter(SavedView), TypeAdapter(CommandEntry), TypeAdapter(Host)
+
+
+class Book:
+    """The files of one inventory in one folder, which several operators may share."""
+
+    def __init__(self, folder: Path, inventory: str, clock: Clock) -> None:
+        self.folder = folder
+        self.revision = 0
+        """Grows when acknowledgements come or go."""
+        self.acks: Mapping[str, Ack] = {}
+        self.views: Mapping[int, SavedView] = {}
+        self._inventory = inventory
+        self._clock = clock
+        self._troubles: dict[str, str] = {}
+        self._journal = Journal(folder / f"acks{ENDING}")
+        self._filed: dict[str, Ack] = {}
+        self._unsaved: list[dict[str, Any]] = []
+        self._logged: list[CommandEntry] = []
+
+    @classmethod
+    def open(cls, folder: Path | None, inventory: Path | None, clock: Clock) -> Book:
+        """Of that folder as it is, or of the inventory's own below the user's state directory."""
+        called = str(inventory.absolute()) if inventory is not None else ""
+        book = cls(folder or state_home() / identity(inventory), called, clock)
+        book._did("folder", lambda: book.folder.mkdir(parents=True, exist_ok=True))
+        book.views = book._try("views", book._read_views) or {}
+        book.refresh()
+        return book
+
+    @property
+    def trouble(self) -> str:
+        """What cannot be kept or read, and why; empty = all is well."""
+        said = list(dict.fromkeys(self._troubles.values()))
+        unsaved = [f"{len(self._unsaved)} changes of acknowledgements are not saved"] if self._unsaved else []
+        return "; ".join(said + unsaved)
+
+    # --- acknowledgements -------------------------------------------------------------------------------------------
+
+    def acknowledge(self, *acks: Ack) -> bool:
+        """Whether it is on the disk; it counts in any case."""
+        return self._enter([{"ack": asdict(ack)} for ack in acks], lasting=True)
+
+    def withdraw(self, *keys: str, lasting: bool = True) -> bool:
+        """Ends acknowledgements as they are now, not those that may come; answers as `acknowledge`."""
+        known = [self.acks[key] for key in keys if key in self.acks]
+        return self._enter([{"withdraw": ack.key, "of_us": ack.at_us} for ack in known], lasting=lasting)
+
+    def refresh(self) -> None:
+        """Takes up what the others wrote, and drops what has expired."""
+        for entry in self._try("acks", self._journal.fresh) or ():
+            _apply(self._filed, entry)
+        self._settle()
+
+    def _enter(self, entries: list[dict[str, Any]], *, lasting: bool) -> bool:
+        """What could not be saved before is tried again with it, in order."""
+        if not entries:
+            return True
+        self.refresh()
+        self._unsaved += entries
+        waiting = list(self._unsaved)
+        saved = self._did("acks", lambda: self._journal.append(waiting, lasting=lasting))
+        if saved:
+            self._unsaved = []
+            for entry in waiting:
+                _apply(self._filed, entry)
+        self._settle()
+        return saved
+
+    def _settle(self) -> None:
+        now_us, acks = self._clock.utc_us(), dict(self._filed)
+        for entry in self._unsaved:
+            _apply(acks, entry)
+        acks = {key: ack for key, ack in acks.items() if ack.until_us is None or ack.until_us > now_us}
+        if acks != self.acks:
+            self.acks = acks
+            self.revision += 1
+
+    # --- the last snapshot ------------------------------------------------------------------------------------------
+
+    def write_snapshot(self, model: FleetModel) -> bool:
+        """Every status with the instant when it was heard.  May run in a thread while the model goes on."""
+        now_s, now_us = model.clock.monotonic(), model.clock.utc_us()
+        nodes = [_kept(view, now_us - round(view.silence_s(now_s) * US)) for view in list(model.views.values())]
+        text = b'{"format":%d,"at_us":%d,"nodes":[\n%s\n]}\n' % (FORMAT, now_us, b",\n".join(filter(None, nodes)))
+        return self._write("snapshot", text)
+
+    def read_snapshot(self, model: FleetModel) -> int:
+        """Gives the model what it does not know yet; how many nodes the file had something of."""
+        nodes = (self._try("snapshot", lambda: read_document(self._file("snapshot"))) or {}).get("nodes")
+        return sum(_restored(model, one) for one in nodes) if isinstance(nodes, list) else 0
+
+    def write_hosts(self, hosts: Iterable[Host]) -> bool:
+        listed = [HOST.dump_python(host, mode="json") for host in hosts]
+        return self._write("inventory", {"inventory": self._inventory, "hosts": listed})
+
+    def read_hosts(self) -> tuple[Host, ...]:
+        """The nodes as this inventory last named them; none where that is not known."""
+        found = self._try("inventory", lambda: read_document(self._file("inventory"))) or {}
+        return tuple(_each(HOST, found.get("hosts"))) if found.get("inventory") == self._inventory else ()
+
+    # --- views, commands, recordings --------------------------------------------------------------------------------
+
+    def save_view(self, number: int, view: SavedView) -> bool:
+        """Under that number from 1 to 9; others' views are kept."""
+        assert number in VIEW_NUMBERS
+        self.views = {**self.views, **(self._try("views", self._read_views) or {}), number: view}
+        return self._write("views", {"views": {str(each): asdict(one) for each, one in self.views.items()}})
+
+    def _read_views(self) -> dict[int, SavedView]:
+        found = read_document(self._file("views")).get("views")
+        listed = found if isinstance(found, dict) else {}
+        read = {number: next(_each(VIEW, [listed.get(str(number))]), None) for number in VIEW_NUMBERS}
+        return {number: view for number, view in read.items() if view is not None}
+
+    def log(self, entry: CommandEntry) -> bool:
+        self._logged.append(entry)
+        journal = Journal(self.folder / f"commands{ENDING}")
+        self._did("commands", lambda: _rotate(journal.path))
+        return self._did("commands", lambda: journal.append([asdict(entry)], lasting=False))
+
+    def commands(self, limit: int) -> list[CommandEntry]:
+        """The newest first; also those that could not be saved."""
+        read = self._try("commands", Journal(self.folder / f"commands{ENDING}").fresh) or []
+        known = dict.fromkeys([*_each(COMMAND, read), *self._logged])
+        return sorted(known, key=lambda one: one.at_us, reverse=True)[:limit]
+
+    def recordings(self) -> list[Path]:
+        """The newest first."""
+        found = self._try("recordings", lambda: list((self.folder / "recordings").glob(f"*{ENDING}"))) or []
+        return sorted(found, reverse=True)
+
+    def new_recording(self) -> Path:
+        """A path that nothing stands at yet, named by the time."""
+        folder = self.folder / "recordings"
+        self._did("recordings", lambda: folder.mkdir(parents=True, exist_ok=True))
+        called = to_text(self._clock.utc_us())[:19].replace(":", "-")
+        names = (f"{called}Z{more}{ENDING}" for more in ("", *(f"-{count}" for count in range(2, 1000))))
+        return next(path for path in map(folder.joinpath, names) if not path.exists())
+
+    # ----------------------------------------------------------------------------------------------------------------
+
+    def _file(self, name: str) -> Path:
+        return self.folder / f"{name}.json"
+
+    def _write(self, name: str, content: Mapping[str, Any] | bytes) -> bool:
+        return self._did(name, lambda: write_document(self._file(name), content))
+
+    def _did(self, about: str, act: Callable[[], object]) -> bool:
+        """Whether that went well."""
+
+        def whole() -> bool:
+            act()
+            return True
+
+        return self._try(about, whole) is not None
+
+    def _try(self, about: str, act: Callable[[], Kind]) -> Kind | None:
+        """What it gives; None where it fails, and then the trouble is noted."""
+        try:
+            done = act()
+        except NotKept as error:
+            self._troubles[about] = str(error)
+            return None
+        except OSError as error:
+            self._troubles[about] = f"{error.filename or self.folder}: {error.strerror}"
+            return None
+        self._troubles.pop(about, None)
+        return done
+
+
+def state_home() -> Path:
+    """`heliograph` below XDG_STATE_HOME."""
+    given = os.environ.get("XDG_STATE_HOME", "")
+    if Path(given).is_absolute():
+        return Path(given) / "heliograph"
+    with suppress(RuntimeError):  # a user without a home
+        return Path.home() / ".local" / "state" / "heliograph"
+    return Path(os.devnull) / "heliograph"  # nothing can be kept there, and the operator is told
+
+
+def identity(inventory: Path | None) -> str:
+    """A folder name for that inventory: its own name, and a digest of its path."""
+    if inventory is None:
+        return "default"
+    digest = hashlib.sha256(os.fsencode(inventory.absolute())).hexdigest()[:8]
+    return f"{re.sub(r'[^A-Za-z0-9-]+', '-', inventory.name)[:40]}-{digest}"
+
+
+def _rotate(path: Path) -> None:
+    with suppress(FileNotFoundError):
+        if path.stat().st_size > LOG_LIMIT_BYTES:
+            path.replace(path.with_name(f"{path.stem}-before{ENDING}"))
+
+
+def _apply(acks: dict[str, Ack], entry: Mapping[str, Any]) -> None:
+    for ack in _each(ACK, [entry.get("ack")]):
+        acks[ack.key] = ack
+    ended = acks.get(str(entry.get("withdraw")))
+    if ended is not None and ended.at_us == entry.get("of_us"):
+        del acks[ended.key]
+
+
+def _each(kind: TypeAdapter[Kind], values: object) -> Iterator[Kind]:
+    """Those of the values that are of that kind."""
+    for value in values if isinstance(values, list) else ():
+        with suppress(ValidationError):
+            yield kind.validate_python(value)
+
+
+def _kept(view: NodeView, heard_us: int) -> bytes:
+    if view.status is None or view.heard_s is None:
+        return b""
+    status = view.status.model_dump_json(exclude_defaults=True).encode()
+    return b'{"heard_us":%d,"status":%s}' % (max(0, heard_us), status)
+
+
+def _restored(model: FleetModel, one: object) -> bool:
+    for kept in _each(KEPT, [one]):
+        model.restore(kept.status.node, kept.status, kept.heard_us)
+        return True
+    return False
