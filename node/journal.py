@@ -8,6 +8,8 @@ from typing import Any
 
 from node.domain.config import digest
 from node.domain.events import (
+    CameraHeld,
+    CameraResumed,
     ConfigActivated,
     ConfigConfirmed,
     ConfigRolledBack,
@@ -17,8 +19,10 @@ from node.domain.events import (
     ShootOpened,
 )
 from node.domain.frame import Frame, Gap, SlotKey
+from node.domain.hold import CameraHold
+from node.domain.times import US
 from node.entries import Entries
-from node.store import configs, frames, jobs, ledger, log
+from node.store import configs, frames, holds, jobs, ledger, log
 from node.store.configs import Activation, Proof, Running
 from node.store.ledger import Shoot
 from node.store.log import Actor, Answer, Change, Request
@@ -41,8 +45,20 @@ class Kept:
     known: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What became of an order to hold or to resume: the camera's hold now, and all that are known of it.
+
+    `hold` is None where nothing holds it.
+    """
+
+    changed: bool
+    hold: CameraHold | None
+    known: tuple[CameraHold, ...]
+
+
 class Journal(Entries):
-    """What happened: frames, gaps, shoots, configuration."""
+    """What happened: frames, gaps, shoots, holds, configuration."""
 
     # --- frames and gaps ----------------------------------------------------------------------------------------
 
@@ -149,6 +165,52 @@ class Journal(Entries):
             return done
 
         return self.write(work)
+
+    # --- holds --------------------------------------------------------------------------------------------------
+
+    def hold(self, wanted: CameraHold, actor: Actor) -> Held:
+        """The camera is held, or its hold has this reason and end from now on."""
+        now_us = self.clock.now_us()
+
+        def work(session: Session) -> Held:
+            before = _lapse(session, wanted.camera, now_us)
+            same = before is not None and (before.reason, before.until_us) == (wanted.reason, wanted.until_us)
+            if before is None or not same:
+                now = holds.change(session, before, wanted) if before else holds.begin(session, wanted)
+                told = CameraHeld(now.camera, now.reason, actor.who, now.from_us, now.until_us)
+                log.append(session, [told], now_us)
+            log.record(session, actor, Change("camera hold", f"camera/{wanted.camera}"), now_us)
+            return _held(session, wanted.camera, changed=not same)
+
+        return self.write(work, urgent=True)
+
+    def resume(self, camera: str, actor: Actor) -> Held:
+        """The camera is not held any more; nothing changes where it was not."""
+        now_us = self.clock.now_us()
+
+        def work(session: Session) -> Held:
+            before = _lapse(session, camera, now_us)
+            if before is not None:
+                _end(session, before, actor, now_us, now_us)
+            log.record(session, actor, Change("camera resume", f"camera/{camera}"), now_us)
+            return _held(session, camera, changed=before is not None)
+
+        return self.write(work, urgent=True)
+
+    def end_hold(self, camera: str) -> Held:
+        """A hold whose time is over ends as of then, once."""
+        now_us = self.clock.now_us()
+
+        def work(session: Session) -> Held:
+            before = holds.find_open(session, camera)
+            left = _lapse(session, camera, now_us)
+            return _held(session, camera, changed=before is not None and left is None)
+
+        return self.write(work)
+
+    def forget_holds(self, before_us: int) -> int:
+        """Those that ended before then, but for each camera's newest; how many went."""
+        return self.write(lambda session: holds.forget(session, before_us))
 
     # --- what else happened -------------------------------------------------------------------------------------
 
@@ -304,6 +366,26 @@ def _settle(session: Session, camera: str, to_us: int | None) -> None:
 
 def _with_events(session: Session, kept: Kept, events: Sequence[Event], now_us: int) -> Kept:
     return replace(kept, event_ids=log.append(session, events, now_us))
+
+
+def _held(session: Session, camera: str, *, changed: bool) -> Held:
+    return Held(changed, holds.find_open(session, camera), holds.of_camera(session, camera))
+
+
+def _lapse(session: Session, camera: str, now_us: int) -> CameraHold | None:
+    """What holds the camera now; what did until its time was over is ended first."""
+    hold = holds.find_open(session, camera)
+    if hold is None or not hold.lapsed(now_us):
+        return hold
+    _end(session, hold, NODE, now_us if hold.until_us is None else hold.until_us, now_us)
+    log.record(session, NODE, Change("camera resume", f"camera/{camera}"), now_us)
+    return None
+
+
+def _end(session: Session, hold: CameraHold, actor: Actor, ended_us: int, now_us: int) -> None:
+    holds.end(session, hold, ended_us)
+    held_s = round(max(0, ended_us - hold.from_us) / US, 3)
+    log.append(session, [CameraResumed(hold.camera, actor.who, held_s)], now_us)
 
 
 def _ask_video(session: Session, shoot: Shoot, job: str, now_us: int) -> None:

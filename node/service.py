@@ -47,7 +47,7 @@ from node.domain.retention import Preview
 from node.host import systemd
 from node.hub import Hub
 from node.jobs import Jobs
-from node.journal import Journal
+from node.journal import Held, Journal
 from node.metrics import Metrics
 from node.store import files
 from node.store.ballast import Ballast
@@ -60,6 +60,7 @@ from node.work.beside import Beside
 from node.work.capture import CaptureLoop, Equipment, Shared
 from node.work.facts import FactsLoop, Sources
 from node.work.follower import Follower, Source
+from node.work.holds import Holds
 from node.work.judge import Judge
 from node.work.keeping import Keeper
 from node.work.live import Compiler, Segment
@@ -162,6 +163,7 @@ class Service:
         self.journal = Journal(self.database, clock)
         self._events = EventReader(self.database)
         self.reload = self._reload()
+        self.holds = Holds(self.journal)
         self._supervisors: dict[str, Supervisor] = {}
         self.loops = {name: self._loop_of(name) for name in settings.cameras}
         self.follower = self._follower()
@@ -193,7 +195,7 @@ class Service:
         for name, loop in self.loops.items():
             loop.resume(ledger)
             self._thread(_thread_name(name), loop.run)
-        self.reload.begin(Cameras(self._working, self._light, self._wake, self._prove))
+        self.reload.begin(Cameras(self._working, self._light, self._wake, self._prove, self.holds.explain))
         self._thread("facts", self.facts.run)
         self.server.start()
         self._stack.callback(self.server.stop)
@@ -297,6 +299,7 @@ class Service:
                 self.reload.judged,
                 self.reload.quality_of,
                 self.reload.usual_light,
+                self.holds,
             ),
         )
 
@@ -345,6 +348,7 @@ class Service:
                 tuple(self._start.settings.archive),
                 lambda: self.reload.live.current.document,
             ),
+            holds=self.holds,
             targets=tuple(self._start.settings.archive),
         )
 
@@ -368,6 +372,8 @@ class Service:
         return Commands(
             capture=self._capture,
             restart_camera=self._restart,
+            hold_camera=self._hold,
+            resume_camera=self._resume,
             put_config=self._put_config,
             roll_back=self._roll_back,
             preview_config=self._preview,
@@ -390,6 +396,16 @@ class Service:
         loop = self._loop(camera)
         change = Change("camera restart", f"camera/{camera}")
         self._audited(change, caller, lambda: _answered(loop, loop.restart))
+
+    def _hold(self, camera: str, reason: str, for_s: int | None, caller: Caller) -> Held:
+        self._loop(camera)
+        change = Change("camera hold", f"camera/{camera}")
+        return self._attempted(change, caller, partial(self.holds.hold, camera, reason, for_s, _actor(caller)))
+
+    def _resume(self, camera: str, caller: Caller) -> Held:
+        self._loop(camera)
+        change = Change("camera resume", f"camera/{camera}")
+        return self._attempted(change, caller, partial(self.holds.resume, camera, _actor(caller)))
 
     def _audited(self, change: Change, caller: Caller, act: Callable[[], Answer]) -> Answer:
         """Done or failed, an action leaves its row."""

@@ -51,6 +51,7 @@ from node.domain.job import Priority
 from node.domain.nodefile import NodeFile
 from node.hub import Hub
 from node.jobs import Jobs
+from node.journal import Held
 from node.metrics import Metrics
 from node.store import videos
 from node.store.files import Hold
@@ -58,6 +59,7 @@ from node.store.jobs import Job
 from node.store.log import Actor, EventRow
 from node.store.videos import LeftOut, Video
 from node.work.follower import Follower, Source
+from node.work.holds import Holds
 from node.work.orders import Orders, Reach
 from node.work.reclaim import Ground, Reclaimer
 from tests.clocks import JumpClock
@@ -124,6 +126,8 @@ class Doer:
         return Commands(
             capture=self.capture,
             restart_camera=self.restart,
+            hold_camera=self.hold,
+            resume_camera=self.resume,
             put_config=self.put,
             roll_back=self.roll_back,
             preview_config=self.preview,
@@ -137,6 +141,19 @@ class Doer:
 
     def restart(self, camera: str, caller: Caller) -> None:
         self._ask("restart", camera, caller)
+
+    @cached_property
+    def holds(self) -> Holds:
+        """The real ones."""
+        return Holds(self.store.journal)
+
+    def hold(self, camera: str, reason: str, for_s: int | None, caller: Caller) -> Held:
+        self._ask("hold", camera, reason, for_s, caller)
+        return self.holds.hold(camera, reason, for_s, Actor(caller.name))
+
+    def resume(self, camera: str, caller: Caller) -> Held:
+        self._ask("resume", camera, caller)
+        return self.holds.resume(camera, Actor(caller.name))
 
     def put(self, given: dict[str, Any], version: int, caller: Caller) -> Activated:
         self._ask("put", given, version, caller)

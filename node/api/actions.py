@@ -98,6 +98,11 @@ class Action:
         self._request, self._caller, self._body, self._key = request, caller, body, key
 
     @property
+    def caller(self) -> Caller:
+        """Who asks."""
+        return self._caller
+
+    @property
     def actor(self) -> Actor:
         """Who asks, as the audit names it."""
         caller = self._caller

@@ -7,10 +7,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Request
 from fastapi import Path as InPath
-from pydantic import Field
+from pydantic import Field, StringConstraints
 from starlette.responses import JSONResponse, Response
 
-from node.api.actions import ActionBody, Key, NoBody, actions_of, keyed, made, parse_action
+from node.api.actions import ActionBody, Asked, Key, NoBody, actions_of, keyed, made, parse_action
 from node.api.body import Body
 from node.api.frames import frame_values
 from node.api.guard import Known
@@ -20,9 +20,14 @@ from node.api.status import camera_fields, text_or_none
 from node.domain.config import NAME, Name
 from node.domain.errors import FieldFault, RequestInvalid, UnknownCamera
 from node.domain.facts import CameraFacts, camera_key
-from node.wire.records import CameraRecord, FrameRecord, Page, Restarted
+from node.domain.hold import LONGEST_S
+from node.journal import Held
+from node.wire.records import CameraRecord, FrameRecord, HoldRecord, Page, Restarted
 
 CameraName = Annotated[str, InPath(pattern=NAME)]
+Reason = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")
+]
 
 router = APIRouter(prefix="/v1/cameras")
 
@@ -31,6 +36,13 @@ class CaptureBody(ActionBody):
     """One shot outside the schedule."""
 
     profile: Name = Field("auto", description="A profile of the document.")
+
+
+class HoldBody(ActionBody):
+    """Hold a camera's capture."""
+
+    reason: Reason = Field(description="What for; one line.")
+    for_s: int | None = Field(None, ge=1, le=LONGEST_S, description="Ends by itself after so many seconds.")
 
 
 @router.get("", responses=ERRORS)
@@ -58,6 +70,24 @@ async def restart(
         return made(Restarted(camera=camera_record(parts, camera)))
 
     return await actions_of(request).run(keyed(request, key, caller, body), act)
+
+
+@router.post("/{camera}/hold", response_model=HoldRecord, responses=ERRORS)
+async def hold(asked: Asked, parts: Parts, camera: CameraName) -> Response:
+    """Take none of its slots from now on: each becomes a gap `held`; a hold that is there gets this reason and end."""
+    known_camera(parts, camera)
+    wanted = asked.parse(HoldBody)
+    return await asked.run(
+        lambda: hold_record(camera, parts.commands.hold_camera(camera, wanted.reason, wanted.for_s, asked.caller))
+    )
+
+
+@router.post("/{camera}/resume", response_model=HoldRecord, responses=ERRORS)
+async def resume(asked: Asked, parts: Parts, camera: CameraName) -> Response:
+    """Take its slots again."""
+    known_camera(parts, camera)
+    asked.parse(NoBody)
+    return await asked.run(lambda: hold_record(camera, parts.commands.resume_camera(camera, asked.caller)))
 
 
 @router.post("/{camera}/capture", response_model=FrameRecord, status_code=HTTPStatus.CREATED, responses=ERRORS)
@@ -97,4 +127,21 @@ def camera_record(parts: ApiParts, name: str) -> CameraRecord:
         last_gap=text_or_none(camera.last_gap_us),
         settled_to=text_or_none(camera.settled_to_us),
         worker_pid=camera.worker_pid,
+        held_reason=camera.held_reason,
+        held_by=camera.held_by,
+    )
+
+
+def hold_record(camera: str, done: Held) -> HoldRecord:
+    """What became of the order, whether it took hold or let go."""
+    now = done.hold
+    if now is None:
+        return HoldRecord(camera=camera, changed=done.changed)
+    return HoldRecord(
+        camera=camera,
+        changed=done.changed,
+        held=text_or_none(now.from_us),
+        held_until=text_or_none(now.until_us),
+        reason=now.reason,
+        by=now.who,
     )

@@ -10,6 +10,7 @@ from node.api.orders import Orders
 from node.domain.events import AccessRefused
 from node.domain.frame import Frame
 from node.domain.retention import Preview
+from node.journal import Held
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,8 @@ class Commands:
 
     capture(camera, profile, caller): one shot outside the schedule, kept without a slot.
     restart_camera(camera, caller): reopens the camera; returns when a test shot has proved it.
+    hold_camera(camera, reason, seconds or None until resumed, caller): no slot of it is taken from now on.
+    resume_camera(camera, caller): its slots are taken again; not changed where it was not held.
     put_config(document as given, version it was made from, caller): VersionMoved where another one runs by now,
         DocumentInvalid with every wrong field, ProbationRunning.
     roll_back(version or None for the one before, caller): UnknownVersion where it is not kept.
@@ -75,6 +78,8 @@ class Commands:
 
     capture: Callable[[str, str, Caller], Frame]
     restart_camera: Callable[[str, Caller], None]
+    hold_camera: Callable[[str, str, int | None, Caller], Held]
+    resume_camera: Callable[[str, Caller], Held]
     put_config: Callable[[Mapping[str, Any], int, Caller], Activated]
     roll_back: Callable[[int | None, Caller], Activated]
     preview_config: Callable[[Mapping[str, Any]], ConfigPreview]

@@ -11,7 +11,7 @@ from pydantic.json_schema import models_json_schema
 from starlette.responses import JSONResponse, Response
 
 from node.api.actions import NoBody
-from node.api.cameras import CaptureBody
+from node.api.cameras import CaptureBody, HoldBody
 from node.api.config import RollbackBody
 from node.api.disk import PreviewBody
 from node.api.jobs import SeveralBody
@@ -30,6 +30,8 @@ BODIES: dict[tuple[str, str], tuple[type[BaseModel], tuple[str, ...]]] = {
     ("post", "/v1/config/rollback"): (RollbackBody, JSON),
     ("post", "/v1/cameras/{camera}/restart"): (NoBody, JSON),
     ("post", "/v1/cameras/{camera}/capture"): (CaptureBody, JSON),
+    ("post", "/v1/cameras/{camera}/hold"): (HoldBody, JSON),
+    ("post", "/v1/cameras/{camera}/resume"): (NoBody, JSON),
     ("post", "/v1/videos"): (RenderBody, JSON),
     ("patch", "/v1/videos/{video}"): (VideoBody, JSON),
     ("delete", "/v1/videos/{video}"): (NoBody, JSON),

@@ -37,6 +37,7 @@ from node.wire import status as wire
 
 FRESH_S = 0.25
 ALERTS, REASONS, SENTENCE_CHARS, SHORT_CHARS, REASON_CHARS = 8, 3, 120, 32, 100
+HOLD = {"held", "held_until"}
 HOURS = 24
 LIMIT_BYTES, FULL_CAMERAS = 4096, 4
 """Bytes of a status with so many cameras, and so many targets; each further one adds its share."""
@@ -147,14 +148,15 @@ def _shorter(status: wire.NodeStatus) -> Iterator[wire.NodeStatus]:
 
 
 def _sent(status: wire.NodeStatus) -> bytes:
-    """As it goes out: of a target, what is as it should be is left out."""
+    """As it goes out: of a target, what is as it should be is left out; of a camera, a hold that nobody asked for."""
     well = {place: _defaults(target) for place, target in enumerate(status.archive)}
-    return status.model_dump_json(exclude={"archive": well}).encode()
+    free = {place: _defaults(camera) & HOLD for place, camera in enumerate(status.cameras)}
+    return status.model_dump_json(exclude={"archive": well, "cameras": free}).encode()
 
 
-def _defaults(target: wire.TargetStatus) -> set[str]:
-    fields = wire.TargetStatus.model_fields
-    return {name for name, field in fields.items() if getattr(target, name) == field.default}
+def _defaults(part: wire.TargetStatus | wire.CameraStatus) -> set[str]:
+    fields = type(part).model_fields
+    return {name for name, field in fields.items() if getattr(part, name) == field.default}
 
 
 def camera_status(camera: CameraFacts, now_us: int) -> wire.CameraStatus:
@@ -181,6 +183,8 @@ def camera_fields(camera: CameraFacts, now_us: int) -> dict[str, Any]:
         "recovery_rung": camera.recovery_rung,
         "recovery_attempt": camera.recovery_attempt,
         "error_code": camera.error_code or None,
+        "held": text_or_none(camera.held_us),
+        "held_until": text_or_none(camera.held_until_us),
     }
 
 

@@ -145,6 +145,28 @@ class CameraRecovered(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class CameraHeld(Event):
+    """Somebody holds the camera's capture, or gave a hold another reason or end."""
+
+    kind: ClassVar[str] = "camera_held"
+    camera: str
+    reason: str
+    who: str
+    since_us: int
+    until_us: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class CameraResumed(Event):
+    """Its slots are taken again: by somebody's word, or by itself at the end that was given."""
+
+    kind: ClassVar[str] = "camera_resumed"
+    camera: str
+    who: str
+    held_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class ConfigActivated(Event):
     kind: ClassVar[str] = "config_activated"
     version: int

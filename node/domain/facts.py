@@ -197,7 +197,8 @@ class CameraFacts:
 
     `interval_s` is the shortest interval asked for now, None = expected idle; `expected_since_us` is when it began to
     be asked for without a break (the window's start), None = idle.  `quality_24h` is the mean score of each of the
-    last 24 hours, oldest first, None = no judged frame.
+    last 24 hours, oldest first, None = no judged frame.  `held_us` is since when an operator holds its capture, None =
+    nobody does: then it is expected idle until the first slot after `held_until_us`, None = until it is resumed.
     """
 
     name: str
@@ -224,6 +225,10 @@ class CameraFacts:
     recovery_attempt: int = 0
     error_code: str = ""
     worker_pid: int | None = None
+    held_us: int | None = None
+    held_until_us: int | None = None
+    held_reason: str = ""
+    held_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

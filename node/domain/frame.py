@@ -56,6 +56,7 @@ class GapReason(StrEnum):
     DAMAGED = "damaged"
     DISK_FULL = "disk_full"
     SPARED = "spared"
+    HELD = "held"
     STORAGE_FAULT = "storage_fault"
     PROCESS_DOWN = "process_down"
     CLOCK_STEP = "clock_step"
@@ -79,6 +80,7 @@ GAP_REASONS: dict[GapReason, GapMeaning] = {
     GapReason.DAMAGED: GapMeaning("Only a damaged picture came; it lies in quarantine.", fault=True),
     GapReason.DISK_FULL: GapMeaning("The data disk had no room for the frame.", fault=True),
     GapReason.SPARED: GapMeaning("The data disk is so full that only some of the slots are taken.", fault=True),
+    GapReason.HELD: GapMeaning("An operator held the camera's capture.", fault=False),
     GapReason.STORAGE_FAULT: GapMeaning("The frame could not be written.", fault=True),
     GapReason.PROCESS_DOWN: GapMeaning("The service was not running.", fault=True),
     GapReason.CLOCK_STEP: GapMeaning("The clock was set forward over the slot.", fault=False),

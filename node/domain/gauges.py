@@ -68,6 +68,13 @@ GAUGES = (
     Gauge(
         "camera_ok", "1 = the camera is ok, 0 = it is not.", CameraFacts, lambda f, _: float(f.word == "ok"), "camera"
     ),
+    Gauge(
+        "camera_held",
+        "1 = an operator holds the camera's capture.",
+        CameraFacts,
+        lambda f, _: float(f.held_us is not None),
+        "camera",
+    ),
     Gauge("slots_due_today", "Slots due on the site's current day.", CameraFacts, lambda f, _: f.due, "camera"),
     Gauge("slots_captured_today", "Slots captured on that day.", CameraFacts, lambda f, _: f.captured, "camera"),
     Gauge("slots_missed_today", "Gaps of that day.", CameraFacts, lambda f, _: f.gaps, "camera"),

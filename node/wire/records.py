@@ -167,12 +167,28 @@ class CameraRecord(CameraStatus):
     last_gap: str | None = None
     settled_to: str | None = None
     worker_pid: int | None = None
+    held_reason: str = ""
+    held_by: str = ""
 
 
 class Restarted(Wire):
     """The camera was reopened and a test shot proved it."""
 
     camera: CameraRecord
+
+
+class HoldRecord(Wire):
+    """A camera's hold after an order; `held` is since when, None = nothing holds it.
+
+    `changed` is False where all was so before.  `held_until` is when it ends by itself, None = when it is resumed.
+    """
+
+    camera: str
+    changed: bool
+    held: str | None = None
+    held_until: str | None = None
+    reason: str = ""
+    by: str = ""
 
 
 class BandRecord(Wire):

@@ -36,6 +36,8 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/cameras/{camera}", _VIEWER),
     Route("POST", "/v1/cameras/{camera}/restart", _OPERATOR),
     Route("POST", "/v1/cameras/{camera}/capture", _OPERATOR),
+    Route("POST", "/v1/cameras/{camera}/hold", _OPERATOR),
+    Route("POST", "/v1/cameras/{camera}/resume", _OPERATOR),
     Route("GET", "/v1/slots", _VIEWER),
     Route("GET", "/v1/gaps", _VIEWER),
     Route("GET", "/v1/days", _VIEWER),

@@ -49,6 +49,10 @@ class CameraStatus(Wire):
     recovery_rung: str | None = None
     recovery_attempt: int = 0
     error_code: str | None = None
+    held: str | None = None
+    """Since when an operator holds its capture.  It and the next are left out of a status where nobody does."""
+    held_until: str | None = None
+    """When that ends by itself; None = when somebody resumes it."""
 
 
 class ClockStatus(Wire):

@@ -11,8 +11,8 @@ from node.clock import US, Clock
 from node.domain.errors import DatabaseError, DiskError
 from node.domain.frame import Gap, GapReason, SlotKey
 from node.domain.schedule import Due, Occurrence
-from node.journal import Journal
 from node.store.ledger import LedgerReader
+from node.work.holds import Holds
 from node.work.keeping import Keeper
 from node.work.live import Live, Segment
 
@@ -36,9 +36,9 @@ class Marks:
 class Agenda:
     """Used by the camera's loop alone, but for `settled_us` and `complete_us`."""
 
-    def __init__(self, camera: str, clock: Clock, journal: Journal, live: Live, keeper: Keeper) -> None:
-        self._camera, self._clock, self._journal = camera, clock, journal
-        self._live, self._keeper = live, keeper
+    def __init__(self, camera: str, clock: Clock, live: Live, keeper: Keeper, holds: Holds) -> None:
+        self._camera, self._clock, self._journal = camera, clock, keeper.journal
+        self._live, self._keeper, self._holds = live, keeper, holds
         self.settled_us = self._resumed_us = clock.now_us()
         self._offset_us = self._clock_offset()
         self._marks = Marks()
@@ -106,12 +106,11 @@ class Agenda:
     def explain(self, missed: Sequence[Asked], *, camera_ok: bool) -> None:
         """Slots that were not reached in time."""
         reasons = [self._reason(due, camera_ok=camera_ok) for _, due in missed]
-        if len(missed) <= FEW:
-            for (segment, due), reason in zip(missed, reasons, strict=True):
-                self._keeper.explain(segment, due, reason)
+        if len(missed) > FEW:
+            self._record(missed, reasons)
             return
-        for reason in dict.fromkeys(reasons):
-            self._record([each for each, why in zip(missed, reasons, strict=True) if why is reason], reason)
+        for (segment, due), reason in zip(missed, reasons, strict=True):
+            self._keeper.explain(segment, due, reason)
 
     def catch_up(self, most: int) -> None:
         """So many of the slots that were due while the service was not running.  A batch that fails is tried again."""
@@ -127,12 +126,15 @@ class Agenda:
         for segment, due in new:
             self.open_shoots_of(segment, due)
         if new:
-            self._record(new, GapReason.PROCESS_DOWN)
+            self._record(new, [self._reason_down(due) for _, due in new])
         self._batch = []
 
-    def _record(self, slots: Sequence[Asked], reason: GapReason) -> None:
-        """Many gaps of one cause, told together."""
-        gaps = [Gap(due.slot, due.schedules, due.shoots, reason, "", segment.version) for segment, due in slots]
+    def _record(self, slots: Sequence[Asked], reasons: Sequence[GapReason]) -> None:
+        """Many gaps; those of one cause are told together."""
+        gaps = [
+            Gap(due.slot, due.schedules, due.shoots, reason, "", segment.version)
+            for (segment, due), reason in zip(slots, reasons, strict=True)
+        ]
         calendar = slots[-1][0].calendar
         self._journal.gaps(
             gaps,
@@ -140,8 +142,14 @@ class Agenda:
             settled_to_us=self._keeper.settled_to(gaps[-1].slot.due_us) or 0,
         )
 
+    def _reason_down(self, due: Due) -> GapReason:
+        """A camera that was held would not have taken it either."""
+        return GapReason.HELD if self._holds.explain(self._camera, due.slot.due_us) else GapReason.PROCESS_DOWN
+
     def _reason(self, due: Due, *, camera_ok: bool) -> GapReason:
         due_us = due.slot.due_us
+        if self._holds.explain(self._camera, due_us):
+            return GapReason.HELD
         if due_us <= self._marks.stepped_us:
             return GapReason.CLOCK_STEP
         if due_us <= self._marks.tended_us:

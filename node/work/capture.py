@@ -40,6 +40,7 @@ from node.domain.schedule import Due
 from node.journal import Journal
 from node.store.ledger import LedgerReader
 from node.work.agenda import Agenda, Asked
+from node.work.holds import Holds
 from node.work.judge import Judge
 from node.work.keeping import Keeper, Taken
 from node.work.ladder import Ladder
@@ -85,6 +86,7 @@ class Shared:
     judged: Callable[[str, str, int, Shown], None]
     quality_of: Callable[[Segment], Quality]
     usual_light: Callable[[str, Segment], float | None]
+    holds: Holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +117,13 @@ class CaptureLoop:
         self._clock, self._journal, self._board = shared.clock, shared.journal, shared.board
         self._ladder = Ladder(shared.board, shared.clock)
         self._live, self._judged, self._quality_of = shared.live, shared.judged, shared.quality_of
-        self._usual_light = shared.usual_light
+        self._usual_light, self._holds = shared.usual_light, shared.holds
         self.light: tuple[int, float] | None = None
         self._refused_code = ""
         self._supervisor = equipment.supervise(lambda seconds: self._pulse(seconds + AFTER_SHOT_S))
         self._wake = threading.Event()
         self._requests: queue.SimpleQueue[_Request] = queue.SimpleQueue()
-        self._agenda = Agenda(camera, self._clock, self._journal, self._live, self._keeper)
+        self._agenda = Agenda(camera, self._clock, self._live, self._keeper, shared.holds)
         self._version = -1
         self._failures = self._turns_behind = 0
         self._failure = ""
@@ -365,11 +367,12 @@ class CaptureLoop:
     def _meet(self, segment: Segment, due: Due) -> None:
         """One slot in time: a kept frame, or a gap that says why not."""
         try:
-            if self._ladder.spares(due.slot.profile):
-                self._keeper.explain(segment, due, GapReason.SPARED)
-                shown = Shown.NOTHING
-            else:
+            left_out = self._left_out(due)
+            if left_out is None:
                 shown = self._capture(segment, due)
+            else:
+                self._keeper.explain(segment, due, left_out)
+                shown = Shown.NOTHING
             self._refused_code = ""
         except HeliographError as error:
             if isinstance(error, DiskError):
@@ -381,6 +384,12 @@ class CaptureLoop:
         # only now: what nobody foresaw leaves the slot to the next turn, which takes it again or explains it
         self._agenda.met(due)
         self._judged(self.camera, due.slot.profile, segment.version, shown)
+
+    def _left_out(self, due: Due) -> GapReason | None:
+        """Why a slot in time is not even tried."""
+        if self._holds.stop(self.camera, due.slot.due_us):
+            return GapReason.HELD
+        return GapReason.SPARED if self._ladder.spares(due.slot.profile) else None
 
     def _went_dark(self, taken: Taken) -> bool:
         """Against the pictures before the document that is on probation, if one is."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
+from typing import Any
 
 from node.board import Board
 from node.clock import US, Clock
@@ -33,6 +34,7 @@ from node.domain.facts import (
     gather,
     loop_key,
 )
+from node.domain.hold import CameraHold
 from node.host import memory, systemd, thermal
 from node.journal import Journal
 from node.store.database import Database
@@ -42,6 +44,7 @@ from node.store.ledger import HOUR_US, LedgerReader, SlotFilter
 from node.work.beside import Beside
 from node.work.capture import CaptureLoop
 from node.work.diskwatch import DiskWatch
+from node.work.holds import Holds
 from node.work.live import Live, Segment
 from node.work.reload import Reload
 
@@ -87,6 +90,7 @@ class Sources:
     backends: Mapping[str, str]
     newest_event: Callable[[], int]
     beside: Beside
+    holds: Holds
     targets: tuple[str, ...] = ()
 
 
@@ -109,6 +113,7 @@ class FactsLoop:
         self._tasks = {
             "clock": Task(LOOK_S, self._look_at_clock),
             "database": Task(LOOK_S, self._look_at_database),
+            "holds": Task(LOOK_S, lambda _: sources.holds.tick()),
             "cameras": Task(LOOK_S, self._look_at_cameras),
             "config": Task(LOOK_S, self._look_at_config),
             "stock": Task(10.0, self._count_stock),
@@ -249,7 +254,7 @@ class FactsLoop:
         """What the database says of the day, with what the loop and the calendar say of this moment."""
         segment, state = self._from.live.current, loop.camera_state
         counted = self._counted(name, segment.calendar.date_of(now_us).isoformat(), now_us)
-        due = self._from.live.next_due(name, max(now_us, loop.settled_us))
+        hold, expected_us = self._from.holds.current(name), self._expected_since(segment, name, now_us)
         size = state.capabilities
         return replace(
             counted,
@@ -259,23 +264,46 @@ class FactsLoop:
             backend=self._from.backends[name],
             width=size.width if size else None,
             height=size.height if size else None,
-            interval_s=segment.calendar.interval_s(name, now_us),
-            expected_since_us=self._expected_since(segment, name, now_us),
-            next_due_us=due.slot.due_us if due else None,
+            interval_s=None if expected_us is None else segment.calendar.interval_s(name, now_us),
+            expected_since_us=expected_us,
+            next_due_us=self._next_due(name, hold, max(now_us, loop.settled_us)),
             due=counted.due + self._pending(name, loop.settled_us, now_us),
             settled_to_us=loop.settled_us,
             recovery_rung=state.rung,
             recovery_attempt=state.attempt,
             error_code=state.error_code or "",
             worker_pid=state.worker_pid,
+            **_held(hold),
         )
+
+    def _next_due(self, name: str, hold: CameraHold | None, after_us: int) -> int | None:
+        """The next slot that is to be taken; None while a hold has no end."""
+        if hold is not None and hold.until_us is None:
+            return None
+        due = self._from.live.next_due(name, max(after_us, hold.until_us - 1) if hold and hold.until_us else after_us)
+        return due.slot.due_us if due else None
 
     def _pending(self, name: str, settled_us: int, now_us: int) -> int:
         """Slots that are due and not settled yet: one while a shot is under way, more when the loop hangs."""
         return sum(1 for _ in islice(self._from.live.due(name, settled_us, now_us), MOST_PENDING))
 
     def _expected_since(self, segment: Segment, name: str, now_us: int) -> int | None:
-        """Since when frames are expected without a break, as far as today's windows tell."""
+        """Since when frames are expected without a break.
+
+        A camera that is held is expected idle, and goes on being so until its first slot after that.
+        """
+        since_us, hold = self._asked_since(segment, name, now_us), self._from.holds.latest(name)
+        if since_us is None or hold is None:
+            return since_us
+        if hold.lasts(now_us) or hold.end_us is None:
+            return None
+        if hold.end_us <= since_us:
+            return since_us
+        first = segment.calendar.next_due(name, hold.end_us - 1)
+        return first.slot.due_us if first is not None and first.slot.due_us <= now_us else None
+
+    def _asked_since(self, segment: Segment, name: str, now_us: int) -> int | None:
+        """Since when its schedules ask for frames without a break, as far as today's windows tell."""
         windows = sorted(
             (each.start_us, each.end_us) for each in segment.calendar.occurrences(name, now_us - DAY_US, now_us + 1)
         )
@@ -330,9 +358,21 @@ class FactsLoop:
         complete_us = min((loop.complete_us for loop in self._from.cameras.values()), default=now_us)
         self._from.journal.prune_configs(limits.config_versions, complete_us)
         self._from.live.forget_before(complete_us)
+        self._from.holds.forget_before(complete_us)
 
     def _feed_watchdog(self) -> None:
         """Fed by progress: a loop that is past its own promise starves it."""
         facts, now_us = gather(self._board.all().values()), self._clock.now_us()
         if not any(health.is_silent(pulse, now_us, WATCHDOG_GRACE_S) for pulse in facts.loops):
             systemd.notify(systemd.ALIVE)
+
+
+def _held(hold: CameraHold | None) -> dict[str, Any]:
+    if hold is None:
+        return {}
+    return {
+        "held_us": hold.from_us,
+        "held_until_us": hold.until_us,
+        "held_reason": hold.reason,
+        "held_by": hold.who,
+    }

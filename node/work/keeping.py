@@ -75,7 +75,7 @@ class Keeper:
     """One camera's.  Files first, then the entry; an entry that cannot be made in time is made later, under its id."""
 
     def __init__(self, node: str, camera: str, held: Hold, clock: Clock, journal: Journal) -> None:
-        self._node, self._camera, self._held, self._clock, self._journal = node, camera, held, clock, journal
+        self._node, self._camera, self._held, self._clock, self.journal = node, camera, held, clock, journal
         self._data = held.data_dir
         self._waiting: deque[tuple[int, Callable[[], object]]] = deque()
         self.caught_up = False
@@ -105,7 +105,7 @@ class Keeper:
         event = kept(frame)
         settled = self.settled_to(frame.due_us)
         slot = due.slot if due else None
-        self._enter(frame.due_us, lambda: self._journal.keep(frame, slot, [event], day=day, settled_to_us=settled))
+        self._enter(frame.due_us, lambda: self.journal.keep(frame, slot, [event], day=day, settled_to_us=settled))
         crash_point("frame_committed")
         return frame
 
@@ -126,7 +126,7 @@ class Keeper:
         gap = _gap(taken.segment, taken.due, GapReason.DAMAGED) if explains and taken.due else None
         events = [event] if gap is None else [event, _gap_event(gap)]
         day, settled = self._day(taken), self.settled_to(frame.due_us) if explains else None
-        self._enter(frame.due_us, lambda: self._journal.quarantine(frame, gap, events, day=day, settled_to_us=settled))
+        self._enter(frame.due_us, lambda: self.journal.quarantine(frame, gap, events, day=day, settled_to_us=settled))
         return frame
 
     def explain(self, segment: Segment, due: Due, reason: GapReason, error_code: str = "") -> None:
@@ -134,7 +134,7 @@ class Keeper:
         gap = _gap(segment, due, reason, error_code)
         day = segment.calendar.date_of(due.slot.due_us).isoformat()
         settled = self.settled_to(due.slot.due_us)
-        self._enter(due.slot.due_us, lambda: self._journal.gap(gap, [_gap_event(gap)], day=day, settled_to_us=settled))
+        self._enter(due.slot.due_us, lambda: self.journal.gap(gap, [_gap_event(gap)], day=day, settled_to_us=settled))
 
     def retry(self) -> None:
         """Make the entries that had to wait; those that still cannot be made go on waiting."""

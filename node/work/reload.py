@@ -90,13 +90,15 @@ class Trial:
 class Cameras:
     """What the reload asks of the capture loops: which cameras work now, a look again, a proof shot.
 
-    `light` is the mean luminance of each camera's last good frame, where that is not long ago.
+    `light` is the mean luminance of each camera's last good frame, where that is not long ago.  `held` says whether
+    a slot of the camera due then will be left out, because somebody holds it.
     """
 
     working: Callable[[], tuple[str, ...]]
     light: Callable[[], dict[str, float]]
     wake: Callable[[], None]
     prove: Callable[[str, str], None]
+    held: Callable[[str, int], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,7 @@ class Reload:
         self._book, self._journal, self._compiler = book, journal, compiler
         self._rules, self._clock = rules, clock
         self._lock = threading.RLock()
-        self._cameras = Cameras(tuple, dict, lambda: None, lambda *_: None)
+        self._cameras = Cameras(tuple, dict, lambda: None, lambda *_: None, lambda *_: False)
         self._running = book.current()
         self.live = Live(self._segments(clock.now_us()))
         self._trial: Trial | None = None
@@ -369,7 +371,9 @@ class Reload:
         now_us, now_s = self._clock.now_us(), self._clock.monotonic()
         until_us = now_us + round((trial.deadline_s - now_s) * US)
         coming = (
-            due for due in self.live.current.calendar.due(camera, now_us, until_us) if due.slot.profile == profile
+            due
+            for due in self.live.current.calendar.due(camera, now_us, until_us)
+            if due.slot.profile == profile and not self._cameras.held(camera, due.slot.due_us)
         )
         if len(list(islice(coming, trial.owed[way]))) == trial.owed[way]:
             return False

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,6 +54,7 @@ def full(
     names: tuple[str, ...] = CAMERAS,
     sentence: str = "Camera {0} has given no good frame, though one was due.",
     targets: tuple[TargetFacts, ...] = TARGETS,
+    trouble: Mapping[str, Any] | None = None,
 ) -> bytes:
     """A status with four cameras in trouble, eight alerts and four targets, as a node makes it."""
     clock, board = JumpClock(), Board()
@@ -60,7 +63,7 @@ def full(
     for name in names:
         fact = board.read(camera_key(name))
         assert fact is not None
-        board.post(camera_key(name), replace(fact.value, **TROUBLE), now_us)
+        board.post(camera_key(name), replace(fact.value, **{**TROUBLE, **(trouble or {})}), now_us)
     for target in targets:
         board.post(
             target_key(target.name), replace(target, oldest_us=now_us - DAY_US if target.unsent else None), now_us
@@ -115,8 +118,25 @@ def test_of_a_target_that_is_well_only_the_name_is_sent_and_read_as_well() -> No
     assert (office.breaker, office.unsent, office.unsent_bytes, office.oldest_s) == ("closed", 0, 0, None)
 
 
+def test_four_cameras_that_are_held_fit_too_and_every_alert_is_named() -> None:
+    made = full(trouble={"held_us": 1_795_000_000_000_000, "held_until_us": 1_795_000_600_000_000})
+    status = NodeStatus.model_validate_json(made)
+    assert len(made) <= LIMIT_BYTES
+    assert [(each.held, each.held_until) for each in status.cameras] == [
+        ("2026-11-18T11:06:40.000Z", "2026-11-18T11:16:40.000Z")
+    ] * 4
+    assert len(status.alerts) == ALERTS
+
+
+def test_of_a_camera_that_nobody_holds_nothing_is_said_and_one_without_an_end_has_none() -> None:
+    assert not {"held", "held_until"} & set(json.loads(full())["cameras"][0])
+    camera = json.loads(full(trouble={"held_us": 1_795_000_000_000_000}))["cameras"][0]
+    assert (camera["held"], "held_until" in camera) == ("2026-11-18T11:06:40.000Z", False)
+
+
 def test_the_status_of_the_first_release_is_still_read() -> None:
     status = NodeStatus.model_validate_json((HERE / "status-0.1.0.json").read_text())
+    assert {(camera.held, camera.held_until) for camera in status.cameras} == {(None, None)}
     assert (status.queue, status.workers, status.archive) == (None, None, ())
     assert status.disk is not None
     assert (status.disk.step, status.disk.reclaimable_bytes) == ("", None)

@@ -63,6 +63,8 @@ HAPPENED = {
     "shoot_closed": "It is over and all its slots are settled.",
     "recovery": "A step of the recovery ladder.",
     "camera_recovered": "The camera works again.",
+    "camera_held": "Somebody holds the camera's capture, or gave the hold another reason or end.",
+    "camera_resumed": "Its slots are taken again: somebody said so, or (by `node`) the hold's end came.",
     "config_activated": "Another document decides from now on.",
     "config_confirmed": "It has proved itself.",
     "config_rolled_back": "It failed; the one before runs again.",

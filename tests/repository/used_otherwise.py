@@ -41,6 +41,7 @@ id_time_ms  # an id's time is read back
 
 # awaited: laid as ground for the parts that come next
 expected  # the parts that come next
-attend, set_hosts, changed_since, _._attended  # screens and boards over a live fleet
+held_until  # the screens that show a held camera
+fingerprint, ask_now, notice  # screens and boards over a live fleet
 _.acknowledge, _.write_snapshot, _.read_snapshot, _.write_hosts, _.read_hosts  # screens and commands on the state kept
 _.save_view, _.recordings, _.new_recording  # screens and commands on the state kept

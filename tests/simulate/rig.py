@@ -22,6 +22,7 @@ from node.store.frames import FrameReader
 from node.store.ledger import LedgerReader
 from node.store.log import EventReader
 from node.work.capture import CaptureLoop, Equipment, Shared
+from node.work.holds import Holds
 from node.work.judge import Judge
 from node.work.keeping import Keeper
 from node.work.live import Compiler
@@ -74,6 +75,7 @@ class Rig:
         self.keeper = Keeper(node.node.id, CAMERA, self._hold.__enter__(), plan.clock, self.journal)
         self.judge = Judge(plan.folder / "baseline", CAMERA)
         equipment = Equipment(supervise, self.judge, self.keeper, config_of)
+        self.holds = Holds(self.journal)
         shared = Shared(
             plan.clock,
             self.journal,
@@ -82,10 +84,11 @@ class Rig:
             self.reload.judged,
             self.reload.quality_of,
             self.reload.usual_light,
+            self.holds,
         )
         self.loop = CaptureLoop(CAMERA, equipment, shared)
         self.loop.resume(self.ledger)
-        self.reload.begin(Cameras(self._working, self._light, self.loop.wake, lambda _, profile: self._prove(profile)))
+        self.reload.begin(Cameras(self._working, self._light, self.loop.wake, self._prove, self.holds.explain))
 
     def run(self, until_us: int, each_turn: Callable[[], object] = lambda: None) -> None:
         """Turn until that instant of the wall clock."""
@@ -108,7 +111,7 @@ class Rig:
     def _light(self) -> dict[str, float]:
         return {CAMERA: self.loop.light[1]} if self.loop.light else {}
 
-    def _prove(self, profile: str) -> None:
+    def _prove(self, _camera: str, profile: str) -> None:
         self.loop.ask(lambda: self.loop.prove(profile))
 
 

@@ -1,8 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
 from node.domain.errors import CameraOffline, CameraTimeout
 from node.domain.facts import camera_key
-from node.wire.records import CameraRecord, Page
+from node.domain.times import US, to_text
+from node.wire.records import CameraRecord, HoldRecord, Page
 from tests.apis import Served
 
 
@@ -56,3 +62,85 @@ def test_what_the_camera_says_no_to_is_a_problem_with_its_code(api: Served) -> N
         answer = api.post("/v1/cameras/main/capture")
         assert (answer.status_code, answer.json()["code"], answer.json()["detail"]) == (503, error.code, error.detail)
         assert "retry-after" in answer.headers
+
+
+# --- hold and resume ------------------------------------------------------------------------------------------------
+
+
+def held(api: Served, body: dict[str, Any], camera: str = "main", **how: Any) -> HoldRecord:
+    return HoldRecord.model_validate_json(api.post(f"/v1/cameras/{camera}/hold", json=body, **how).content)
+
+
+def test_a_hold_answers_since_when_until_when_why_and_by_whom(api: Served) -> None:
+    now_us = api.clock.now_us()
+    made = held(api, {"reason": "  lens is being cleaned ", "for_s": 600}, role="operator")
+    assert (made.camera, made.changed, made.reason, made.by) == ("main", True, "lens is being cleaned", "operator")
+    assert (made.held, made.held_until) == (to_text(now_us), to_text(now_us + 600 * US))
+    again = held(api, {"reason": "not done yet"}, role="admin")
+    assert (again.changed, again.held, again.held_until, again.by) == (True, made.held, None, "admin")
+    assert not held(api, {"reason": "not done yet"}).changed
+
+
+def test_a_camera_that_is_resumed_is_held_no_more_and_a_second_time_changes_nothing(api: Served) -> None:
+    held(api, {"reason": "storm"})
+    answers = [api.post("/v1/cameras/main/resume", "operator").json() for _ in range(2)]
+    none = {"camera": "main", "held": None, "held_until": None, "reason": "", "by": ""}
+    assert answers == [{"changed": True, **none}, {"changed": False, **none}]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {},
+        {"reason": ""},
+        {"reason": " \t "},
+        {"reason": "x" * 201},
+        {"reason": "two\nlines"},
+        {"reason": None},
+        {"reason": "ok", "for_s": 0},
+        {"reason": "ok", "for_s": -5},
+        {"reason": "ok", "for_s": 366 * 86_400 + 1},
+        {"reason": "ok", "for_s": 1.5},
+        {"reason": "ok", "until": "2026-11-20T00:00:00Z"},
+    ],
+)
+def test_a_hold_without_a_plain_reason_or_with_an_odd_end_is_refused(api: Served, wrong: dict[str, Any]) -> None:
+    answer = api.post("/v1/cameras/main/hold", json=wrong)
+    assert (answer.status_code, bool(answer.json()["errors"]), bool(answer.json()["hint"])) == (422, True, True)
+    assert api.doer.asked == []
+
+
+def test_the_longest_reason_and_the_longest_hold_are_taken(api: Served) -> None:
+    assert held(api, {"reason": "\u00e4" * 200, "for_s": 366 * 86_400}).changed
+
+
+def test_only_an_operator_holds_and_only_a_camera_that_there_is(api: Served) -> None:
+    for action in ("hold", "resume"):
+        assert api.post(f"/v1/cameras/main/{action}", "viewer", json={}).status_code == 403
+        assert api.post(f"/v1/cameras/gone/{action}", json={}).json()["code"] == "CAM-009"
+    assert api.post("/v1/cameras/main/resume", json={"reason": "x"}).status_code == 422
+    assert api.doer.asked == []
+
+
+def test_under_one_key_a_hold_is_made_once_and_answered_again(api: Served) -> None:
+    key = {"Idempotency-Key": "shift-1"}
+    first = api.post("/v1/cameras/main/hold", json={"reason": "mast", "for_s": 60}, headers=key)
+    api.clock.advance(30)
+    again = api.post("/v1/cameras/main/hold", json={"reason": "mast", "for_s": 60}, headers=key)
+    assert (again.json(), again.headers["Idempotency-Replayed"]) == (first.json(), "true")
+    assert len(api.doer.asked) == 1
+    assert api.post("/v1/cameras/main/hold", json={"reason": "other"}, headers=key).status_code == 409
+
+
+def test_a_held_camera_says_so_with_reason_and_name(api: Served) -> None:
+    fact = api.board.read(camera_key("main"))
+    assert fact is not None
+    now_us = api.clock.now_us()
+    facts = replace(fact.value, interval_s=None, held_us=now_us, held_reason="mast", held_by="lena")
+    api.board.post(camera_key("main"), facts, now_us)
+    main = CameraRecord.model_validate_json(api.get("/v1/cameras/main").content)
+    assert (main.state, main.held, main.held_until, main.held_reason, main.held_by) == (
+        "idle", to_text(now_us), None, "mast", "lena",
+    )  # fmt: skip
+    assert 'heliograph_camera_held{camera="main"} 1.0' in api.get("/metrics").text
+    assert 'heliograph_camera_held{camera="side"} 0.0' in api.get("/metrics").text

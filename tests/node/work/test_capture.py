@@ -409,7 +409,7 @@ def test_a_dropped_slot_would_be_found(plan: Plan, rig: Rig, monkeypatch: pytest
 def test_every_reason_of_the_table_is_a_reason_of_an_error_or_of_the_loop() -> None:
     by_error = {reason for _, reason in REASONS}
     by_loop = {GapReason.LATE, GapReason.BUSY, GapReason.CLOCK_STEP, GapReason.PROCESS_DOWN, GapReason.DAMAGED,
-               GapReason.CAMERA_OFFLINE, GapReason.SPARED}  # fmt: skip
+               GapReason.CAMERA_OFFLINE, GapReason.SPARED, GapReason.HELD}  # fmt: skip
     assert by_error | by_loop == set(GapReason)
 
 

@@ -46,6 +46,7 @@ def loop_of(rig: Rig) -> FactsLoop:
                 (),
                 lambda: rig.reload.live.current.document,
             ),
+            holds=rig.holds,
         )
     )
 

@@ -210,6 +210,7 @@ def facts_of(rig: Rig) -> FactsLoop:
             backends={CAMERA: "synthetic"},
             newest_event=rig.events.newest,
             beside=beside,
+            holds=rig.holds,
             targets=TARGETS,
         )
     )
