@@ -44,6 +44,35 @@ def status(node: str = "reykjavik", **changes: Any) -> dict[str, Any]:
 
 
 @dataclass
+class Answer:
+    """One answer: JSON unless it is bytes; `drip_s` apart for each byte; `lost` = the connection is cut instead."""
+
+    body: Any
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    drip_s: float = 0.0
+    lost: bool = False
+
+    @property
+    def data(self) -> bytes:
+        return self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
+
+
+def problem(status: int, code: str, title: str = "no", detail: str = "", hint: str = "") -> Answer:
+    said = {"type": "about:blank", "title": title, "status": status, "code": code, "detail": detail, "hint": hint}
+    return Answer(said, status)
+
+
+def job(number: int = 1, **changes: Any) -> dict[str, Any]:
+    return {
+        "id": f"01ARZ3NDEKTSV4RRFFQ69G{number:04d}", "kind": "render", "key": f"main/{number}", "state": "dead",
+        "priority": 50, "who": "trigger", "created": "2027-01-15T07:00:00.000Z", "due": "2027-01-15T07:00:00.000Z",
+        "attempt": 3, "error_code": "REN-004", "error": "the encoder ended with 1",
+        **changes,
+    }  # fmt: skip
+
+
+@dataclass
 class FakeNode:
     """What it answers is in plain sight; `asked` keeps the headers of every request."""
 
@@ -54,6 +83,10 @@ class FakeNode:
     delay: threading.Event | None = None
     events: queue.Queue[bytes | None] = field(default_factory=queue.Queue)
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    routes: dict[str, list[Answer]] = field(default_factory=dict)
+    """By "METHOD /path" without its query: one answer after the other, the last one for good."""
+    orders: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
+    """Path, Idempotency-Key and body of each POST."""
     port: int = 0
 
     def says(self, **changes: Any) -> None:
@@ -61,6 +94,12 @@ class FakeNode:
 
     def tells(self, number: int, kind: str, **body: Any) -> None:
         self.events.put(event_block(StreamEvent(id=number, at="2027-01-15T08:00:00.000Z", kind=kind, body=body)))
+
+    def answers(self, route: str, *answers: Answer | dict[str, Any]) -> None:
+        self.routes[route] = [each if isinstance(each, Answer) else Answer(each) for each in answers]
+
+    def refuses(self, route: str, status: int, code: str, title: str = "no", detail: str = "", hint: str = "") -> None:
+        self.answers(route, problem(status, code, title, detail, hint))
 
     @property
     def host(self) -> Host:
@@ -87,8 +126,38 @@ class Handler(BaseHTTPRequestHandler):
             return
         if fake.delay is not None:
             fake.delay.wait(10)
+        if self._routed(fake):
+            return
         self._head(fake.code, {"Content-Length": str(len(fake.body)), **fake.headers})
         self._send(fake.body)
+
+    def do_POST(self) -> None:
+        fake = self.server.fake
+        body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or b"{}")
+        fake.orders.append((self.path, self.headers.get("Idempotency-Key", ""), body))
+        fake.asked.append((self.path, dict(self.headers)))
+        if fake.delay is not None:
+            fake.delay.wait(10)
+        if not self._routed(fake):
+            self._answer(problem(404, "API-003", "no such resource"))
+
+    def _routed(self, fake: FakeNode) -> bool:
+        waiting = fake.routes.get(f"{self.command} {self.path.partition('?')[0]}")
+        if not waiting:
+            return False
+        self._answer(waiting.pop(0) if len(waiting) > 1 else waiting[0])
+        return True
+
+    def _answer(self, answer: Answer) -> None:
+        if answer.lost:
+            self.close_connection = True
+            return
+        self._head(answer.status, {"Content-Length": str(len(answer.data)), **answer.headers})
+        pieces = [bytes([each]) for each in answer.data] if answer.drip_s else [answer.data]
+        for piece in pieces:
+            if not self._send(piece):
+                return
+            threading.Event().wait(answer.drip_s)
 
     def _stream(self, fake: FakeNode) -> None:
         self.close_connection = True
@@ -154,6 +223,21 @@ def hand() -> HandClock:
 @pytest.fixture
 def make_status() -> Callable[..., NodeStatus]:
     return lambda node="reykjavik", **changes: NodeStatus.model_validate(status(node, **changes))
+
+
+@pytest.fixture
+def make_job() -> Callable[..., dict[str, Any]]:
+    return job
+
+
+@pytest.fixture
+def answer() -> type[Answer]:
+    return Answer
+
+
+@pytest.fixture
+def make_problem() -> Callable[..., Answer]:
+    return problem
 
 
 @pytest.fixture

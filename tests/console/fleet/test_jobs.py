@@ -1,0 +1,282 @@
+"""The jobs of the fleet: who is asked, how often, and what is kept of the answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from console.fleet import jobs
+from console.fleet.client import NodeClient
+from console.fleet.inventory import Host
+from console.fleet.jobs import EVERY_S, MOST, JobBoard
+from console.fleet.view import FleetModel, Patience
+from node.wire.errors import NodeAnswerWrong, NodeUnreachable, OrderRefused
+from node.wire.stream import StreamEvent
+
+
+@dataclass
+class Asked(NodeClient):
+    """Answers from a table and counts what it was asked."""
+
+    name: str = "reykjavik"
+    jobs: list[dict[str, Any]] = field(default_factory=list)
+    asked: list[Mapping[str, str]] = field(default_factory=list)
+    error: Exception | None = None
+
+    async def fetch(self, path: str, kind: type[Any], query: Mapping[str, str] | None = None) -> Any:
+        assert path == "/v1/jobs"
+        assert query is not None
+        self.asked.append(query)
+        if self.error is not None:
+            raise self.error
+        of_state = [job for job in self.jobs if job["state"] == query["state"]]
+        start = int(query.get("cursor", 0))
+        stop = start + int(query["limit"])
+        return _page(kind, of_state[start:stop], str(stop) if stop < len(of_state) else None)
+
+
+def _page(kind: type[BaseModel], items: list[Any], cursor: str | None) -> BaseModel:
+    return kind.model_validate({"items": items, "next": cursor})
+
+
+class Ground:
+    """A source whose nodes answer from tables."""
+
+    def __init__(self, names: Iterable[str], clock: Any) -> None:
+        hosts = [Host(name, "127.0.0.1", 1, "http") for name in names]
+        self.model = FleetModel(hosts, patience=Patience(), clock=clock)
+        self.nodes = {host.name: Asked(host.name) for host in hosts}
+
+    def client(self, name: str) -> NodeClient | None:
+        return self.nodes.get(name)
+
+    async def run(self) -> None: ...
+
+    def attend(self, names: Iterable[str]) -> None: ...
+
+    def ask_now(self, name: str) -> None: ...
+
+
+@pytest.fixture
+def ground(hand: Any) -> Callable[..., Ground]:
+    return lambda *names: Ground(names or ("reykjavik",), hand.as_clock())
+
+
+@pytest.fixture
+def say(make_status: Callable[..., Any]) -> Callable[..., None]:
+    def said(ground: Ground, name: str = "reykjavik", **queue: int) -> None:
+        ground.model.heard(name, make_status(name, queue=queue))
+
+    return said
+
+
+def look(board: JobBoard) -> list[str]:
+    asyncio.run(board.catch_up())
+    return [f"{row.node} {row.job.state}" for row in board.rows()]
+
+
+def test_only_nodes_with_jobs_are_asked_and_only_for_what_there_may_be(
+    ground: Any, say: Any, make_job: Callable[..., Any]
+) -> None:
+    fleet = ground("cusco", "kyoto", "oslo")
+    fleet.nodes["kyoto"].jobs = [make_job(1), make_job(2, state="retry")]
+    say(fleet, "cusco", dead=0)
+    say(fleet, "kyoto", dead=1)
+    assert look(JobBoard(fleet)) == ["kyoto dead", "kyoto retry"]
+    assert [query["state"] for query in fleet.nodes["kyoto"].asked] == ["dead", "retry"]
+    assert (fleet.nodes["cusco"].asked, fleet.nodes["oslo"].asked) == ([], [])
+
+
+def test_of_five_thousand_nodes_only_those_are_asked_again_whose_figures_change(
+    ground: Any, say: Any, make_job: Callable[..., Any], hand: Any
+) -> None:
+    names = [f"cam-{number}" for number in range(5000)]
+    fleet = ground(*names)
+    for name in names[:100]:
+        fleet.nodes[name].jobs = [make_job(1)]
+    for name in names:
+        say(fleet, name, dead=int(name in names[:100]))
+    board = JobBoard(fleet)
+    assert len(look(board)) == 100
+    assert sum(len(node.asked) for node in fleet.nodes.values()) == 200
+    revision = board.revision
+    hand.now_s += 60
+    for name in names:
+        say(fleet, name, dead=int(name in names[:100]) + (name == "cam-7"))
+    look(board)
+    assert sum(len(node.asked) for node in fleet.nodes.values()) == 202
+    assert board.revision == revision  # the answer was the same
+
+
+def test_a_node_is_asked_at_most_every_two_seconds(ground: Any, say: Any, hand: Any) -> None:
+    fleet = ground()
+    board = JobBoard(fleet)
+    for dead in range(1, 5):
+        say(fleet, dead=dead)
+        look(board)
+    assert len(fleet.nodes["reykjavik"].asked) == 2
+    hand.now_s += EVERY_S
+    look(board)
+    assert len(fleet.nodes["reykjavik"].asked) == 4
+
+
+def test_an_event_of_a_job_asks_again_and_another_does_not(ground: Any, say: Any, hand: Any) -> None:
+    fleet = ground()
+    board = JobBoard(fleet)
+    say(fleet, dead=1)
+    look(board)
+    for kind, asked in (("frame", 2), ("job", 4), ("job_dead", 6)):
+        hand.now_s += EVERY_S
+        event = StreamEvent(id=1, at="2027-01-15T08:00:00.000Z", kind=kind)
+        fleet.model.happened("reykjavik", event)
+        fleet.model.happened("a-node-that-is-gone", event)
+        look(board)
+        assert len(fleet.nodes["reykjavik"].asked) == asked
+
+
+def test_when_the_last_job_has_gone_its_row_goes(
+    ground: Any, say: Any, make_job: Callable[..., Any], hand: Any
+) -> None:
+    fleet = ground()
+    board, node = JobBoard(fleet), fleet.nodes["reykjavik"]
+    node.jobs = [make_job(1)]
+    say(fleet, dead=1)
+    assert look(board) == ["reykjavik dead"]
+    hand.now_s += 10
+    node.jobs = []
+    say(fleet, dead=0)
+    assert look(board) == []
+
+
+def test_most_rows_of_a_node_are_five_hundred_and_the_rest_is_counted(
+    ground: Any, say: Any, make_job: Callable[..., Any]
+) -> None:
+    fleet = ground()
+    fleet.nodes["reykjavik"].jobs = [make_job(number) for number in range(700)]
+    say(fleet, dead=700)
+    board = JobBoard(fleet)
+    assert len(look(board)) == MOST
+    assert board.more == {"reykjavik": 200}
+
+
+def test_a_fleet_full_of_jobs_keeps_few_rows_of_each_further_node(
+    ground: Any, say: Any, make_job: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "MOST_IN_ALL", 100)
+    monkeypatch.setattr(jobs, "AT_ONCE", 1)
+    fleet = ground("cusco", "kyoto")
+    for name in ("cusco", "kyoto"):
+        fleet.nodes[name].jobs = [make_job(number) for number in range(150)]
+        say(fleet, name, dead=150)
+    board = JobBoard(fleet)
+    assert len(look(board)) == 170
+    assert list(board.more.values()) == [130]
+
+
+def test_a_list_without_an_end_is_left_after_some_pages(
+    ground: Any, say: Any, make_job: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet = ground()
+    monkeypatch.setattr(Asked, "fetch", lambda self, path, kind, query: _same(self, kind, query, make_job(1)))
+    say(fleet, dead=9)
+    board = JobBoard(fleet)
+    assert look(board) == ["reykjavik dead"]
+    assert len(fleet.nodes["reykjavik"].asked) == 2 * MOST // jobs.PAGE
+    assert board.more == {"reykjavik": 8}
+
+
+async def _same(self: Asked, kind: type[BaseModel], query: Mapping[str, str], job: Any) -> BaseModel:
+    self.asked.append(query)
+    return _page(kind, [job] * 300, "again")
+
+
+@pytest.mark.parametrize("error", [NodeUnreachable("gone"), NodeAnswerWrong("HTTP 500"), OrderRefused("API-003")])
+def test_what_goes_wrong_is_told_the_rows_stay_and_it_is_tried_again(
+    ground: Any, say: Any, make_job: Callable[..., Any], hand: Any, error: Exception
+) -> None:
+    fleet = ground()
+    board, node = JobBoard(fleet), fleet.nodes["reykjavik"]
+    node.jobs = [make_job(1)]
+    say(fleet, dead=1)
+    look(board)
+    hand.now_s += 10
+    node.error = error
+    say(fleet, dead=2)
+    assert look(board) == ["reykjavik dead"]
+    assert board.trouble == {"reykjavik": error}
+    node.error = None
+    hand.now_s += jobs.AFTER_TROUBLE_S
+    say(fleet, dead=2)
+    look(board)
+    assert board.trouble == {}
+
+
+def test_who_is_not_heard_is_not_asked_until_it_is(ground: Any, say: Any, hand: Any) -> None:
+    fleet = ground()
+    board = JobBoard(fleet)
+    say(fleet, dead=1)
+    hand.now_s += 100
+    look(board)
+    assert fleet.nodes["reykjavik"].asked == []
+    say(fleet, dead=1)
+    look(board)
+    assert len(fleet.nodes["reykjavik"].asked) == 2
+
+
+def test_a_node_that_leaves_the_inventory_takes_its_rows_along(
+    ground: Any, say: Any, make_job: Callable[..., Any]
+) -> None:
+    fleet = ground()
+    fleet.nodes["reykjavik"].jobs = [make_job(1)]
+    say(fleet, dead=1)
+    board = JobBoard(fleet)
+    look(board)
+    fleet.model.set_hosts([])
+    assert look(board) == []
+
+
+def test_a_recording_has_nobody_to_ask(ground: Any, say: Any) -> None:
+    fleet = ground()
+    fleet.nodes.clear()
+    say(fleet, dead=1)
+    assert look(JobBoard(fleet)) == []
+
+
+def test_words_of_a_node_are_bounded_and_fit_for_a_terminal(
+    ground: Any, say: Any, make_job: Callable[..., Any]
+) -> None:
+    fleet = ground()
+    long = "\x1b[2J" + "x" * 100_000
+    fleet.nodes["reykjavik"].jobs = [make_job(1, error=long, created=long, payload={"x": long})]
+    say(fleet, dead=1)
+    board = JobBoard(fleet)
+    look(board)
+    (row,) = board.rows()
+    assert max(len(row.job.error), len(row.job.created)) <= 400
+    assert "\x1b" not in row.job.error
+    assert row.job.payload is None
+
+
+def test_it_goes_on_until_it_is_ended(ground: Any, say: Any, make_job: Callable[..., Any]) -> None:
+    fleet = ground()
+    fleet.nodes["reykjavik"].jobs = [make_job(1)]
+    looks = 0
+
+    async def pause(_: float) -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 3:
+            say(fleet, dead=1)
+        if board.rows():
+            raise asyncio.CancelledError
+        await asyncio.sleep(0)
+
+    board = JobBoard(fleet, pause)
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(board.run())
+    assert looks >= 4
