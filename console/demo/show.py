@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from console.columns.table import is_utf8
 from console.demo.grounds import DemoNode, Grounds
 from console.demo.places import Setting, Wish, plans
 from console.fleet.clock import Clock
+from console.fleet.desk import Desk
 from console.fleet.lines import Teller
 from console.fleet.poller import Fleet
 from console.fleet.view import NodeView, Patience, counts_today
@@ -147,13 +150,15 @@ async def _follow(grounds: Grounds, options: Options, ending: Ending, say: Say) 
 async def _screen(fleet: Fleet, hint: str, ending: Ending) -> None:
     from console.app import FleetApp  # noqa: PLC0415 - a demo without a terminal needs no Textual
 
-    interrupted = await FleetApp(fleet, title="demo", notice=hint, stop=ending.event).run_async()
+    desk = Desk(fleet, title="demo", notice=hint, ascii=not is_utf8(sys.stdout.encoding))
+    interrupted = await FleetApp(desk, stop=ending.event).run_async()
     if interrupted:  # Ctrl-C is a key there; it means what it means without a screen
         ending.signal = signal.SIGINT
 
 
 async def _lines(fleet: Fleet, ending: Ending, say: Say) -> None:
     teller = Teller(fleet.model)
+    fleet.attend(fleet.model.views)
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(fleet.run())
         while not await ending.within(TELL_S):

@@ -23,7 +23,7 @@ from console.fleet.text import clean
 from node.wire.errors import ConsoleFileUnusable, NodeAnswerWrong, NodeRefused, NodeUnreachable, OrderRefused
 from node.wire.problem import Problem
 from node.wire.status import NodeStatus
-from node.wire.stream import HEARTBEAT_S, MEDIA_TYPE, StreamEvent
+from node.wire.stream import GOODBYE, HEARTBEAT_S, MEDIA_TYPE, RESET, Goodbye, Reset, StreamEvent
 
 STATUS_PATH, EVENTS_PATH = "/v1/status", "/v1/events"
 BODY_LIMIT_BYTES = 1_000_000
@@ -36,6 +36,8 @@ PICTURE_TIMEOUT_S = 15.0
 SILENCE_LIMIT_S = 3 * HEARTBEAT_S
 """An event stream without even a heartbeat for so long is taken for dead."""
 REFUSALS = (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN)
+LIMITS = httpx.Limits(max_connections=8, max_keepalive_connections=1, keepalive_expiry=60.0)
+"""One connection of a node outlasts the time between two polls."""
 SAID_CHARS = 160
 TOKEN = re.compile(rb"[!-~]+")
 JPEG_HEAD = b"\xff\xd8\xff"
@@ -158,7 +160,7 @@ class NodeClient:
 
     def _client(self) -> httpx.AsyncClient:
         if self._http is None:
-            self._http = httpx.AsyncClient(base_url=self.host.url, verify=self._tls(), trust_env=False)
+            self._http = httpx.AsyncClient(base_url=self.host.url, verify=self._tls(), trust_env=False, limits=LIMITS)
         return self._http
 
     def _tls(self) -> ssl.SSLContext:
@@ -193,11 +195,25 @@ def read_token(path: str) -> str:
 
 
 def parse_event(block: Mapping[str, str]) -> StreamEvent | None:
-    """The event in one block of an event stream; None where it is none of the node's log."""
+    """The event in one block of an event stream, `reset` and `goodbye` too; None where it is none that we know."""
+    data, read = block.get("data", ""), ASIDE.get(block.get("event", ""), StreamEvent.model_validate_json)
     try:
-        return StreamEvent.model_validate_json(block.get("data", ""))
+        return read(data)
     except ValidationError:
         return None
+
+
+def _reset(data: str) -> StreamEvent:
+    reset = Reset.model_validate_json(data)
+    return StreamEvent(id=max(0, reset.oldest - 1), at="", kind=RESET, body=reset.model_dump())
+
+
+def _goodbye(data: str) -> StreamEvent:
+    return StreamEvent(id=0, at="", kind=GOODBYE, body=Goodbye.model_validate_json(data).model_dump())
+
+
+ASIDE: dict[str, Callable[[str], StreamEvent]] = {RESET: _reset, GOODBYE: _goodbye}
+"""What a stream says that is no event of the log."""
 
 
 def _met(error: BaseException) -> str:

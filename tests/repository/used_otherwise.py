@@ -32,6 +32,8 @@ open_timeout_s, read_timeout_s  # fields of node.yml, read by the camera's worke
 started_ticks, boot  # a pid file is compared as a whole
 colour_temperature_k, frames_used, sensor_ns, sensor_temperature_c  # a shot crosses to the node as a whole
 request_digest, good_needed, lease_boot, lease_until_ms  # columns, written and read by their names as text
+ansible_port, ansible_user, ansible_ssh_private_key_file  # read by their names, from a table
+ansible_ssh_common_args, ansible_ssh_extra_args  # as above
 event_ids, extra  # what an entry of the journal answers
 
 # asked by the tests, which are not read here
@@ -42,6 +44,6 @@ id_time_ms  # an id's time is read back
 # awaited: laid as ground for the parts that come next
 expected  # the parts that come next
 held_until  # the screens that show a held camera
-fingerprint, ask_now, notice  # screens and boards over a live fleet
+watch_inventory, ask_now, notice, ssh  # screens and boards over a live fleet
 _.acknowledge, _.write_snapshot, _.read_snapshot, _.write_hosts, _.read_hosts  # screens and commands on the state kept
 _.save_view, _.recordings, _.new_recording  # screens and commands on the state kept

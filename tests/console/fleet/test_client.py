@@ -191,7 +191,7 @@ def test_events_come_in_order_and_resume_where_asked(start_node: Callable[..., A
     fake.tells(8, "gap", camera="main")
     fake.events.put(b'event: reset\ndata: {"oldest": 1, "newest": 2}\n\nid: 9\r\ndata: [1]\r\n\r\n')
     fake.tells(10, "frame", camera="main")
-    assert listen(fake.host, 7, 2) == [(8, "gap"), (10, "frame")]
+    assert listen(fake.host, 7, 3) == [(8, "gap"), (0, "reset"), (10, "frame")]
     assert fake.asked[0][1]["Last-Event-ID"] == "7"
 
 

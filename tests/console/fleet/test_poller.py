@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, ClassVar
 
+import pytest
+
+from console.fleet import poller
 from console.fleet.client import NodeClient
+from console.fleet.gate import SPARE
 from console.fleet.inventory import Host
-from console.fleet.poller import Fleet
+from console.fleet.poller import BACKLOG, Fleet, preferred
 from console.fleet.summary import as_json, counts, exit_status, oldest_s, worst_first
 from console.fleet.view import Patience, Word
-from node.wire.errors import NodeAnswerWrong
+from node.wire.errors import NodeAnswerWrong, NodeUnreachable
 from node.wire.status import NodeStatus
+from node.wire.stream import StreamEvent
 
 SOON = Patience(poll_s=0.05)
 NOBODY = Host("tromso", "127.0.0.1", 1, "http")
@@ -27,6 +32,7 @@ async def until(holds: Callable[[], object], within_s: float = 5.0) -> None:
 def run(fleet_of: Callable[[], Fleet], story: Callable[[Fleet], Awaitable[None]]) -> Fleet:
     async def whole() -> Fleet:
         fleet = fleet_of()
+        fleet.attend(fleet.model.views)
         running = asyncio.create_task(fleet.run())
         try:
             await story(fleet)
@@ -148,3 +154,193 @@ def test_the_summary_names_code_and_hint_of_a_node_that_does_not_answer() -> Non
     node = as_json(once(NOBODY).model)["nodes"][0]
     assert (node["status"], node["error"]["code"], node["cause"]) == (None, "FLT-002", "FLT-002 Connection refused")
     assert node["error"]["hint"]
+
+
+class Scripted(NodeClient):
+    """A node without a network: `script` says what each poll meets."""
+
+    made: list[Scripted]
+    script: Callable[[Scripted], NodeStatus]
+
+    def __init__(self, host: Host) -> None:
+        super().__init__(host)
+        self.polls = self.closed = 0
+        self.streams: list[int] = []
+        self.told: asyncio.Queue[StreamEvent | None] = asyncio.Queue()
+        type(self).made.append(self)
+
+    async def status(self) -> NodeStatus:
+        self.polls += 1
+        return type(self).script(self)
+
+    async def events(self, after: int) -> AsyncIterator[StreamEvent]:
+        self.streams.append(after)
+        while (event := await self.told.get()) is not None:
+            yield event
+
+    async def close(self) -> None:
+        self.closed += 1
+
+
+@pytest.fixture
+def scripted(make_status: Callable[..., Any]) -> type[Scripted]:
+    class Mine(Scripted):
+        made: ClassVar[list[Scripted]] = []
+        script = staticmethod(lambda one: make_status(one.host.name))
+
+    return Mine
+
+
+def hosts(*names: str) -> list[Host]:
+    return [Host(name, "127.0.0.1", number + 1, "http") for number, name in enumerate(names)]
+
+
+def unattended(fleet_of: Callable[[], Fleet], story: Callable[[Fleet], Awaitable[None]]) -> Fleet:
+    async def late(fleet: Fleet) -> None:
+        fleet.attend(())
+        await story(fleet)
+
+    return run(fleet_of, late)
+
+
+def by_name(kind: type[Scripted]) -> dict[str, Scripted]:
+    return {one.host.name: one for one in kind.made}
+
+
+def listening(fleet: Fleet) -> set[str]:
+    return {name for name, node in fleet._nodes.items() if node.listens}
+
+
+def test_only_nodes_on_the_screen_or_in_trouble_are_listened_to(
+    scripted: type[Scripted], make_status: Callable[..., Any]
+) -> None:
+    states = {"sick": "crit", "well": "ok", "seen": "ok"}
+    scripted.script = staticmethod(lambda one: make_status(one.host.name, state=states[one.host.name]))
+
+    async def story(fleet: Fleet) -> None:
+        await until(lambda: listening(fleet) == {"sick"})
+        fleet.attend(["seen", "nobody"])
+        await until(lambda: listening(fleet) == {"sick", "seen"})
+        fleet.attend([])
+        states["sick"] = "ok"
+        await until(lambda: listening(fleet) == set())
+
+    unattended(lambda: Fleet(hosts("sick", "well", "seen"), patience=SOON, connect=scripted), story)
+
+
+def test_a_node_that_does_not_answer_is_not_listened_to(scripted: type[Scripted]) -> None:
+    def script(one: Scripted) -> NodeStatus:
+        raise NodeUnreachable
+
+    scripted.script = staticmethod(script)
+
+    async def story(fleet: Fleet) -> None:
+        fleet.attend(["a"])
+        await until(lambda: fleet.model.word("a") is Word.UNREACHABLE)
+        assert listening(fleet) == set()
+
+    run(lambda: Fleet(hosts("a"), patience=SOON, connect=scripted), story)
+
+
+def test_who_is_on_the_screen_comes_before_the_sick_and_these_in_order_of_streams() -> None:
+    order = preferred(["b", "a"], {"x": None, "y": None, "a": None}, {"y"})
+    assert list(order) == ["b", "a", "y", "x"]
+
+
+def test_streams_are_bounded_by_the_limit_of_open_files(
+    scripted: type[Scripted], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(poller, "raised_limit", lambda nodes: SPARE + nodes + 2)
+    names = [f"cam-{number}" for number in range(9)]
+
+    async def story(fleet: Fleet) -> None:
+        fleet.attend(names)
+        await until(lambda: len(listening(fleet)) == 2)
+        assert "open files for 9 nodes (ulimit -n): 2 event streams" in fleet.notice
+
+    run(lambda: Fleet(hosts(*names), patience=SOON, connect=scripted), story)
+
+
+def test_a_silent_node_is_asked_ever_more_seldom_and_at_once_when_told(scripted: type[Scripted]) -> None:
+    def script(one: Scripted) -> NodeStatus:
+        raise NodeUnreachable
+
+    scripted.script = staticmethod(script)
+
+    async def story(fleet: Fleet) -> None:
+        node = fleet._nodes["a"]
+        waits = []
+        for _ in range(8):
+            await node.ask()
+            waits.append(node._wait_s(10.0))
+        assert waits == [10, 10, 20, 40, 60, 60, 60, 60]
+        polls = by_name(scripted)["a"].polls
+        fleet.ask_now("a")
+        fleet.ask_now("nobody")
+        await until(lambda: by_name(scripted)["a"].polls > polls)
+        assert node._wait_s(10.0) == 10
+
+    run(lambda: Fleet(hosts("a"), patience=Patience(poll_s=3600), connect=scripted), story)
+
+
+def test_a_slow_poll_is_not_made_faster_by_its_breaker(scripted: type[Scripted]) -> None:
+    async def whole() -> float:
+        node = Fleet(hosts("a"), connect=scripted)._nodes["a"]
+        node._failures = 99
+        return node._wait_s(600.0)
+
+    assert asyncio.run(whole()) == 600.0
+
+
+def test_nodes_come_and_go_while_it_runs(scripted: type[Scripted]) -> None:
+    async def story(fleet: Fleet) -> None:
+        await until(lambda: fleet.model.word("a") is Word.OK and fleet.model.word("b") is Word.OK)
+        first = by_name(scripted)
+        fleet.set_hosts([hosts("a")[0], Host("b", "127.0.0.9", 9, "http"), Host("c", "127.0.0.1", 7, "http")])
+        await until(lambda: fleet.model.word("c") is Word.OK)
+        second = by_name(scripted)
+        assert (first["a"] is second["a"], first["b"] is second["b"]) == (True, False)
+        await until(lambda: first["b"].closed)
+        fleet.set_hosts([])
+        await until(lambda: all(one.closed for one in scripted.made))
+        polls = [one.polls for one in scripted.made]
+        await asyncio.sleep(4 * SOON.poll_s)
+        assert [one.polls for one in scripted.made] == polls
+        assert (fleet.client("a"), fleet.model.views) == (None, {})
+
+    run(lambda: Fleet(hosts("a", "b"), patience=SOON, connect=scripted), story)
+
+
+def test_a_reset_is_followed_from_near_its_end_and_a_goodbye_asks_again(scripted: type[Scripted]) -> None:
+    async def story(fleet: Fleet) -> None:
+        await until(lambda: scripted.made[0].streams == [0])
+        node = scripted.made[0]
+        node.told.put_nowait(StreamEvent(id=9, at="", kind="reset", body={"oldest": 10, "newest": 9000}))
+        await until(lambda: node.streams == [0, 9000 - BACKLOG])
+        node.told.put_nowait(StreamEvent(id=7, at="", kind="gap"))
+        node.told.put_nowait(StreamEvent(id=0, at="", kind="goodbye", body={"reason": "stopping"}))
+        await until(lambda: node.streams[2:] == [7])
+
+    fleet = run(lambda: Fleet(hosts("a"), patience=SOON, connect=scripted), story)
+    assert [one.event.kind for one in fleet.model.happenings] == ["gap"]
+
+
+def test_a_long_log_is_not_read_from_its_beginning(scripted: type[Scripted], make_status: Callable[..., Any]) -> None:
+    scripted.script = staticmethod(lambda one: make_status(one.host.name, last_event_id=100_000))
+
+    async def story(fleet: Fleet) -> None:
+        await until(lambda: scripted.made[0].streams == [100_000 - BACKLOG])
+
+    run(lambda: Fleet(hosts("a"), patience=SOON, connect=scripted), story)
+
+
+def test_without_descriptors_to_spare_connections_are_not_kept(
+    scripted: type[Scripted], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(poller, "raised_limit", lambda nodes: SPARE + 8)
+
+    async def story(fleet: Fleet) -> None:
+        await until(lambda: scripted.made[0].polls > 2)
+        await until(lambda: all(one.closed > 1 for one in scripted.made))
+
+    unattended(lambda: Fleet(hosts(*"abcdefghi"), patience=SOON, connect=scripted), story)
