@@ -148,8 +148,13 @@ def _lost(error: HeliographError | None) -> Word:
 def _said(status: NodeStatus) -> Word:
     if status.state != "ok":
         return Word(status.state)
-    resting = bool(status.cameras) and all(camera.state in RESTING for camera in status.cameras)
+    resting = bool(status.cameras) and all(is_resting(camera) for camera in status.cameras)
     return Word.IDLE if resting else Word.OK
+
+
+def is_resting(camera: CameraStatus) -> bool:
+    """Whether nothing is expected of it: nothing is due, it is switched off, or somebody holds it."""
+    return camera.state in RESTING or camera.held is not None
 
 
 def worst_camera(status: NodeStatus) -> CameraStatus | None:
@@ -225,17 +230,31 @@ def _gap(view: NodeView, now_s: float) -> str:
 
 def _next(status: NodeStatus) -> str:
     following = min((camera.next_slot for camera in status.cameras if camera.next_slot), default="")
-    today = following[:10] == status.clock.now[:10]
-    return f"next {following[11:16] if today else following[5:16].replace('T', ' ')}Z" if following else ""
+    return f"next {_when(following, status)}" if following else ""
+
+
+def _held(status: NodeStatus) -> str:
+    """Of the held camera that goes on first; without an end comes last."""
+    held = [camera for camera in status.cameras if camera.held is not None]
+    first = min(held, key=lambda camera: camera.held_until or "~", default=None)
+    if first is None:
+        return ""
+    which = f"{first.name} " if len(status.cameras) > 1 else ""
+    return f"{which}held until {_when(first.held_until, status)}" if first.held_until else f"{which}held"
+
+
+def _when(instant: str, status: NodeStatus) -> str:
+    today = instant[:10] == status.clock.now[:10]
+    return f"{instant[11:16] if today else instant[5:16].replace('T', ' ')}Z"
 
 
 def _reasons(status: NodeStatus, gap: str) -> str:
     """What the node complains of; where that is nothing, what this console saw of it."""
-    said = "; ".join(status.reasons) or "; ".join(alert.sentence for alert in status.alerts) or gap
+    said = "; ".join(status.reasons) or "; ".join(alert.sentence for alert in status.alerts)
     several = len(status.cameras) > 1
     well = sum(camera.state in WELL for camera in status.cameras)
     share = f"{well}/{len(status.cameras)} ok" if several else ""
-    return ": ".join(filter(None, (share, said)))
+    return ": ".join(filter(None, (share, said or gap or _held(status))))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,15 +20,20 @@ from console.fleet.view import (
     Word,
     cause,
     counts_today,
+    dead_jobs,
     disk_used_pct,
     last_good_age_s,
     lowest_quality,
+    open_jobs,
+    unsent,
     word,
     worst_camera,
 )
 from node.wire.errors import HeliographError, NodeAnswerWrong, NodeRefused, NodeUnreachable
+from node.wire.status import NodeStatus
 from node.wire.stream import StreamEvent
 
+OLDEST = Path(__file__).parents[2] / "contract" / "status-0.1.0.json"
 HOST = Host("reykjavik", "127.0.0.1", 1, "http")
 PATIENCE = Patience(poll_s=10)
 NEW = NodeView(HOST, since_s=0.0)
@@ -77,6 +84,26 @@ def test_a_node_that_was_never_heard_waits_and_then_is_unreachable() -> None:
         ({"cameras": [{"name": "a", "state": "idle"}, {"name": "b", "state": "disabled"}]}, Word.IDLE),
         ({"cameras": [{"name": "a", "state": "idle"}, {"name": "b", "state": "ok"}]}, Word.OK),
         ({"cameras": []}, Word.OK),
+        (
+            {
+                "cameras": [
+                    {"name": "a", "state": "ok", "held": "2027-01-15T07:00:00.000Z"},
+                    {"name": "b", "state": "idle"},
+                ]
+            },
+            Word.IDLE,
+        ),
+        ({"cameras": [{"name": "a", "state": "ok", "held": ""}]}, Word.IDLE),
+        (
+            {
+                "cameras": [
+                    {"name": "a", "state": "ok", "held": "2027-01-15T07:00:00.000Z"},
+                    {"name": "b", "state": "ok"},
+                ]
+            },
+            Word.OK,
+        ),
+        ({"cameras": [{"name": "a", "state": "ok", "held": "2027-01-15T07:00:00.000Z"}], "state": "warn"}, Word.WARN),
     ],
 )
 def test_a_fresh_node_is_what_it_says(make_status: Callable[..., Any], changes: dict[str, Any], expected: Word) -> None:
@@ -179,6 +206,37 @@ def test_the_cause_of_an_idle_node_is_when_it_goes_on(
     assert of("2027-01-15T18:00:00.000Z") == "next 18:00Z"
     assert of("2027-01-16T05:30:00.000Z") == "next 01-16 05:30Z"
     assert of(None) == ""
+
+
+def test_the_cause_of_a_held_node_is_that_it_is_held_and_how_long(
+    make_status: Callable[..., Any], make_camera: Callable[..., Any]
+) -> None:
+    def of(*cameras: dict[str, Any], **changes: Any) -> str:
+        view = NEW.heard(make_status(cameras=list(cameras), **changes), 1.0)
+        return cause(view, word(view, 1.0, PATIENCE), 1.0)
+
+    since = "2027-01-15T07:00:00.000Z"
+    ending = make_camera(held=since, held_until="2027-01-15T18:00:00.000Z")
+    assert of(ending) == "held until 18:00Z"
+    assert of(make_camera(held=since)) == "held"
+    assert of(make_camera("b", held=since), ending) == "2/2 ok: main held until 18:00Z"
+    assert of(make_camera("b"), ending) == "2/2 ok: main held until 18:00Z"
+    assert of(ending, reasons=["rain"], state="warn") == "rain"
+
+
+def test_an_older_node_is_shown_as_older_and_a_newer_one_is_understood() -> None:
+    old = json.loads(OLDEST.read_text())
+    new = {**old, "version": "9.0.0", "weather": {"rain": 3}, "cameras": [{**old["cameras"][0], "lens": [1, 2]}]}
+    for said, version in ((old, "0.1.0"), (new, "9.0.0")):
+        view = NEW.heard(NodeStatus.model_validate(said), 1.0)
+        assert view.status is not None
+        assert (word(view, 1.0, PATIENCE), view.status.version) == (Word.CRIT, version)
+
+
+def test_what_an_older_node_does_not_know_is_not_known(make_status: Callable[..., Any]) -> None:
+    bare = make_status(disk=None)
+    assert (open_jobs(bare), dead_jobs(bare), unsent(bare), disk_used_pct(bare)) == (None, None, None, None)
+    assert word(NEW.heard(bare, 1.0), 1.0, PATIENCE) is Word.OK
 
 
 def test_the_cause_of_silence_is_what_the_console_met(make_status: Callable[..., Any]) -> None:
