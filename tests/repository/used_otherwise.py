@@ -47,3 +47,4 @@ held_until  # the screens that show a held camera
 watch_inventory, ask_now, notice, ssh  # screens and boards over a live fleet
 _.acknowledge, _.write_snapshot, _.read_snapshot, _.write_hosts, _.read_hosts  # screens and commands on the state kept
 _.save_view, _.recordings, _.new_recording  # screens and commands on the state kept
+AlertBoard, _.raised_crit, _.unacked, grouped  # the header, the list of alerts and its commands
