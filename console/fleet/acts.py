@@ -21,7 +21,7 @@ from node.wire.errors import (
     NodeUnreachable,
     OrderRefused,
 )
-from node.wire.records import FrameRecord, Restarted
+from node.wire.records import FrameRecord, HoldRecord, Restarted
 from node.wire.work_records import JobRecord
 
 NAME, JOB = re.compile(r"[a-z0-9-]{1,63}"), re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
@@ -118,7 +118,7 @@ class Options:
     """What may be said of a deed; `inventory` only goes into the command line."""
 
     reason: str = ""
-    for_s: float | None = None
+    for_s: int | None = None
     profile: str = ""
     inventory: str = ""
 
@@ -192,17 +192,13 @@ def plan(
 def command(deed: Deed, aims: Iterable[Aim], options: Options) -> str:
     """The command that does the same, to be run as it is printed."""
     said = {
-        "--for": _seconds(options.for_s) if deed is Deed.HOLD else "",
+        "--for": f"{options.for_s}s" if deed is Deed.HOLD and options.for_s else "",
         "--reason": options.reason if deed is Deed.HOLD else "",
         "--profile": options.profile if deed is Deed.CAPTURE else "",
         "--inventory": options.inventory,
     }
     words = [*(str(aim) for aim in aims), *(f"{name}={value}" for name, value in said.items() if value)]
     return f"heliograph {DEEDS[deed].twin} {shlex.join(words)}"
-
-
-def _seconds(seconds: float | None) -> str:
-    return "" if seconds is None else f"{seconds:.3f}".rstrip("0").rstrip(".") + "s"
 
 
 def _steps(deed: Deed, aim: Aim, model: FleetModel, options: Options, jobs: Mapping[str, JobRecord]) -> list[Step]:
@@ -249,7 +245,7 @@ def _camera_step(deed: Deed, aim: Aim, view: NodeView, options: Options) -> Step
     assert view.status is not None
     camera = next(camera for camera in view.status.cameras if camera.name == aim.camera)
     now = ", ".join(filter(None, (camera.state, camera.recovery_rung, camera.error_code)))
-    more = f" for {_seconds(options.for_s)}" if deed is Deed.HOLD and options.for_s else ""
+    more = f" for {options.for_s} s" if deed is Deed.HOLD and options.for_s else ""
     sentence = f"{aim.node}: {DEEDS[deed].sentence} {aim.camera} ({clean(now)}){more}"
     return Step(deed, aim, DEEDS[deed].path.format(camera=aim.camera), _camera_body(deed, options), sentence)
 
@@ -392,6 +388,16 @@ def _captured(answer: Mapping[str, Any]) -> str:
     return f"frame {frame.id[-SHORT:]} kept, {judged}"
 
 
+def _held(answer: Mapping[str, Any]) -> str:
+    hold = understood(answer, HoldRecord.model_validate)
+    return f"capture is held until {hold.held_until or 'it is resumed'}"
+
+
+def _resumed(answer: Mapping[str, Any]) -> str:
+    hold = understood(answer, HoldRecord.model_validate)
+    return "capture goes on" if hold.changed else "it was not held"
+
+
 def _cancelled(answer: Mapping[str, Any]) -> str:
     job = understood(answer, JobRecord.model_validate)
     if job.state == "leased":
@@ -412,8 +418,8 @@ def _discarded(answer: Mapping[str, Any]) -> str:
 SAID: dict[Deed, Callable[[Mapping[str, Any]], str]] = {
     Deed.RESTART: _restarted,
     Deed.CAPTURE: _captured,
-    Deed.HOLD: lambda _: "capture is held",
-    Deed.RESUME: lambda _: "capture goes on",
+    Deed.HOLD: _held,
+    Deed.RESUME: _resumed,
     Deed.REDRIVE: _redriven,
     Deed.CANCEL: _cancelled,
     Deed.DISCARD: _discarded,

@@ -6,15 +6,24 @@ import asyncio
 import dataclasses
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from console.fleet import client
 from console.fleet.client import BODY_LIMIT_BYTES, NodeClient, parse_event
 from console.fleet.inventory import Host
-from node.wire.errors import ConsoleFileUnusable, HeliographError, NodeAnswerWrong, NodeRefused, NodeUnreachable
+from node.wire.errors import (
+    ConsoleFileUnusable,
+    HeliographError,
+    NodeAnswerWrong,
+    NodeRefused,
+    NodeUnreachable,
+    OrderRefused,
+)
+from node.wire.records import FrameRecord, Page
 from node.wire.status import NodeStatus
 
 
@@ -214,3 +223,172 @@ def test_an_event_of_endless_lines_closes_the_stream(start_node: Callable[..., A
 @pytest.mark.parametrize("data", ["", "[]", "{", '{"id": "x"}', "[" * 50_000])
 def test_a_block_that_is_no_event_is_passed_over(data: str) -> None:
     assert parse_event({"id": "3", "data": data}) is None
+
+
+# --- what else is asked -----------------------------------------------------------------------------------------------
+
+FRAME = "01ARZ3NDEKTSV4RRFF1A2B3C4D"
+SMALL, IMAGE, ORDER = f"/v1/frames/{FRAME}/small", f"/v1/frames/{FRAME}/image", "/v1/cameras/main/capture"
+JPEG = b"\xff\xd8\xff\xe0picture"
+
+
+def asked(host: Host, ask: Callable[[NodeClient], Awaitable[Any]], timeout_s: float = 5.0) -> Any:
+    async def once() -> Any:
+        client = NodeClient(host, timeout_s=timeout_s)
+        try:
+            return await ask(client)
+        finally:
+            await client.close()
+
+    return asyncio.run(once())
+
+
+def list_frames(client: NodeClient) -> Awaitable[Any]:
+    return client.fetch("/v1/frames", Page[FrameRecord], {"limit": "1"})
+
+
+def picture(client: NodeClient) -> Awaitable[Any]:
+    return client.picture(FRAME)
+
+
+def order(client: NodeClient) -> Awaitable[Any]:
+    return client.order(ORDER, {"profile": "night"}, "key-1")
+
+
+async def original(client: NodeClient) -> bytes:
+    return b"".join([piece async for piece in client.original(FRAME)])
+
+
+WAYS = (
+    ("GET /v1/frames", list_frames), (f"GET {SMALL}", picture), (f"GET {IMAGE}", original), (f"POST {ORDER}", order),
+)  # fmt: skip
+JSON_WAYS = (WAYS[0], WAYS[3])
+Way = Callable[[NodeClient], Awaitable[Any]]
+
+
+def test_a_list_arrives_as_records_and_its_query_is_sent(start_node: Callable[..., Any]) -> None:
+    fake = start_node()
+    fake.answers("GET /v1/frames", {"items": [{"id": FRAME, "moon": 3}], "next": None})
+    assert asked(fake.host, list_frames).items[0].id == FRAME
+    assert fake.asked[0][0] == "/v1/frames?limit=1"
+
+
+def test_pictures_arrive_as_bytes(start_node: Callable[..., Any], answer: Any) -> None:
+    fake = start_node()
+    fake.answers(f"GET {SMALL}", answer(JPEG))
+    fake.answers(f"GET {IMAGE}", answer(JPEG * 100_000))
+    assert (asked(fake.host, picture), asked(fake.host, original)) == (JPEG, JPEG * 100_000)
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"\xff\xd8", {"a": 1}])
+def test_what_is_no_picture_is_said_to_be_none(start_node: Callable[..., Any], answer: Any, body: Any) -> None:
+    fake = start_node()
+    fake.answers(f"GET {SMALL}", answer(body))
+    with pytest.raises(NodeAnswerWrong, match="no JPEG"):
+        asked(fake.host, picture)
+
+
+def test_an_order_carries_key_body_and_token(start_node: Callable[..., Any], token_file: Path) -> None:
+    fake = start_node()
+    fake.answers(f"POST {ORDER}", {"id": FRAME})
+    assert asked(dataclasses.replace(fake.host, token_file=str(token_file)), order) == {"id": FRAME}
+    assert fake.orders == [(ORDER, "key-1", {"profile": "night"})]
+    assert fake.asked[0][1]["Authorization"] == "Bearer s3cret"
+
+
+@pytest.mark.parametrize(("route", "way"), WAYS)
+def test_the_nodes_own_problem_is_kept_and_made_fit_for_a_terminal(
+    start_node: Callable[..., Any], route: str, way: Way
+) -> None:
+    fake = start_node()
+    fake.refuses(route, 409, "JOB-004", "job is not in a state for that", "\x1b[2J" + "x" * 5000, "only a dead one")
+    with pytest.raises(OrderRefused) as caught:
+        asked(fake.host, way)
+    error = caught.value
+    assert (error.theirs, error.about, error.advice) == ("JOB-004", "job is not in a state for that", "only a dead one")
+    assert error.lines()[1] == "  hint: only a dead one"
+    assert "\x1b" not in str(error)
+    assert len(str(error)) < 400
+
+
+@pytest.mark.parametrize(("route", "way"), WAYS)
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refused_token_is_told_apart_from_a_refused_order(
+    start_node: Callable[..., Any], route: str, way: Way, status: int
+) -> None:
+    fake = start_node()
+    fake.refuses(route, status, "API-001", "no valid token")
+    with pytest.raises(NodeRefused, match=f"HTTP {status}: API-001 no valid token"):
+        asked(fake.host, way)
+
+
+@pytest.mark.parametrize(("route", "way"), WAYS)
+@pytest.mark.parametrize("status", [302, 404, 500, 503])
+def test_an_error_that_is_no_problem_of_a_node_is_no_answer_of_one(
+    start_node: Callable[..., Any], answer: Any, route: str, way: Way, status: int
+) -> None:
+    fake = start_node()
+    fake.answers(route, answer(b"<html>oops</html>", status, {"Location": "http://192.0.2.1/"}))
+    with pytest.raises(NodeAnswerWrong, match=f"HTTP {status}$"):
+        asked(fake.host, way)
+
+
+@pytest.mark.parametrize(("route", "way"), JSON_WAYS)
+@pytest.mark.parametrize("body", [b"", b"[]", b"null", b"{", b"\xff\xfe", b"[" * 100_000, b'{"items": 3}'[:-1]])
+def test_what_is_no_object_is_no_answer(
+    start_node: Callable[..., Any], answer: Any, route: str, way: Way, body: bytes
+) -> None:
+    fake = start_node()
+    fake.answers(route, answer(body))
+    with pytest.raises(NodeAnswerWrong):
+        asked(fake.host, way)
+
+
+@pytest.mark.parametrize(("route", "way"), [*JSON_WAYS, WAYS[1]])
+def test_ten_megabytes_are_not_read_to_their_end(
+    start_node: Callable[..., Any], answer: Any, route: str, way: Way
+) -> None:
+    fake = start_node()
+    fake.answers(route, answer(JPEG + b" " * 10_000_000))
+    with pytest.raises(NodeAnswerWrong, match="more than 1,000,000 bytes"):
+        asked(fake.host, way)
+
+
+def test_an_original_without_an_end_is_left(
+    start_node: Callable[..., Any], answer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "ORIGINAL_LIMIT_BYTES", 1000)
+    fake = start_node()
+    fake.answers(f"GET {IMAGE}", answer(JPEG * 1000))
+    with pytest.raises(NodeAnswerWrong, match="more than 1,000 bytes"):
+        asked(fake.host, original)
+
+
+@pytest.mark.parametrize(("route", "way"), [*JSON_WAYS, WAYS[1]])
+def test_an_answer_that_drips_costs_no_more_than_its_time(
+    start_node: Callable[..., Any], answer: Any, monkeypatch: pytest.MonkeyPatch, route: str, way: Way
+) -> None:
+    monkeypatch.setattr(client, "ORDER_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(client, "PICTURE_TIMEOUT_S", 0.2)
+    fake = start_node()
+    fake.answers(route, answer(JPEG * 1000, drip_s=0.05))
+    with pytest.raises(NodeUnreachable, match=r"no answer within 0.2 s"):
+        asked(fake.host, way, 0.2)
+
+
+@pytest.mark.parametrize(("route", "way"), WAYS)
+def test_a_connection_that_is_cut_is_unreachable(
+    start_node: Callable[..., Any], answer: Any, route: str, way: Way
+) -> None:
+    fake = start_node()
+    fake.answers(route, answer(b"", lost=True))
+    with pytest.raises(NodeUnreachable):
+        asked(fake.host, way)
+    assert len(fake.asked) == 1  # an order is not sent again by itself
+
+
+def test_an_original_cut_in_the_middle_is_unreachable(start_node: Callable[..., Any], answer: Any) -> None:
+    fake = start_node()
+    fake.answers(f"GET {IMAGE}", answer(JPEG, headers={"Content-Length": "1000", "Connection": "close"}))
+    with pytest.raises(NodeUnreachable):
+        asked(fake.host, original, 0.5)
