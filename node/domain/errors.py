@@ -830,6 +830,26 @@ class PictureWrong(FleetError):
     exit = FAULT
 
 
+class ConsoleSettingsWrong(FleetError):
+    code = "FLT-014"
+    title = "settings of this console are wrong"
+    hint = "mend the fields named; without the file the defaults hold, and `heliograph settings` then prints them all"
+    exit = CONFIGURATION
+
+
+class RecordingUnusable(FleetError):
+    code = "FLT-015"
+    title = "recording cannot be used"
+    hint = "name a file that this release or an older one recorded; a new recording needs a path where nothing stands"
+    exit = USAGE
+
+
+class StateNotSaved(FleetError):
+    code = "FLT-016"
+    title = "state of this console cannot be saved"
+    hint = "mend the folder that the detail names, or name another as state_dir in the settings"
+
+
 class UsageWrong(HeliographError):
     code = "CLI-001"
     title = "command line is wrong"

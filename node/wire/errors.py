@@ -6,6 +6,7 @@ from node.domain.errors import (
     EXIT_CODES,
     OK,
     ConsoleFileUnusable,
+    ConsoleSettingsWrong,
     FieldFault,
     HeliographError,
     InventoryUnreadable,
@@ -20,6 +21,8 @@ from node.domain.errors import (
     PhotographsUnusable,
     PictureWrong,
     ProgramMissing,
+    RecordingUnusable,
+    StateNotSaved,
     UsageWrong,
 )
 
@@ -27,6 +30,7 @@ __all__ = [
     "EXIT_CODES",
     "OK",
     "ConsoleFileUnusable",
+    "ConsoleSettingsWrong",
     "FieldFault",
     "HeliographError",
     "InventoryUnreadable",
@@ -41,5 +45,7 @@ __all__ = [
     "PhotographsUnusable",
     "PictureWrong",
     "ProgramMissing",
+    "RecordingUnusable",
+    "StateNotSaved",
     "UsageWrong",
 ]
