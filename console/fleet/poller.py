@@ -27,6 +27,8 @@ NEWS_WAIT_S = 0.3
 NEWS_APART_S = 1.0
 """However many events come."""
 CHOOSE_S = 0.5
+EVENTS_BURST, EVENTS_BREATH_S = 100, 0.5
+"""So many events, then a pause: what a node tells beyond that waits in its connection, and the node cuts it."""
 BACKLOG = 50
 """Events of before that a stream begins with."""
 
@@ -272,8 +274,12 @@ class _Node:
 
     async def _hear(self, after: int) -> None:
         async with aclosing(cast("AsyncGenerator[StreamEvent]", self.client.events(after))) as events:
+            taken = 0
             async for event in events:
                 self._news.set()
+                taken += 1
+                if taken % EVENTS_BURST == 0:
+                    await asyncio.sleep(EVENTS_BREATH_S)
                 if event.kind == GOODBYE:
                     return
                 if event.kind == RESET:

@@ -1,0 +1,152 @@
+"""Nodes that misbehave: each is shown for what it is, and nobody else has to suffer for it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from console.fleet.client import NodeClient
+from console.fleet.inventory import Host
+from console.fleet.poller import EVENTS_BREATH_S, EVENTS_BURST, Fleet
+from console.fleet.summary import as_json
+from console.fleet.view import FleetModel, Patience, Word, cause
+from node.wire.errors import NodeUnreachable
+from tests.bench.fleet.beside import fleet
+from tests.bench.fleet.certificate import LOOPBACK, make
+from tests.bench.fleet.hostile import MANNERS, Hostile
+
+SHOWN = {
+    "hangs": (Word.UNREACHABLE, "no answer within 0.4 s"),
+    "hangs-before-the-body": (Word.UNREACHABLE, "no answer within 0.4 s"),
+    "drips": (Word.UNREACHABLE, "no answer within 0.4 s"),
+    "drips-headers": (Word.UNREACHABLE, "no answer within 0.4 s"),
+    "huge": (Word.GARBLED, "more than 1,000,000 bytes"),
+    "endless": (Word.GARBLED, "more than 1,000,000 bytes"),
+    "huge-problem": (Word.GARBLED, "HTTP 500"),
+    "unknown-token": (Word.REFUSED, "HTTP 401"),
+    "wrong-types": (Word.GARBLED, "uptime_s: "),
+    "deep": (Word.GARBLED, "Invalid JSON: recursion limit"),
+    "other-name": (Word.GARBLED, "it calls itself 'somebody-else'"),
+    "future": (Word.WARN, ""),
+    "oldest": (Word.CRIT, ""),
+    "drops-streams": (Word.WARN, ""),
+    "endless-line": (Word.WARN, ""),
+    "endless-fields": (Word.WARN, ""),
+    "floods": (Word.WARN, ""),
+    "resets": (Word.WARN, ""),
+    "babbles": (Word.UNREACHABLE, "illegal"),
+    "page": (Word.GARBLED, "Invalid JSON"),
+    "packed": (Word.GARBLED, "Invalid JSON"),
+    "redirects": (Word.GARBLED, "HTTP 302"),
+    "hangs-up": (Word.UNREACHABLE, ""),
+}
+STREAMED = {"future", "oldest", "drops-streams", "endless-line", "endless-fields", "floods", "resets"}
+GOOD = 3
+POLL_S, TIMEOUT_S, LOOK_S = 0.5, 0.4, 4.0
+GROWTH_KB = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a console made of such a fleet in a few seconds."""
+
+    model: FleetModel
+    words: dict[str, tuple[Word, str]]
+    listened: set[str]
+    late_s: list[float]
+    grown_kb: int
+
+
+async def _late(late_s: list[float]) -> None:
+    loop = asyncio.get_running_loop()
+    while True:
+        began_s = loop.time()
+        await asyncio.sleep(0.01)
+        late_s.append(loop.time() - began_s - 0.01)
+
+
+async def _look(hosts: tuple[Host, ...]) -> Seen:
+    console = Fleet(hosts, patience=Patience(POLL_S), connect=lambda host: NodeClient(host, timeout_s=TIMEOUT_S))
+    late_s: list[float] = []
+    tasks = [asyncio.create_task(console.run()), asyncio.create_task(_late(late_s))]
+    before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    await asyncio.sleep(LOOK_S)
+    grown_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb
+    model = console.model
+    now_s = model.clock.monotonic()
+    words = {name: (model.word(name), cause(view, model.word(name), now_s)) for name, view in model.views.items()}
+    listened = {name for name, node in console._nodes.items() if node.listens}
+    for task in tasks:
+        task.cancel()
+    async with asyncio.timeout(5):
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return Seen(model, words, listened, late_s, grown_kb)
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
+    folder = tmp_path_factory.mktemp("hostile")
+    with fleet(folder, "--nodes", str(GOOD), "--faults", "0", "--hostile", str(len(MANNERS))) as hosts:
+        yield asyncio.run(_look(hosts))
+
+
+def test_every_manner_is_expected_as_something() -> None:
+    assert set(SHOWN) == set(MANNERS)
+
+
+@pytest.mark.parametrize("manner", SHOWN)
+def test_a_hostile_node_is_shown_for_what_it_is(seen: Seen, manner: str) -> None:
+    expected, words = SHOWN[manner]
+    word, why = next(said for name, said in seen.words.items() if name[8:] == manner)
+    assert word is expected
+    assert words in why
+
+
+def test_the_others_do_not_suffer(seen: Seen) -> None:
+    assert [seen.words[f"cam-{number:04}"][0] for number in range(GOOD)] == [Word.OK] * GOOD
+
+
+def test_only_those_that_answer_are_listened_to(seen: Seen) -> None:
+    assert {name[8:] for name in seen.listened} == STREAMED
+
+
+def test_memory_stays_bounded_and_the_loop_alive(seen: Seen) -> None:
+    assert seen.grown_kb < GROWTH_KB
+    late_s = sorted(seen.late_s)
+    assert len(late_s) > 20
+    assert late_s[len(late_s) // 2] < 0.1, "the bench says how late it is; here only that it goes on"
+
+
+def test_a_flood_of_events_is_kept_within_bounds(seen: Seen) -> None:
+    assert 0 < seen.model.told <= EVENTS_BURST * (1 + LOOK_S / EVENTS_BREATH_S)
+    assert len(seen.model.happenings) <= (seen.model.happenings.maxlen or 0)
+
+
+def test_all_of_it_can_still_be_written_as_json(seen: Seen) -> None:
+    assert len(json.loads(json.dumps(as_json(seen.model), allow_nan=False))["nodes"]) == GOOD + len(MANNERS)
+
+
+def test_a_node_with_the_wrong_certificate_is_not_spoken_to(tmp_path: Path) -> None:
+    theirs, ours = make(tmp_path, "theirs"), make(tmp_path, "ours")
+
+    async def whole() -> str:
+        hostile = Hostile()
+        port = await hostile.start("cam", "future", theirs)
+        client = NodeClient(Host("cam", LOOPBACK, port, ca_file=str(ours.public)))
+        with pytest.raises(NodeUnreachable) as caught:
+            await client.status()
+        await client.close()
+        right = NodeClient(Host("cam", LOOPBACK, port, ca_file=str(theirs.public)))
+        assert (await right.status()).version == "9.0.0"
+        await right.close()
+        hostile.close()
+        assert hostile.visits == {"cam": 1}
+        return caught.value.detail
+
+    assert asyncio.run(whole()).startswith("TLS: ")
