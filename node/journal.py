@@ -149,10 +149,11 @@ class Journal(Entries):
 
         return self.write(work)
 
-    def close_shoot(self, shoot: str, *, video: bool = False) -> Shoot | None:
+    def close_shoot(self, shoot: str, *, video: bool = False, least: int = 0) -> Shoot | None:
         """A window is over and its slots are settled: its final counts, once; None where it was closed before.
 
-        With `video` the job that renders it is asked for in the same transaction, so also just once.
+        With `video` the job that renders it is asked for in the same transaction, so also just once; not of fewer
+        than `least` frames where somebody held the camera: nothing has failed then.
         """
         now_us, job = self.clock.now_us(), self.clock.new_id()
 
@@ -160,7 +161,7 @@ class Journal(Entries):
             done = ledger.close_shoot(session, shoot)
             if done is not None:
                 log.append(session, [_closed(done)], now_us)
-                if video:
+                if video and not (done.captured < least and ledger.count_held(session, shoot)):
                     _ask_video(session, done, job, now_us)
             return done
 

@@ -12,7 +12,7 @@ from operator import attrgetter
 from typing import Any
 
 from node.domain.errors import NotFound
-from node.domain.frame import Frame, Gap, SlotKey
+from node.domain.frame import Frame, Gap, GapReason, SlotKey
 from node.domain.times import US
 from node.store.database import Database
 from node.store.query import PAGE, beyond, order, select, where
@@ -40,7 +40,10 @@ class SlotRow:
 
 @dataclass(frozen=True, slots=True)
 class Shoot:
-    """One occurrence of a window.  `failed` counts gaps; `degraded` when more than half of what was due failed."""
+    """One occurrence of a window.  `failed` counts gaps.
+
+    `degraded` when more than half of what was due failed, slots left out that an operator held.
+    """
 
     shoot: str
     camera: str
@@ -97,6 +100,10 @@ _OPEN_SHOOT = (
     " VALUES (?, ?, ?, ?, ?, 'open', ?, ?) ON CONFLICT (shoot)"
     " DO UPDATE SET start_us = excluded.start_us, end_us = excluded.end_us"
     " WHERE start_us <> excluded.start_us OR end_us <> excluded.end_us"
+)
+_COUNT_HELD = (
+    "SELECT COUNT(*) FROM shoots CROSS JOIN slots INDEXED BY slots_gaps ON due_us >= start_us AND due_us < end_us"
+    " AND slots.camera = shoots.camera WHERE shoot = ?1 AND reason = ?2 AND instr(slots.shoots, ?3)"
 )
 _BEGIN = "INSERT INTO ledger (camera, settled_to_us) VALUES (?, ?) ON CONFLICT DO NOTHING"
 _LEDGER = (
@@ -169,10 +176,19 @@ def open_shoot(session: Session, shoot: str, start_us: int, end_us: int) -> bool
 
 def close_shoot(session: Session, shoot: str) -> Shoot | None:
     """The shoot with its final counts; None where it was closed before, or never there."""
-    sql = "UPDATE shoots SET state = 'captured', degraded = failed > ? * due WHERE shoot = ? AND state = 'open'"
-    if not session.execute(sql, (DEGRADED_SHARE, shoot)).rowcount:
+    sql = (
+        "UPDATE shoots SET state = 'captured', degraded = failed - ?1 > ?2 * (due - ?1)"
+        " WHERE shoot = ?3 AND state = 'open'"
+    )
+    if not session.execute(sql, (count_held(session, shoot), DEGRADED_SHARE, shoot)).rowcount:
         return None
     return _shoot(session.rows(_ONE_SHOOT, (shoot,))[0])
+
+
+def count_held(session: Session, shoot: str) -> int:
+    """How many of its slots an operator held."""
+    found = session.one(_COUNT_HELD, (shoot, GapReason.HELD.value, _encode(shoot)))
+    return int(found[0]) if found else 0
 
 
 SHOOT_MOVES: Mapping[str, tuple[str, ...]] = {

@@ -135,7 +135,7 @@ class DayRecord(Wire):
 class ShootRecord(Wire):
     """One occurrence of a schedule's window: open, captured, rendering, then done, degraded or failed.
 
-    Degraded = more than half of its slots failed; `video` is the id of the video that it has.
+    Degraded = more than half of its slots failed, held ones left out; `video` is the id of the video that it has.
     """
 
     shoot: str

@@ -185,9 +185,10 @@ class Agenda:
 
     def close_shoots(self) -> None:
         """A shoot ends once, when its window is over and its slots are settled; at the latest when the database can."""
+        render = self._live.current.document.render
         for shoot in [shoot for shoot, end_us in self._closable().items() if end_us <= self.settled_us]:
             try:
-                self._journal.close_shoot(shoot, video=self._live.current.document.render.enabled)
+                self._journal.close_shoot(shoot, video=render.enabled, least=render.min_frames)
             except (DatabaseError, DiskError) as error:
                 LOG.warning("shoot is not closed yet", extra={"shoot": shoot, "error": str(error)})
                 return

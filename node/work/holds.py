@@ -51,11 +51,11 @@ class Holds:
         now_us = self._clock.now_us()
         until_us = None if for_s is None else now_us + for_s * US
         wanted = CameraHold(0, camera, now_us, until_us, reason, actor.who)
-        return self._entered(partial(self._journal.hold, wanted, actor), "camera_held")
+        return self._entered(partial(self._journal.hold, wanted, actor))
 
     def resume(self, camera: str, actor: Actor) -> Held:
         """From now on its slots are taken again; nothing changes where it is not held."""
-        return self._entered(partial(self._journal.resume, camera, actor), "camera_resumed")
+        return self._entered(partial(self._journal.resume, camera, actor))
 
     def tick(self) -> None:
         """Once a second: those whose time is over end, as of then.  Raises DatabaseError, DiskError."""
@@ -63,7 +63,7 @@ class Holds:
         if self._in_doubt:
             self._load()
         for camera in [camera for camera, known in self._of.items() if known[-1].lapsed(now_us)]:
-            self._entered(partial(self._journal.end_hold, camera), "hold_ended")
+            self._entered(partial(self._journal.end_hold, camera))
 
     def forget_before(self, at_us: int) -> None:
         """Drop what no slot asks about any more.  Raises DatabaseError, DiskError."""
@@ -72,7 +72,7 @@ class Holds:
 
     # --- inside -----------------------------------------------------------------------------------------------
 
-    def _entered(self, enter: Callable[[], Held], point: str) -> Held:
+    def _entered(self, enter: Callable[[], Held]) -> Held:
         """What the database did not confirm in time may have been entered all the same: the next tick looks."""
         with self._lock:
             try:
@@ -80,7 +80,7 @@ class Holds:
             except (DatabaseError, DiskError):
                 self._in_doubt = True
                 raise
-            crash_point(point)
+            crash_point("hold_entered")
             if held.known:
                 self._of = {**self._of, held.known[0].camera: held.known}
         return held

@@ -426,3 +426,29 @@ def newer(node: Node, before: dict[str, str]) -> bool:
 def keep(node: Node, copy: Path) -> None:
     """The data folder as it is, out of the name space that goes with the node; rows as its log's reader sees them."""
     shutil.copytree(node.data, copy, ignore=shutil.ignore_patterns("lock", "*-shm"))
+
+
+def test_a_held_camera_is_held_after_a_kill_and_goes_on_when_it_is_resumed(home: Home) -> None:
+    with started(home) as node:
+        wait_for(node.frames, "a frame")
+        held = node.ask("POST", "/v1/cameras/main/hold", "operator", json={"reason": "lens"}).json()
+        count = len([frame for frame in node.frames() if frame["due"]])
+        wait_for(lambda: [gap for gap in node.gaps() if gap["reason"] == "held"], "a gap")
+        assert len([frame for frame in node.frames() if frame["due"]]) - count <= 1  # one was under way
+        node.kill()
+    with started(home) as node:
+        wait_for(lambda: node.get("/v1/status")["cameras"][0].get("held") == held["held"], "the status")
+        shown = node.get("/v1/status")["cameras"][0]
+        assert (shown["state"], shown["next_slot"], "held_until" in shown) == ("idle", None, False)
+        assert (node.camera()["held_reason"], node.camera()["held_by"]) == ("lens", "operator")
+        assert node.ask("POST", "/v1/cameras/main/capture", "operator").status_code == 201
+        assert node.ask("POST", "/v1/cameras/main/resume", "operator").json()["changed"]
+        since = node.get("/v1/status")["clock"]["now"]
+        wait_for(lambda: [frame for frame in node.frames() if (frame["due"] or "") > since], "a frame after it")
+        wait_for(lambda: "held" not in node.get("/v1/status")["cameras"][0], "the status without it")
+        done = [(row["who"], row["action"]) for row in node.get("/v1/audit")["items"]]
+        assert done == [("operator", "camera resume"), ("operator", "capture"), ("operator", "camera hold")]
+        assert node.stop()[0] == 0
+    assert set(reasons(home.data)) <= {"held", "camera_offline", "process_down", "late"}
+    assert reasons(home.data)["held"] >= 1
+    assert all_complaints(home.data) == []

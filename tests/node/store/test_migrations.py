@@ -22,8 +22,8 @@ from tests.clocks import START_US, JumpClock
 from tests.stores import keep_many, opened
 
 RELEASED = sorted(Path(__file__).with_name("released").glob("*.sql"))
-STEPS_BEFORE = ("0001_initial",)
-"""Those of the release before this one."""
+STEPS_BEFORE = (("0001_initial",), ("0001_initial", "0002_work"))
+"""Those of 0.1.0, and of 0.2.0."""
 
 OPENS = """
 import sys
@@ -166,7 +166,8 @@ def test_a_new_database_killed_before_its_last_word_is_ours_after_the_next_start
 # --- back -----------------------------------------------------------------------------------------------------------
 
 
-def test_the_release_before_starts_on_what_this_one_leaves(tmp_path: Path) -> None:
+@pytest.mark.parametrize("known", STEPS_BEFORE, ids=lambda known: str(known[-1]))
+def test_the_release_before_starts_on_what_this_one_leaves(tmp_path: Path, known: tuple[str, ...]) -> None:
     """With frames in between, which stay when this release comes back."""
     path = written(tmp_path, RELEASED[-1])
     with opened(tmp_path, JumpClock(START_US + 86_400 * US)) as store:
@@ -175,7 +176,7 @@ def test_the_release_before_starts_on_what_this_one_leaves(tmp_path: Path) -> No
     with pytest.MonkeyPatch.context() as patch:
         steps = tmp_path / "steps"
         steps.mkdir()
-        for name in STEPS_BEFORE:
+        for name in known:
             shutil.copy(schema._STEPS / f"{name}.py", steps)
         patch.setattr(schema, "_STEPS", steps)
         with opened(tmp_path, JumpClock(START_US + 2 * 86_400 * US)) as store:
