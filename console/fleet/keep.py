@@ -1,6 +1,7 @@
 """Files that outlive a console and that several may share: whole documents, and journals that only grow.
 
-Each carries its format.  What a newer release wrote is read as nothing and never touched.
+Each carries its format.  What a newer release wrote is read as nothing and never touched.  A file is as open as the
+folder that it stands in: to its owner alone, or to a group of operators.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ LARGEST_BYTES = 256 * 1024 * 1024
 LONGEST_LINE_BYTES = 64 * 1024
 HEAD_BYTES = 200
 HEAD = re.compile(rb'\s*\{\s*"format"\s*:\s*(\d{1,9})\b')
-PRIVATE = 0o600
+FOR_A_FILE = 0o666
 LEFT_BY_A_CRASH = ".tmp"
 
 
@@ -69,6 +70,7 @@ def _replace(path: Path, data: bytes) -> None:
     handle, name = tempfile.mkstemp(LEFT_BY_A_CRASH, f".{path.name}.", path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
+            _open_up(handle, path.parent)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -76,6 +78,11 @@ def _replace(path: Path, data: bytes) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def _open_up(handle: int, folder: Path) -> None:
+    with suppress(PermissionError):  # another operator's file
+        os.fchmod(handle, folder.stat().st_mode & FOR_A_FILE)
 
 
 def _refuse_newer(path: Path, found: int | None) -> None:
@@ -130,8 +137,10 @@ class Journal:
         _refuse_newer(self.path, self._newest_format)
         data = b"".join(b"\n" + to_json({"format": FORMAT, **entry}) + b"\n" for entry in entries)
         try:
-            handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, PRIVATE)
+            handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, FOR_A_FILE)
             try:
+                if not os.fstat(handle).st_size:
+                    _open_up(handle, self.path.parent)
                 _write_all(handle, data)
                 if lasting:
                     os.fsync(handle)

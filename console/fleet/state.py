@@ -103,7 +103,7 @@ class Book:
         """Of that folder as it is, or of the inventory's own below the user's state directory."""
         called = str(inventory.absolute()) if inventory is not None else ""
         book = cls(folder or state_home() / identity(inventory), called, clock)
-        book._did("folder", lambda: book.folder.mkdir(parents=True, exist_ok=True))
+        book._did("folder", lambda: book.folder.mkdir(0o700, parents=True, exist_ok=True))
         book.views = book._try("views", book._read_views) or {}
         book.refresh()
         return book

@@ -5,6 +5,7 @@ _.virtual_size  # Textual scrolls by it
 _.border_subtitle  # Textual draws it
 _.cursor_position  # Textual's input
 _.placeholder  # Textual's input
+_.border_title  # Textual draws it
 _.total_tokens  # anyio's limit of worker threads
 _.should_exit  # uvicorn's main loop
 _.handleError  # logging calls it where a line cannot be written
@@ -43,8 +44,10 @@ id_time_ms  # an id's time is read back
 
 # awaited: laid as ground for the parts that come next
 expected  # the parts that come next
+_.unlock, _.rescope, LETTERS, undo  # armed mode, the tabs of a node, the table of letters
 held_until  # the screens that show a held camera
 watch_inventory, ask_now, notice, ssh  # screens and boards over a live fleet
 _.acknowledge, _.write_snapshot, _.read_snapshot, _.write_hosts, _.read_hosts  # screens and commands on the state kept
 _.save_view, _.recordings, _.new_recording  # screens and commands on the state kept
 AlertBoard, _.raised_crit, _.unacked, grouped  # the header, the list of alerts and its commands
+Recorder, Replay  # screens and commands that record and play back

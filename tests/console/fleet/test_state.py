@@ -321,3 +321,14 @@ def test_every_file_carries_its_format(book: Callable[[], Book], tmp_path: Path,
         text = path.read_text()
         documents = [text] if path.suffix == ".json" else [line for line in text.splitlines() if line]
         assert [json.loads(each)["format"] for each in documents] == [1], path.name
+
+
+@pytest.mark.parametrize(("folder", "file"), [(0o700, 0o600), (0o2775, 0o664)])
+def test_a_file_is_as_open_as_its_folder(book: Callable[[], Book], tmp_path: Path, folder: int, file: int) -> None:
+    shared = tmp_path / "state"
+    shared.mkdir()
+    shared.chmod(folder)
+    one = book()
+    one.acknowledge(ACK)
+    one.write_hosts(HOSTS)
+    assert {path.stat().st_mode & 0o777 for path in shared.iterdir()} == {file}
