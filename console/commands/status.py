@@ -8,9 +8,11 @@ import json
 import sys
 from collections.abc import Sequence
 
-from console.columns import is_utf8, plain
+from console.columns.nodes import NODE_TABLE
+from console.columns.table import Manner, is_utf8, plain
 from console.commands.command import Command, inventory_option
 from console.fleet import inventory
+from console.fleet.nodes import row_of
 from console.fleet.poller import Fleet
 from console.fleet.summary import as_json, exit_status, worst_first
 from console.fleet.view import FleetModel, Patience
@@ -28,7 +30,8 @@ def _status(given: argparse.Namespace) -> int:
     if given.json:
         print(json.dumps(as_json(model), ensure_ascii=False, indent=2))
     else:
-        print("\n".join(plain(model, worst_first(model), ascii_only=not is_utf8(sys.stdout.encoding))))
+        rows = [row for name in worst_first(model) if (row := row_of(model, name)) is not None]
+        print("\n".join(plain(NODE_TABLE, rows, Manner(ascii=not is_utf8(sys.stdout.encoding)))))
     return exit_status(model)
 
 

@@ -4,22 +4,11 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
-from console.fleet.view import (
-    FleetModel,
-    NodeView,
-    Word,
-    cause,
-    counts_today,
-    dead_jobs,
-    disk_used_pct,
-    last_good_age_s,
-    lowest_quality,
-    open_jobs,
-    unsent,
-)
+Row = TypeVar("Row")
 
 TERM = re.compile(r"(?P<field>[a-z0-9]+)(?P<op>>=|<=|[:=<>])(?P<value>.*)")
 NUMBER = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>[smhd%]?)")
@@ -34,67 +23,31 @@ class FilterWrong(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
-    """What a filter looks at: a node, its state now, and the time."""
+class Field(Generic[Row]):
+    """Something that can be asked for: `text` by its value, `number` by comparison; one of the two.
 
-    view: NodeView
-    word: Word
-    now_s: float
+    `words` closes the set of its texts: only those may be asked for, and only whole ones match.
+    """
 
-
-Test = Callable[[Subject], bool]
+    says: str
+    text: Callable[[Row], str] | None = None
+    number: Callable[[Row], float | None] | None = None
+    words: tuple[str, ...] = ()
+    timed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
-    """Something that can be asked for: `text` by its value, `number` by comparison; one of the two."""
+class Fields(Generic[Row]):
+    """What the filter of one list knows; `anywhere` are the texts in which a bare word is looked for."""
 
-    says: str
-    text: Callable[[Subject], str] | None = None
-    number: Callable[[Subject], float | None] | None = None
-
-
-def _today(index: int) -> Callable[[Subject], float | None]:
-    return lambda one: None if one.view.status is None else counts_today(one.view.status)[index]
+    table: Mapping[str, Field[Row]]
+    anywhere: Callable[[Row], Iterable[str]]
 
 
-def _status(value: Callable[..., float | None]) -> Callable[[Subject], float | None]:
-    return lambda one: None if one.view.status is None else value(one.view.status)
-
-
-def _said(name: str) -> Callable[[Subject], str]:
-    return lambda one: "" if one.view.status is None else str(getattr(one.view.status, name))
-
-
-FIELDS: dict[str, Field] = {
-    "state": Field("state in a word: state:crit,warn", text=lambda one: one.word),
-    "node": Field("name of the node", text=lambda one: one.view.host.name),
-    "site": Field("name of its site", text=_said("site")),
-    "ver": Field("its version: ver:!1.4.2", text=_said("version")),
-    "cause": Field("why it is as it is", text=lambda one: cause(one.view, one.word, one.now_s)),
-    "age": Field("of the last good frame: age>10m", number=lambda one: last_good_age_s(one.view, one.now_s)),
-    "due": Field("slots due today", number=_today(0)),
-    "captured": Field("frames captured today", number=_today(1)),
-    "gaps": Field("gaps today: gaps>0", number=_today(2)),
-    "q": Field("quality, 100 = perfect: q<60", number=_status(lowest_quality)),
-    "jobs": Field("jobs due or running", number=_status(open_jobs)),
-    "dead": Field("jobs failed for good: dead>0", number=_status(dead_jobs)),
-    "unsent": Field("items that the archive lacks", number=_status(unsent)),
-    "disk": Field("percent of the disk in use: disk>80", number=_status(disk_used_pct)),
-}
-EXACT = frozenset({"state"})
-
-
-def parse(text: str) -> Test:
+def parse(text: str, fields: Fields[Row]) -> Callable[[Row], bool]:
     """The test that a filter stands for; an empty one lets all pass.  Raises FilterWrong."""
-    tests = [_term(term) for term in _terms(text)]
-    return lambda one: all(test(one) for test in tests)
-
-
-def apply(model: FleetModel, names: list[str], test: Test) -> list[str]:
-    """Those of the names that pass, in their order."""
-    now_s = model.clock.monotonic()
-    return [name for name in names if test(Subject(model.views[name], model.word(name), now_s))]
+    tests = [_term(term, fields) for term in _terms(text)]
+    return lambda row: all(test(row) for test in tests)
 
 
 def _terms(text: str) -> list[str]:
@@ -102,68 +55,62 @@ def _terms(text: str) -> list[str]:
     return [match.group() for match in re.finditer(r"!?/(?:\\.|[^/\\])*/?|\S+", text)]
 
 
-def _term(term: str) -> Test:
+def _term(term: str, fields: Fields[Row]) -> Callable[[Row], bool]:
     if term.startswith(("/", "!/")):
-        return _regex(term)
+        return _regex(term, fields)
     match = TERM.fullmatch(term)
     if match is None:
-        return _anywhere(re.compile(re.escape(term), re.IGNORECASE))
-    field = FIELDS.get(match["field"])
+        return _anywhere(re.compile(re.escape(term), re.IGNORECASE), fields)
+    field = fields.table.get(match["field"])
     if field is None:
-        raise FilterWrong(f"no field {match['field']}: there is {', '.join(FIELDS)}")
+        raise FilterWrong(f"no field {match['field']}: there is {', '.join(fields.table)}")
     if field.number is not None:
-        return _numeric(match["field"], field.number, match["op"], match["value"])
-    assert field.text is not None
-    return _textual(match["field"], field.text, match["op"], match["value"])
+        return _numeric(match["field"], field, match["op"], match["value"])
+    return _textual(match["field"], field, match["op"], match["value"])
 
 
-def _regex(term: str) -> Test:
+def _regex(term: str, fields: Fields[Row]) -> Callable[[Row], bool]:
     negated, pattern = term.startswith("!"), term.removeprefix("!").removeprefix("/")
     if not pattern.endswith("/"):
         raise FilterWrong(f"{term}: a pattern ends with /")
     try:
-        found = _anywhere(re.compile(pattern.removesuffix("/"), re.IGNORECASE))
+        found = _anywhere(re.compile(pattern.removesuffix("/"), re.IGNORECASE), fields)
     except re.error as error:
         raise FilterWrong(f"{term}: {error}") from None
-    return (lambda one: not found(one)) if negated else found
+    return (lambda row: not found(row)) if negated else found
 
 
-def _anywhere(pattern: re.Pattern[str]) -> Test:
-    """In any of its text fields: name, site, state, version, cause."""
-
-    def test(one: Subject) -> bool:
-        site = one.view.status.site if one.view.status is not None else ""
-        return any(
-            pattern.search(text) for text in (one.view.host.name, site, one.word, cause(one.view, one.word, one.now_s))
-        )
-
-    return test
+def _anywhere(pattern: re.Pattern[str], fields: Fields[Row]) -> Callable[[Row], bool]:
+    return lambda row: any(pattern.search(text) for text in fields.anywhere(row))
 
 
-def _textual(name: str, read: Callable[[Subject], str], op: str, value: str) -> Test:
+def _textual(name: str, field: Field[Row], op: str, value: str) -> Callable[[Row], bool]:
     if op not in (":", "="):
         raise FilterWrong(f"{name} is text: {name}:value or {name}:!value")
     wanted = [one for one in value.removeprefix("!").lower().split(",") if one]
     if not wanted:
         raise FilterWrong(f"{name}{op} needs a value")
-    if name in EXACT and (unknown := [one for one in wanted if one not in {*Word}]):
-        raise FilterWrong(f"no state {', '.join(unknown)}: there is {', '.join(Word)}")
+    if field.words and (unknown := [one for one in wanted if one not in field.words]):
+        raise FilterWrong(f"no {name} {', '.join(unknown)}: there is {', '.join(field.words)}")
+    read, whole = field.text, op == "=" or bool(field.words)
+    assert read is not None
 
-    def holds(one: Subject) -> bool:
-        text = read(one).lower()
-        return any(part == text if name in EXACT or op == "=" else part in text for part in wanted)
+    def holds(row: Row) -> bool:
+        text = read(row).lower()
+        return any(part == text if whole else part in text for part in wanted)
 
-    return (lambda one: not holds(one)) if value.startswith("!") else holds
+    return (lambda row: not holds(row)) if value.startswith("!") else holds
 
 
-def _numeric(name: str, read: Callable[[Subject], float | None], op: str, value: str) -> Test:
+def _numeric(name: str, field: Field[Row], op: str, value: str) -> Callable[[Row], bool]:
     match = NUMBER.fullmatch(value)
     if match is None:
-        raise FilterWrong(f"{name}{op} needs a number, such as {name}>10" + ("m" if name == "age" else ""))
-    limit, compare = float(match["number"]) * UNIT[match["unit"]], COMPARISONS[op]
+        raise FilterWrong(f"{name}{op} needs a number, such as {name}>10" + ("m" if field.timed else ""))
+    limit, compare, read = float(match["number"]) * UNIT[match["unit"]], COMPARISONS[op], field.number
+    assert read is not None
 
-    def test(one: Subject) -> bool:
-        found = read(one)
+    def test(row: Row) -> bool:
+        found = read(row)
         return found is not None and compare(found, limit)
 
     return test

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual import events
 from textual.app import ComposeResult
@@ -13,10 +13,10 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from console.columns import COLUMNS, MEANINGS
-from console.fleet.filter import FIELDS
+from console.columns.nodes import NODE_TABLE
+from console.columns.table import Table
 from console.fleet.view import LOOKS, Word
-from console.screens.keys import COMMANDS, KEYS
+from console.registry import Risk, Scope, known_on, shown_keys
 
 STATES: dict[Word, str] = {
     Word.CRIT: "the node says that something is broken",
@@ -31,28 +31,37 @@ STATES: dict[Word, str] = {
     Word.IDLE: "all is well, and no frame is due now",
 }
 FILTERS = (
-    ("word", "anywhere in the node's text fields"),
+    ("word", "anywhere in the row's text fields"),
     ("/regex/", "as a pattern; !/regex/ for the rest"),
     ("field:a,b", "one of them; field:!a for the rest"),
-    ("field>10", "also < >= <= =; age takes s m h d"),
+    ("field>10", "also < >= <= =; times take s m h d"),
 )
+TABLES: dict[Scope, Table[Any]] = {Scope.FLEET: NODE_TABLE}
+"""Whose columns and fields are explained where."""
+ARMED = "…"
 TWO_COLUMNS_FROM = 116
 CLOSES, SCROLLS = "Esc closes", "{below} lines below, {above} above: j k scroll, Esc closes"
 
 
-def help_text(*, ascii_only: bool = False) -> tuple[Content, Content]:
-    """The whole help as two columns."""
+def help_text(scopes: Sequence[Scope], *, ascii_only: bool = False) -> tuple[Content, Content]:
+    """The whole help of a screen as two columns."""
+    actions = list(known_on(scopes))
+    keys = [
+        (shown_keys(one, ascii_only=ascii_only), one.says + (f" {ARMED}" if one.risk is Risk.NODE else ""))
+        for one in actions
+        if one.keys
+    ]
+    commands = [(f":{one.command}", one.says) for one in actions if one.command]
     signs = {word: look.ascii if ascii_only else look.glyph for word, look in LOOKS.items()}
-    left = (
-        *_section("Keys", [(key.shown, key.says) for key in KEYS]),
-        *_section("Columns", [(column.title, MEANINGS[column.key]) for column in COLUMNS]),
-        *_section("Filter: terms joined by blanks, all must hold", FILTERS),
-    )
-    right = (
-        *_section("Commands", [(f":{name}", says) for name, (_, says) in COMMANDS.items()]),
-        *_section("Fields", [(name, field.says) for name, field in FIELDS.items()]),
-        *_section("States, worst first", [(f"{signs[word]} {word}", says) for word, says in STATES.items()]),
-    )
+    left = [*_section("Keys", keys), Content(f"  {ARMED} changes a node: armed by :unlock, after a plan"), Content("")]
+    right = [*_section("Commands", commands)]
+    for scope in scopes:
+        if scope in TABLES:
+            table = TABLES[scope]
+            left += _section("Columns", [(one.title, one.says) for one in table.columns])
+            right += _section("Filter: terms joined by blanks, all must hold", FILTERS)
+            right += _section("Fields", [(name, field.says) for name, field in table.kind.fields.table.items()])
+    right += _section("States, worst first", [(f"{signs[word]} {word}", says) for word, says in STATES.items()])
     return Content("\n").join(left), Content("\n").join(right)
 
 
@@ -72,12 +81,12 @@ class HelpScreen(ModalScreen[None]):
         Binding("k", "scroll_by(-1)", "up", show=False),
     ]
 
-    def __init__(self, *, ascii_only: bool = False) -> None:
+    def __init__(self, scopes: Sequence[Scope], *, ascii_only: bool = False) -> None:
         super().__init__()
-        self._ascii = ascii_only
+        self._scopes, self._ascii = tuple(scopes), ascii_only
 
     def compose(self) -> ComposeResult:
-        left, right = help_text(ascii_only=self._ascii)
+        left, right = help_text(self._scopes, ascii_only=self._ascii)
         with VerticalScroll(id="help"), Horizontal(id="columns"):
             yield Static(left, classes="column")
             yield Static(right, classes="column second")

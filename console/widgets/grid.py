@@ -1,24 +1,25 @@
-"""The grid of nodes, drawn line by line; only cells that differ from what is on the screen are painted again."""
+"""A grid of rows, drawn line by line; only cells that differ from what is on the screen are painted again."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from rich.cells import cell_len
 from textual import events
 from textual.geometry import Offset, Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from console.columns import Cell, Column, layout, row_of
-from console.fleet.view import FleetModel
+from console.columns.table import Cell, Column, Manner, Table
+from console.fleet.listing import Listing
 from console.widgets.paint import COMPONENTS, fitted, strip_of
 
 TITLE_LINES = 1
-POINTER, POINTER_ASCII = "›", ">"
-NOTHING = "nothing passes this filter; / and Enter on an empty line clears it"
+GUTTER_CELLS = 2
+POINTER, POINTER_ASCII, MARK = "›", ">", "*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,52 +30,70 @@ class Painted:
     cursor: bool = False
 
 
-class NodeGrid(ScrollView, can_focus=True, inherit_bindings=False):
-    """One row a node.  The cursor belongs to a node, not to a row: a new order takes it along."""
+class RowGrid(ScrollView, can_focus=True, inherit_bindings=False):
+    """Draws a listing by a table of columns.  `empty` says why there are no rows."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = set(COMPONENTS)
 
     class Moved(Message):
         """The operator has moved the cursor."""
 
-    def __init__(self, model: FleetModel, *, ascii_only: bool = False, id: str = "grid") -> None:  # noqa: A002 - as above
+    class Chosen(Message):
+        """A row was clicked twice."""
+
+    def __init__(
+        self,
+        listing: Listing[Any],
+        table: Table[Any],
+        manner: Callable[[], Manner],
+        empty: Callable[[], Cell],
+        *,
+        id: str = "grid",  # noqa: A002 - Textual's own name for it
+    ) -> None:
         super().__init__(id=id)
-        self._model = model
-        self._ascii = ascii_only
-        self._longest = max((len(name) for name in model.views), default=0)
-        self._names: tuple[str, ...] = ()
-        self._columns: tuple[tuple[Column, int], ...] = ()
+        self.listing = listing
+        self.table = table
+        self.hidden: Collection[str] = ()
+        self._manner = manner
+        self._empty = empty
+        self._columns: tuple[tuple[Column[Any], int], ...] = ()
         self._painted: dict[int, Painted] = {}
-        self.cursor: str | None = None
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return self._names
-
-    def show(self, names: Sequence[str]) -> None:
-        """These nodes in this order, as they are now."""
-        if tuple(names) != self._names:
-            at = self._row()
-            self._names = tuple(names)
-            if self.cursor not in self._names:
-                self.cursor = self._names[min(at, len(names) - 1)] if names else None
-            self.virtual_size = Size(self.size.width, len(names) + TITLE_LINES)
-        self._repaint()
-
-    def move(self, rows: int) -> None:
-        """So many rows down; up where negative; no further than the ends."""
-        if not self._names:
-            return
-        row = min(max(0, self._row() + rows), len(self._names) - 1)
-        self.cursor = self._names[row]
-        self._follow(row)
-        self._repaint()
-        self.post_message(self.Moved())
+        self._shown: tuple[str, ...] = ()
+        self._longest = 0
 
     @property
     def page(self) -> int:
         """Rows on the screen."""
         return max(1, self.size.height - TITLE_LINES)
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The keys of the rows that are on the screen now."""
+        return self.listing.keys[self.scroll_offset.y :][: self.page]
+
+    def show(self) -> None:
+        """The listing as it is now."""
+        keys = self.listing.keys
+        if keys != self._shown:
+            self._shown = keys
+            self.virtual_size = Size(self.size.width, len(keys) + TITLE_LINES)
+            self._fit_name()
+        self._repaint()
+
+    def move(self, rows: int) -> None:
+        """So many rows down; up where negative; no further than the ends."""
+        if not self.listing.keys:
+            return
+        self.listing.move(rows)
+        self._follow(self.listing.row)
+        self._repaint()
+        self.post_message(self.Moved())
+
+    def lay_out(self) -> None:
+        """Columns were chosen, or there is another width."""
+        self._columns = self.table.layout(self.size.width - GUTTER_CELLS, self._longest, self.hidden)
+        self._painted.clear()
+        self.refresh()
 
     def render_line(self, y: int) -> Strip:
         if y not in self._painted:
@@ -83,23 +102,30 @@ class NodeGrid(ScrollView, can_focus=True, inherit_bindings=False):
         return strip_of(self, line.cells, self.size.width, cursor=line.cursor)
 
     def on_resize(self) -> None:
-        self._columns = layout(self.size.width - 1, self._longest)
-        self.virtual_size = Size(self.size.width, len(self._names) + TITLE_LINES)
-        self._painted.clear()
-        self._follow(self._row())
-        self.refresh()
+        self.lay_out()
+        self.virtual_size = Size(self.size.width, len(self._shown) + TITLE_LINES)
+        self._follow(self.listing.row)
 
     def on_click(self, event: events.Click) -> None:
         row = self.scroll_offset.y + event.y - TITLE_LINES
-        if event.y >= TITLE_LINES and row < len(self._names):
-            self.move(row - self._row())
+        if event.y >= TITLE_LINES and row < len(self._shown):
+            self.move(row - self.listing.row)
+            if event.chain > 1:
+                self.post_message(self.Chosen())
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         self._painted.clear()
         super().watch_scroll_y(old_value, new_value)
 
-    def _row(self) -> int:
-        return self._names.index(self.cursor) if self.cursor in self._names else 0
+    def _fit_name(self) -> None:
+        """The column of names follows the longest one that was ever shown: columns do not jump to and fro."""
+        column = next(one for one in self.table.columns if one.key == self.table.name)
+        manner = self._manner()
+        rows = (self.listing.read(key) for key in self._shown)
+        longest = max((cell_len(column.cell(row, manner).text) for row in rows if row is not None), default=0)
+        if longest > self._longest:
+            self._longest = longest
+            self.lay_out()
 
     def _follow(self, row: int) -> None:
         """Scroll no more than it takes to have that row on the screen."""
@@ -112,24 +138,32 @@ class NodeGrid(ScrollView, can_focus=True, inherit_bindings=False):
 
     def _line(self, y: int) -> Painted:
         if y < TITLE_LINES:
-            titles = [Cell(fitted(one.title, width, right=one.right), "title") for one, width in self._columns]
-            return Painted(self._spaced(" ", titles))
+            return Painted(self._spaced(" " * GUTTER_CELLS, [self._title(*each) for each in self._columns]))
         index = self.scroll_offset.y + y - TITLE_LINES
-        if not self._names and index == 1 and self._model.views:
-            return Painted((Cell(f" {NOTHING}", "warn"),))
-        if index >= len(self._names):
+        if not self._shown and index == 1:
+            return Painted((Cell("  "), self._empty()))
+        if index >= len(self._shown):
             return Painted(())
-        name = self._names[index]
-        row = row_of(self._model, name, ascii_only=self._ascii)
-        cells = [self._fit(column, width, column.cell(row)) for column, width in self._columns]
-        here = name == self.cursor
-        pointer = (POINTER_ASCII if self._ascii else POINTER) if here else " "
-        return Painted(self._spaced(pointer, cells), cursor=here)
+        return self._row(self._shown[index])
 
-    def _fit(self, column: Column, width: int, cell: Cell) -> Cell:
+    def _title(self, column: Column[Any], width: int) -> Cell:
+        first = self.listing.order[0]
+        arrow = {column.key: "^", f"-{column.key}": "v"}.get(first, "")
+        return Cell(fitted(column.title + arrow, width, right=column.right), "title")
+
+    def _row(self, key: str) -> Painted:
+        row, manner = self.listing.read(key), self._manner()
+        if row is None:
+            return Painted(())
+        cells = [self._fit(column, width, column.cell(row, manner), manner) for column, width in self._columns]
+        here = key == self.listing.cursor
+        pointer = (POINTER_ASCII if manner.ascii else POINTER) if here else " "
+        return Painted(self._spaced(pointer + (MARK if key in self.listing.marks else " "), cells), cursor=here)
+
+    def _fit(self, column: Column[Any], width: int, cell: Cell, manner: Manner) -> Cell:
         if column.tail:
             return Cell(cell.text[-width:].rjust(width), cell.style)
-        return Cell(fitted(cell.text, width, right=column.right, cut="~" if self._ascii else "…"), cell.style)
+        return Cell(fitted(cell.text, width, right=column.right, cut=manner.cut), cell.style)
 
     def _spaced(self, gutter: str, cells: Sequence[Cell]) -> tuple[Cell, ...]:
         spaced = [Cell(gutter)]
@@ -148,7 +182,7 @@ class NodeGrid(ScrollView, can_focus=True, inherit_bindings=False):
     def _differences(self, y: int, before: Painted | None, now: Painted) -> list[Region]:
         if before is None or before.cursor != now.cursor or len(before.cells) != len(now.cells):
             return [Region(0, y, self.size.width, 1)]
-        widths = [1]
+        widths = [GUTTER_CELLS]
         for _, width in self._columns:
             widths += [width, 1]
         regions, x = [], 0

@@ -11,7 +11,7 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
-from console.columns import Cell
+from console.columns.table import Cell
 from console.widgets.paint import COMPONENTS, strip_of
 
 

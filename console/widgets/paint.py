@@ -9,7 +9,7 @@ from rich.segment import Segment
 from textual.strip import Strip
 from textual.widget import Widget
 
-from console.columns import Cell
+from console.columns.table import Cell
 from console.fleet.view import Word
 
 STYLES = (*Word, "plain", "dim", "name", "spark", "title", "brand", "key", "mode")

@@ -7,12 +7,16 @@ from typing import Any
 
 import pytest
 
-from console.columns import COLUMNS, GROWTH, MEANINGS, Cell, is_utf8, layout, plain, row_of, spark
+from console.columns.nodes import NODE_TABLE
+from console.columns.table import Cell, Manner, is_utf8, plain
 from console.fleet.inventory import Host
+from console.fleet.nodes import row_of
 from console.fleet.view import FleetModel, Patience
 from node.wire.errors import NodeUnreachable
 
+COLUMNS = NODE_TABLE.columns
 CELLS = {column.key: column.cell for column in COLUMNS}
+ASCII = Manner(ascii=True)
 
 
 @pytest.fixture
@@ -21,8 +25,9 @@ def model(hand: Any) -> FleetModel:
 
 
 def cells(model: FleetModel, *, ascii_only: bool = False) -> dict[str, Cell]:
-    row = row_of(model, "cam", ascii_only=ascii_only)
-    return {key: cell(row) for key, cell in CELLS.items()}
+    row = row_of(model, "cam")
+    assert row is not None
+    return {key: cell(row, Manner(ascii=ascii_only)) for key, cell in CELLS.items()}
 
 
 def texts(model: FleetModel, *, ascii_only: bool = False) -> dict[str, str]:
@@ -34,7 +39,7 @@ def test_a_well_node_says_what_it_measured(model: FleetModel, make_status: Calla
     assert texts(model) == {
         "state": "● ok", "node": "cam", "site": "Harbour", "seen": "0s", "last": "7s", "today": "120/120",
         "quality": "91", "spark": "▆▇▇▇▇▇▇▆▆···▇▇▇▇▇▇▇▆▆▆▆", "disk": "██░░ 55%", "jobs": "·", "unsent": "no arch",
-        "cause": "",
+        "version": "0.1.0", "digest": "000000", "cause": "",
     }  # fmt: skip
 
 
@@ -127,14 +132,14 @@ def test_ascii_only_is_ascii_only(model: FleetModel, make_status: Callable[..., 
 
 
 def test_a_spark_shows_the_last_day_higher_is_better() -> None:
-    assert spark("0123456789.") == "▁▁▂▃▃▄▅▆▆▇·"
-    assert spark("0123456789.", ascii_only=True) == "0123456789."
-    assert len(spark("9" * 100)) == 24
+    assert Manner().spark("0123456789.") == "▁▁▂▃▃▄▅▆▆▇·"
+    assert ASCII.spark("0123456789.") == "0123456789."
+    assert len(Manner().spark("9" * 100)) == 24
 
 
 def test_a_layout_never_is_wider_than_the_screen() -> None:
     for width in range(1, 260):
-        chosen = layout(width, 12)
+        chosen = NODE_TABLE.layout(width, 12)
         used = sum(size for _, size in chosen) + len(chosen) - 1
         assert used <= max(width, 15), width
         assert [column.key for column, _ in chosen][:2] == ["state", "node"]
@@ -145,35 +150,35 @@ def test_a_layout_never_is_wider_than_the_screen() -> None:
     [
         (20, ["state", "node"]),
         (79, ["state", "node", "last", "today", "quality", "disk", "cause"]),
-        (104, ["state", "node", "last", "today", "quality", "spark", "disk", "jobs", "unsent", "cause"]),
+        (107, ["state", "node", "last", "today", "quality", "spark", "disk", "jobs", "unsent", "cause"]),
         (
-            119,
+            124,
             ["state", "node", "site", "seen", "last", "today", "quality", "spark", "disk", "jobs", "unsent", "cause"],
         ),
     ],
 )
 def test_the_less_important_columns_go_first(width: int, expected: list[str]) -> None:
-    assert [column.key for column, _ in layout(width, 12)] == expected
+    assert [column.key for column, _ in NODE_TABLE.layout(width, 12)] == expected
 
 
 def test_a_wide_screen_gives_the_room_to_the_cause() -> None:
-    sizes = {column.key: size for column, size in layout(199, 9)}
+    sizes = {column.key: size for column, size in NODE_TABLE.layout(199, 9)}
     assert (sizes["node"], sizes["spark"], sizes["site"]) == (9, 24, 16)
-    assert sizes["cause"] > 70
+    assert sizes["cause"] > 60
 
 
 def test_the_tables_agree() -> None:
     keys = {column.key for column in COLUMNS}
-    assert set(MEANINGS) == keys
-    assert {key for key, _ in GROWTH} <= keys
+    assert {key for key, _ in NODE_TABLE.growth} <= keys
+    assert set(NODE_TABLE.kind.order) <= set(NODE_TABLE.kind.sorts) <= keys
 
 
 def test_the_plain_table_has_one_line_a_node(model: FleetModel, make_status: Callable[..., Any]) -> None:
     model.heard("cam", make_status("cam"))
-    lines = plain(model, ["cam"])
+    lines = plain(NODE_TABLE, [row_of(model, "cam")], Manner())
     assert lines[0].split() == [column.title for column in COLUMNS]
     assert lines[1].split()[:4] == ["●", "ok", "cam", "Harbour"]
-    assert all(line.isascii() for line in plain(model, ["cam"], ascii_only=True))
+    assert all(line.isascii() for line in plain(NODE_TABLE, [row_of(model, "cam")], ASCII))
 
 
 @pytest.mark.parametrize(("encoding", "expected"), [("UTF-8", True), ("utf8", True), ("ascii", False), (None, False)])

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from console.fleet.filter import FIELDS, FilterWrong, apply, parse
+from console.fleet.filter import FilterWrong, parse
 from console.fleet.inventory import Host
+from console.fleet.nodes import FIELDS, select
 from console.fleet.view import FleetModel, Patience
 from node.wire.errors import NodeUnreachable
 
@@ -66,7 +67,7 @@ def model(hand: Any, make_status: Callable[..., Any], make_camera: Callable[...,
     ],
 )
 def test_a_filter_lets_pass_what_it_says(model: FleetModel, text: str, expected: list[str]) -> None:
-    assert apply(model, ALL, parse(text)) == expected
+    assert select(model, text) == expected
 
 
 @pytest.mark.parametrize(
@@ -87,14 +88,14 @@ def test_a_filter_lets_pass_what_it_says(model: FleetModel, text: str, expected:
 )
 def test_a_filter_that_is_wrong_says_where(text: str, words: str) -> None:
     with pytest.raises(FilterWrong, match=words.replace("[", r"\[")):
-        parse(text)
+        parse(text, FIELDS)
 
 
 def test_every_field_reads_one_kind_of_value(model: FleetModel) -> None:
-    assert all((field.text is None) != (field.number is None) for field in FIELDS.values())
+    assert all((field.text is None) != (field.number is None) for field in FIELDS.table.values())
 
 
-@pytest.mark.parametrize("field", FIELDS)
+@pytest.mark.parametrize("field", FIELDS.table)
 def test_no_field_minds_a_node_that_was_never_heard(model: FleetModel, field: str) -> None:
     value = "ok" if field == "state" else "1"
-    assert "gate" not in apply(model, ALL, parse(f"{field}:{value}"))
+    assert "gate" not in select(model, f"{field}:{value}")

@@ -10,6 +10,7 @@ import pytest
 from textual.pilot import Pilot
 
 from console.app import FleetApp
+from console.fleet.desk import Desk, Tempo
 from console.fleet.inventory import Host
 from console.fleet.poller import Fleet
 from console.fleet.view import Patience
@@ -58,10 +59,11 @@ class Seen:
         return "\n".join(self.lines())
 
     def names(self) -> list[str]:
-        return list(self.screen.grid.names)
+        return list(self.screen.listing.keys)
 
     def line_of(self, name: str) -> str:
-        return next(line for line in self.lines() if f" {name} " in line)
+        """Its row in the grid."""
+        return next(line for line in self.lines()[2:] if f" {name} " in line)
 
 
 @pytest.fixture
@@ -81,7 +83,14 @@ def look(hand: Any, make_status: Callable[..., Any], make_camera: Callable[..., 
             fleet.model.heard("kyoto", make_status("kyoto", state="warn", reasons=["disk is filling"]))
             for _ in range(3):
                 fleet.model.failed("cusco", NodeUnreachable("no route"))
-            app = FleetApp(fleet, title="demo", notice="heliograph status -i x.yml")
+            desk = Desk(
+                fleet,
+                title="demo",
+                notice="heliograph status -i x.yml",
+                clock=hand.as_clock(),
+                tempo=Tempo(lambda: 0.0),  # the machine may be busy
+            )
+            app = FleetApp(desk)
             async with app.run_test(size=size) as pilot:
                 seen = Seen(app, pilot, fleet)
                 await seen.settle()

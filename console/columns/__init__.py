@@ -1,0 +1,1 @@
+"""What cells say: one table of columns for each kind of list."""

@@ -1,0 +1,215 @@
+"""Every action of the console in one table: keys, footer, help, palette, `:` commands and the commands' twins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Scope(StrEnum):
+    """Where an action is known.  A screen has several at once: a tab of the node screen is NODE and its own."""
+
+    EVERYWHERE = "everywhere"
+    ROWS = "lists"
+    FLEET = "nodes"
+    NODE = "node"
+    SUMMARY = "summary"
+    JOBS = "jobs"
+    FRAMES = "frames"
+    EVENTS = "events"
+    CONFIG = "config"
+    ALERTS = "alerts"
+
+
+class Risk(StrEnum):
+    """What an action may change."""
+
+    LOOK = "nothing"
+    OWN = "this console's own notes"
+    NODE = "a node: armed mode, plan first"
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """`keys` as the terminal sends them (a character or two, or Textual's name).
+
+    `foot` is its word in the footer, `command` what may follow a colon, `twin` the words after `heliograph` that do
+    the same without a screen, `dry_run` and `undo` how they are done.
+    """
+
+    id: str
+    keys: tuple[str, ...]
+    says: str
+    scopes: tuple[Scope, ...] = (Scope.EVERYWHERE,)
+    foot: str = ""
+    command: str = ""
+    twin: str = ""
+    risk: Risk = Risk.LOOK
+    dry_run: str = ""
+    undo: str = ""
+
+
+_ALL, _ROWS = (Scope.EVERYWHERE,), (Scope.ROWS,)
+_FLEET, _NODE, _JOBS, _ALERTS = (Scope.FLEET,), (Scope.NODE,), (Scope.JOBS,), (Scope.ALERTS,)
+_FRAMES, _EVENTS = (Scope.FRAMES,), (Scope.EVENTS,)
+_CAMERAS = (Scope.FLEET, Scope.SUMMARY, Scope.FRAMES)
+_PLAN = "the plan is the dry run: nothing is sent before it is confirmed"
+
+ACTIONS: tuple[Action, ...] = (
+    # --- moving ---------------------------------------------------------------------------------------------------
+    Action("down", ("j", "down"), "next row"),
+    Action("up", ("k", "up"), "row before"),
+    Action("first", ("gg", "home"), "first row"),
+    Action("last", ("G", "end"), "last row"),
+    Action("page_down", ("pagedown",), "a page down"),
+    Action("page_up", ("pageup",), "a page up"),
+    Action("open", ("enter",), "open what the cursor is on", _ROWS, "open"),
+    Action("back", ("escape",), "close a panel, clear a filter, go up"),
+    Action("previous_view", ("-",), "the view before this one"),
+    Action("previous_item", ("[",), "the node before", _NODE),
+    Action("next_item", ("]",), "the next node", _NODE),
+    # --- views ----------------------------------------------------------------------------------------------------
+    Action("nodes", ("gn",), "all nodes; :nodes FILTER", _ALL, command="nodes", twin="status"),
+    Action("jobs", ("gj",), "jobs of all nodes; :jobs FILTER", _ALL, command="jobs", twin="jobs"),
+    Action("alerts", ("ga",), "alerts of all nodes; :alerts FILTER", _ALL, command="alerts", twin="alerts"),
+    Action("events", ("ge",), "events of all nodes; :events FILTER", _ALL, command="events", twin="events"),
+    Action("node", (), "one node: :node NAME", _ALL, command="node", twin="status"),
+    Action("job", (), "one job: :job ID", _ALL, command="job", twin="jobs"),
+    Action("tab", tuple("12345"), "its summary, jobs, frames, events, configuration", _NODE),
+    # --- lists ----------------------------------------------------------------------------------------------------
+    Action("filter", ("/",), "show only what passes a filter; empty = all", _ROWS, "filter"),
+    Action("mark", ("space",), "mark the row, or no longer", _ROWS, "mark"),
+    Action("mark_range", ("V",), "mark from the last marked row to this one", _ROWS),
+    Action("mark_all", ("A",), "mark all that are shown", _ROWS),
+    Action("mark_invert", ("I",), "mark what is not marked, of those shown", _ROWS),
+    Action("mark_none", ("U",), "mark nothing", _ROWS),
+    Action("marked", (), "show only what is marked", _ROWS, command="marked"),
+    Action("sort", ("s",), "sort by a column; the one before stays second", _ROWS, command="sort"),
+    Action("sort_reverse", ("S",), "the other way round", _ROWS),
+    Action("columns", ("c",), "which columns are shown", _ROWS, command="columns"),
+    Action("group", ("o",), "group by cause, node or site", _ALERTS, command="group"),
+    Action("view", tuple("123456789"), "a saved view", (Scope.FLEET, Scope.JOBS, Scope.ALERTS, Scope.EVENTS)),
+    Action("save_view", ("W",), "save filter, sort and columns as a view", _ROWS, command="save", risk=Risk.OWN),
+    Action("time", ("t",), "times as ages, in UTC, or of the site", command="time"),
+    # --- looking closer -------------------------------------------------------------------------------------------
+    Action("inspect", ("v",), "all that is known of it, as it came", (Scope.ROWS, Scope.SUMMARY)),
+    Action("older", (",",), "older frame", _FRAMES),
+    Action("newer", (".",), "newer frame", _FRAMES),
+    Action("compare", ("=",), "last good frame beside the first bad one after it", _FRAMES, "compare"),
+    Action("pause", ("p",), "hold the feed, or let it go on", _EVENTS, "pause"),
+    Action("ssh", ("!",), "a shell on the node, by ssh", (Scope.FLEET, Scope.NODE), command="ssh"),
+    # --- taking along ---------------------------------------------------------------------------------------------
+    Action("copy_row", ("yy",), "copy the row", _ROWS, "copy", command="copy"),
+    Action("copy_json", ("yj",), "copy it as JSON", _ROWS),
+    Action("copy_command", ("yc",), "copy the command that shows or did it", _ROWS),
+    Action("export", ("E",), "write what is shown to a file: csv, json or jsonl", _ROWS, command="export"),
+    # --- alerts ---------------------------------------------------------------------------------------------------
+    Action("ack", ("a",), "acknowledge, with reason and expiry; ends on recovery", (Scope.ALERTS, Scope.FLEET), "ack",
+           command="ack", twin="ack", risk=Risk.OWN, undo="undo"),
+    Action("undo", ("u",), "take the last acknowledgement back", command="undo", twin="unack", risk=Risk.OWN),
+    # --- acting on nodes ------------------------------------------------------------------------------------------
+    Action("reconnect", (), "ask the node again now", (Scope.FLEET, Scope.NODE), command="reconnect"),
+    Action("restart", ("r",), "restart its camera", _CAMERAS, "restart…", "restart", "camera restart", Risk.NODE,
+           _PLAN),
+    Action("redrive", ("r",), "let dead jobs wait again", _JOBS, "redrive…", "redrive", "retry", Risk.NODE, _PLAN),
+    Action("cancel", ("x",), "cancel a job, or discard a dead one", _JOBS, "cancel…", "cancel", "cancel", Risk.NODE,
+           _PLAN, "redrive, of one that is dead"),
+    Action("capture", ("C",), "take a frame now, outside the schedule", _CAMERAS, "", "capture", "capture", Risk.NODE,
+           _PLAN),
+    Action("hold", ("H",), "hold capture, or resume it", _CAMERAS, "hold…", "hold", "hold", Risk.NODE, _PLAN, "hold"),
+    Action("unlock", (), "arm: let actions change nodes, for 10m or so long", command="unlock", risk=Risk.OWN),
+    Action("lock", (), "disarm", command="lock", risk=Risk.OWN),
+    # --- recordings -----------------------------------------------------------------------------------------------
+    Action("record", (), "record all that is learnt to a file, or end that", command="record", twin="watch"),
+    Action("replay", (), "open a recording: :replay FILE, or choose", command="replay", twin="console"),
+    Action("at", (), "in a recording, go to a time: :at 03:58", command="at"),
+    Action("speed", (), "of a recording: :speed 10", command="speed"),
+    # --- the console itself ---------------------------------------------------------------------------------------
+    Action("command", (":",), "give a command", foot="command"),
+    Action("palette", (";",), "find any action by its words", foot="all"),
+    Action("help", ("?",), "this help", foot="help", command="help"),
+    Action("log", (), "what this console has done", command="log"),
+    Action("quit", (), "quit", command="q"),
+)  # fmt: skip
+BY_ID: Mapping[str, Action] = {action.id: action for action in ACTIONS}
+BY_COMMAND: Mapping[str, Action] = {action.command: action for action in ACTIONS if action.command}
+SHOWN = {
+    "down": "↓", "up": "↑", "pagedown": "PgDn", "pageup": "PgUp", "enter": "⏎", "escape": "Esc", "space": "spc",
+    "home": "Home", "end": "End",
+}  # fmt: skip
+SHOWN_ASCII = SHOWN | {"down": "Down", "up": "Up", "enter": "Enter"}
+
+LETTERS: Mapping[str, tuple[str, ...]] = {
+    "j": ("down",), "k": ("up",), "down": ("down",), "up": ("up",), "G": ("last",),
+    "home": ("first",), "end": ("last",),
+    "pagedown": ("page_down",), "pageup": ("page_up",),
+    "g": ("first", "nodes", "jobs", "alerts", "events"),
+    "enter": ("open",), "escape": ("back",), "-": ("previous_view",), "[": ("previous_item",), "]": ("next_item",),
+    "/": ("filter",), ":": ("command",), ";": ("palette",), "?": ("help",),
+    "space": ("mark",), "V": ("mark_range",), "A": ("mark_all",), "I": ("mark_invert",), "U": ("mark_none",),
+    "s": ("sort",), "S": ("sort_reverse",), "c": ("columns",), "o": ("group",), "t": ("time",),
+    **dict.fromkeys("12345", ("view", "tab")), **dict.fromkeys("6789", ("view",)), "W": ("save_view",),
+    "y": ("copy_row", "copy_json", "copy_command"), "E": ("export",),
+    "v": ("inspect",), "=": ("compare",), ",": ("older",), ".": ("newer",), "p": ("pause",), "!": ("ssh",),
+    "a": ("ack",), "u": ("undo",), "r": ("restart", "redrive"), "x": ("cancel",), "H": ("hold",), "C": ("capture",),
+}  # fmt: skip
+"""One letter, one meaning, on every screen: what each may stand for."""
+
+SCREENS: Mapping[str, tuple[Scope, ...]] = {
+    "nodes": (Scope.EVERYWHERE, Scope.ROWS, Scope.FLEET),
+    "jobs": (Scope.EVERYWHERE, Scope.ROWS, Scope.JOBS),
+    "alerts": (Scope.EVERYWHERE, Scope.ROWS, Scope.ALERTS),
+    "events": (Scope.EVERYWHERE, Scope.ROWS, Scope.EVENTS),
+    "node/summary": (Scope.EVERYWHERE, Scope.NODE, Scope.SUMMARY),
+    "node/jobs": (Scope.EVERYWHERE, Scope.NODE, Scope.ROWS, Scope.JOBS),
+    "node/frames": (Scope.EVERYWHERE, Scope.NODE, Scope.ROWS, Scope.FRAMES),
+    "node/events": (Scope.EVERYWHERE, Scope.NODE, Scope.ROWS, Scope.EVENTS),
+    "node/config": (Scope.EVERYWHERE, Scope.NODE, Scope.ROWS, Scope.CONFIG),
+}
+"""Which scopes each screen has.  In a detail the digits are its tabs, so a saved view is not offered there."""
+
+
+def known_on(scopes: Iterable[Scope]) -> Iterator[Action]:
+    """The actions of a screen, in the order of the table; a digit is a tab where there are tabs."""
+    here = frozenset(scopes)
+    for action in ACTIONS:
+        if here.intersection(action.scopes) and not (action.id == "view" and Scope.NODE in here):
+            yield action
+
+
+def shown_keys(action: Action, *, ascii_only: bool = False) -> str:
+    """Its keys as a person reads them; an action without one is shown by its command."""
+    if not action.keys:
+        return f":{action.command}"
+    names = SHOWN_ASCII if ascii_only else SHOWN
+    if len(action.keys) > 2 and all(key.isdigit() for key in action.keys):  # noqa: PLR2004 - a row of digits
+        return f"{action.keys[0]}-{action.keys[-1]}"
+    return " ".join(names.get(key, key) for key in action.keys)
+
+
+class Resolver:
+    """From keys to actions of some scopes; some are two characters."""
+
+    def __init__(self, scopes: Iterable[Scope]) -> None:
+        self._actions = {sequence: action for action in known_on(scopes) for sequence in action.keys}
+        self.pending = ""
+
+    def feed(self, key: str) -> tuple[Action, str] | None:
+        """The action that this key completes, and the whole key; None where it completes none."""
+        typed, self.pending = self.pending + key, ""
+        for sequence in (typed, key):
+            if sequence in self._actions:
+                return self._actions[sequence], sequence
+            if any(other != sequence and len(other) <= 2 and other.startswith(sequence) for other in self._actions):  # noqa: PLR2004 - two characters at most
+                self.pending = sequence
+                return None
+        return None
+
+    def after_pending(self) -> list[tuple[str, Action]]:
+        """What the pending key may be completed to: the second character and its action."""
+        return [
+            (sequence[1:], action)
+            for sequence, action in self._actions.items()
+            if self.pending and len(sequence) == len(self.pending) + 1 and sequence.startswith(self.pending)
+        ]

@@ -1,0 +1,266 @@
+"""What all screens have in common: header, crumb, prompt, footer, keys by the registry, one timer that paints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Protocol, cast
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.screen import Screen
+
+from console.columns.table import Manner
+from console.fleet.desk import PAINT_S, SLOW_PAINT_S, Desk
+from console.fleet.view import FleetModel
+from console.registry import BY_COMMAND, BY_ID, SCREENS, Action, Resolver, Scope
+from console.screens.chooser import Choice, Chooser
+from console.screens.headline import Crumb, breadcrumb, footline, headline
+from console.screens.help import HelpScreen
+from console.screens.palette import palette
+from console.widgets.lines import Line, Lines
+from console.widgets.prompt import COMMAND, FILTER, Prompt
+
+AGES_S = 1.0
+ANSWER_S = 6.0
+"""What a command answers stands for so long, or until the next key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """How an action was asked for: by which key, or with which words after the colon."""
+
+    key: str = ""
+    words: str = ""
+
+
+Handler = Callable[[Ask], object]
+
+
+class Desktop(Protocol):
+    """What screens ask of the application."""
+
+    def visit(self, view: str, *, node: str = "", text: str | None = None) -> None:
+        """Shows a view (a key of SCREENS, without its tab), filtered where a text is given."""
+
+    def back(self) -> None:
+        """Up: to where this view was opened from."""
+
+    def previous_view(self) -> None:
+        """To the view before this one."""
+
+
+class View(Screen[None]):
+    """One screen.  Subclasses say what lies between crumb and footer, and what their own actions do."""
+
+    NAME: ClassVar[str]
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__()
+        self.desk = desk
+        self._answer = ""
+        self._answered_s = self._painted_s = float("-inf")
+        self._seen = -1
+        self._resolver = Resolver(self.scopes)
+
+    # --- for subclasses -------------------------------------------------------------------------------------------
+
+    def body(self) -> ComposeResult:
+        """The widgets between crumb and prompt."""
+        raise NotImplementedError
+
+    def own_handlers(self) -> Mapping[str, Handler]:
+        """What this screen does with its actions, by their ids."""
+        raise NotImplementedError
+
+    def crumb(self) -> Crumb:
+        """Where one is, and what is shown of how much."""
+        raise NotImplementedError
+
+    def update(self, changed: Iterable[str]) -> None:
+        """These nodes have changed since the last call, or a second has passed."""
+        raise NotImplementedError
+
+    def filtered(self, text: str, *, final: bool) -> None:
+        """The filter as it is typed; `final` when it was entered or given up."""
+
+    def aim(self, node: str) -> None:
+        """Which node it is about, on a screen that is about one."""
+
+    def resumed(self) -> None:
+        """It has come to the front."""
+
+    @property
+    def sub(self) -> str:
+        """Its tab, where it has some."""
+        return ""
+
+    # --- what it has ----------------------------------------------------------------------------------------------
+
+    @property
+    def model(self) -> FleetModel:
+        return self.desk.model
+
+    @property
+    def desktop(self) -> Desktop:
+        return cast("Desktop", self.app)
+
+    @property
+    def scopes(self) -> tuple[Scope, ...]:
+        return SCREENS[f"{self.NAME}/{self.sub}" if self.sub else self.NAME]
+
+    def manner(self) -> Manner:
+        return Manner(self.desk.ascii, self.desk.times, self.model.clock.utc_us())
+
+    def compose(self) -> ComposeResult:
+        yield Lines(id="head")
+        yield Lines(id="crumb")
+        yield from self.body()
+        yield Prompt()
+        yield Lines(id="foot")
+
+    def handlers(self) -> dict[str, Handler]:
+        """By the ids of the registry."""
+        visit = self.desktop.visit
+        return {
+            "back": lambda _: self.desktop.back(),
+            "previous_view": lambda _: self.desktop.previous_view(),
+            "nodes": lambda ask: visit("nodes", text=ask.words or None),
+            "jobs": lambda ask: visit("jobs", text=ask.words or None),
+            "alerts": lambda ask: visit("alerts", text=ask.words or None),
+            "events": lambda ask: visit("events", text=ask.words or None),
+            "node": lambda ask: self._visit_node(ask.words),
+            "time": lambda _: self._next_times(),
+            "command": lambda _: self.query_one(Prompt).ask(COMMAND),
+            "palette": lambda _: self.choose(palette(self.scopes, ascii_only=self.desk.ascii), self._from_palette),
+            "help": lambda _: self.app.push_screen(HelpScreen(self.scopes, ascii_only=self.desk.ascii)),
+            "quit": lambda _: self.app.exit(),
+            **self.own_handlers(),
+        }
+
+    # --- painting -------------------------------------------------------------------------------------------------
+
+    def on_mount(self) -> None:
+        self.set_interval(PAINT_S, self._tick)
+        self.call_after_refresh(self.paint)
+
+    def on_screen_resume(self) -> None:
+        self.resumed()
+        self.call_after_refresh(self.paint)
+
+    def on_resize(self, _event: events.Resize) -> None:
+        self.call_after_refresh(self.paint)
+
+    def _tick(self) -> None:
+        """Something was learnt, or ages have grown by a second."""
+        if not self.is_current:
+            return
+        self.desk.tempo.tick()
+        waited_s = self.desk.clock.monotonic() - self._painted_s
+        due = self.model.revision != self._seen or waited_s >= AGES_S
+        if due and not (self.desk.tempo.slow and waited_s < SLOW_PAINT_S):
+            self.paint()
+
+    def paint(self) -> None:
+        """What the model says now, in place."""
+        if not self.is_mounted:
+            return
+        self._painted_s = self.desk.clock.monotonic()
+        changed, self._seen = self.model.changed_since(self._seen), self.model.revision
+        self.update(changed)
+        if self._painted_s - self._answered_s >= ANSWER_S:
+            self._answer = ""
+        self._paint_lines()
+
+    def _paint_lines(self) -> None:
+        width, manner = self.size.width, self.manner()
+        self._line("#head", headline(self.desk, width, manner, behind=self.desk.tempo.slow))
+        self._line("#crumb", breadcrumb(self.crumb(), self._answer, self.desk.notice, width))
+        self._line("#foot", footline(self.scopes, self._resolver, width, ascii_only=self.desk.ascii))
+
+    def _line(self, where: str, line: Line) -> None:
+        self.query_one(where, Lines).show([line])
+
+    def reply(self, text: str) -> None:
+        """Says it in the second line."""
+        if text != self._answer:
+            self._answer, self._answered_s = text, self.desk.clock.monotonic()
+            self.paint()
+
+    # --- keys and commands ----------------------------------------------------------------------------------------
+
+    def rescope(self) -> None:
+        """The tab is another one: so are the keys."""
+        self._resolver = Resolver(self.scopes)
+
+    def on_key(self, event: events.Key) -> None:
+        printed = event.character if event.is_printable and event.character else ""
+        prompt = self.query_one(Prompt)
+        if prompt.display:
+            prompt.overtaken(printed)
+            if printed:
+                event.stop()
+            return  # other keys are the prompt's bindings
+        self.reply("")
+        pending = self._resolver.pending
+        found = self._resolver.feed(printed if printed and printed != " " else event.key)
+        if found is not None:
+            event.stop()
+            self.act(found[0], Ask(key=found[1]))
+        elif pending != self._resolver.pending:
+            self._paint_lines()
+
+    def act(self, action: Action, ask: Ask) -> None:
+        handler = self.handlers().get(action.id)
+        if handler is not None:
+            handler(ask)
+
+    @on(Prompt.Typed)
+    def _typing(self, message: Prompt.Typed) -> None:
+        if message.sign == FILTER:
+            self.filtered(message.text, final=False)
+
+    @on(Prompt.Closed)
+    def _answered(self, message: Prompt.Closed) -> None:
+        self.refocus()
+        if message.sign == FILTER:
+            self.filtered(message.text, final=True)
+        elif message.entered and message.text:
+            self.run_command(message.text)
+
+    def refocus(self) -> None:
+        """The prompt has closed: who has the keys now."""
+
+    def run_command(self, text: str) -> None:
+        """What stands after the colon."""
+        word, _, words = text.partition(" ")
+        action = BY_COMMAND.get(word)
+        if action is None or action.id not in self.handlers():
+            known = [name for name, each in BY_COMMAND.items() if each.id in self.handlers()]
+            self.reply(f":{word[:30]} is no command here; there is :{', :'.join(known)}")
+            return
+        self.act(action, Ask(words=words.strip()))
+
+    def choose(self, chooser: Chooser, then: Callable[[Choice], object]) -> None:
+        """Opens it; `then` is told what was taken."""
+
+        def taken(choice: Choice | None) -> None:
+            if choice is not None:
+                then(choice)
+
+        self.app.push_screen(chooser, taken)
+
+    def _from_palette(self, choice: Choice) -> None:
+        self.act(BY_ID[choice.id], Ask())
+
+    def _visit_node(self, name: str) -> None:
+        if name not in self.model.views:
+            near = [each for each in self.model.views if name in each]
+            self.reply(f"no node {name[:40]}" + (f"; there is {', '.join(near[:5])}" if near else ""))
+            return
+        self.desktop.visit("node", node=name)
+
+    def _next_times(self) -> None:
+        self.desk.times = self.desk.times.next()
+        self.reply(f"times: {self.desk.times}")
+        self.paint()

@@ -1,0 +1,39 @@
+"""Times as ages, in UTC, or of the site."""
+
+from __future__ import annotations
+
+import pytest
+
+from console.fleet.times import Times, shown, to_us
+
+NOW_US = 1_800_000_000_000_000  # 2027-01-15T08:00:00Z
+
+
+@pytest.mark.parametrize(
+    ("at", "times", "zone", "expected"),
+    [
+        ("2027-01-15T07:59:53.000Z", Times.AGO, "", "7s"),
+        ("2027-01-15T08:00:09.000Z", Times.AGO, "", "0s"),
+        ("2027-01-15T07:59:53.000Z", Times.UTC, "Asia/Tokyo", "07:59:53Z"),
+        ("2027-01-14T07:59:53.000Z", Times.UTC, "", "01-14 07:59Z"),
+        ("2027-01-15T07:59:53.000Z", Times.SITE, "Asia/Tokyo", "16:59:53"),
+        ("2027-01-15T15:30:00.000Z", Times.SITE, "Asia/Tokyo", "01-16 00:30"),
+        ("2027-01-15T07:59:53.000Z", Times.SITE, "Nowhere/At_All", "07:59:53Z"),
+        ("2027-01-15T07:59:53.000Z", Times.SITE, "../../etc/passwd", "07:59:53Z"),
+        ("2027-01-15T07:59:53.000Z", Times.SITE, "", "07:59:53Z"),
+        ("2027-01-15T07:59:53", Times.UTC, "", ""),
+        ("yesterday", Times.AGO, "", ""),
+        (None, Times.AGO, "", ""),
+    ],
+)
+def test_a_time_is_shown_as_wanted(at: str | None, times: Times, zone: str, expected: str) -> None:
+    assert shown(at, times, NOW_US, zone) == expected
+
+
+def test_they_go_round() -> None:
+    assert [Times.AGO.next(), Times.UTC.next(), Times.SITE.next()] == [Times.UTC, Times.SITE, Times.AGO]
+
+
+def test_microseconds() -> None:
+    assert to_us("2027-01-15T08:00:00.000Z") == NOW_US
+    assert to_us("") is None
