@@ -51,3 +51,4 @@ _.acknowledge, _.write_snapshot, _.read_snapshot, _.write_hosts, _.read_hosts  #
 _.save_view, _.recordings, _.new_recording  # screens and commands on the state kept
 AlertBoard, _.raised_crit, _.unacked, grouped  # the header, the list of alerts and its commands
 Recorder, Replay  # screens and commands that record and play back
+state_dir, theme, unlock_default_s, bell  # settings that the screens take up
