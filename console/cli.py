@@ -9,8 +9,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from console.commands import demo, status
+from console.commands import cameras, demo, frames, jobs, status
 from console.commands.command import Command
+from console.commands.completion import SHELLS
 from node.wire.errors import EXIT_CODES, OK, HeliographError, UsageWrong
 from node.wire.version import __version__
 
@@ -48,14 +49,37 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="heliograph", description="Fleets of timelapse cameras.", epilog=f"exit codes: {codes}")
     parser.add_argument("--version", action="version", version=f"heliograph {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    groups = {"": commands}
     for name, command in COMMANDS.items():
-        one = commands.add_parser(name, help=command.sentence, description=command.sentence)
+        group, _, word = name.rpartition(" ")
+        if group not in groups:
+            above = commands.add_parser(group, help=GROUPS[group], description=GROUPS[group])
+            groups[group] = above.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+        one = groups[group].add_parser(word, help=command.sentence, description=command.sentence)
         command.options(one)
         one.set_defaults(act=command.act)
     return parser
 
 
-COMMANDS: dict[str, Command] = {**demo.COMMANDS, **status.COMMANDS}
+def _completion_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("shell", choices=tuple(SHELLS), help="bash: source <(heliograph completion bash)")
+
+
+def _completion(given: argparse.Namespace) -> int:
+    print(SHELLS[given.shell](_parser()), end="")
+    return OK
+
+
+GROUPS = {"camera": "Cameras of nodes.", "frames": "Frames of nodes."}
+"""Commands of two words, by the first."""
+COMMANDS: dict[str, Command] = {
+    **demo.COMMANDS,
+    **status.COMMANDS,
+    **jobs.COMMANDS,
+    **cameras.COMMANDS,
+    **frames.COMMANDS,
+    "completion": Command("A script by which a shell completes this command.", _completion_options, _completion),
+}
 
 
 if __name__ == "__main__":

@@ -214,14 +214,22 @@ def _ready(deed: Deed, aim: Aim, model: FleetModel) -> NodeView:
     view = model.views.get(aim.node)
     if view is None:
         raise _Refused("no such node in the inventory")
-    word = model.word(aim.node)
-    if word in OLD_WORDS or word is Word.WAITING or view.status is None:
-        why = clean(cause(view, word, model.clock.monotonic()))
-        raise _Refused(f"{word}: {why}" if why else str(word))
+    why = unheard(model, aim.node)
+    if why or view.status is None:
+        raise _Refused(why)
     release = _release(view.status.version)
     if release and release < DEEDS[deed].since:
         raise _Refused(f"its release {clean(view.status.version)} cannot do that yet")
     return view
+
+
+def unheard(model: FleetModel, name: str) -> str:
+    """Why that node of the model cannot be spoken to now; empty where it can."""
+    word, view = model.word(name), model.views[name]
+    if word not in OLD_WORDS and word is not Word.WAITING:
+        return ""
+    why = clean(cause(view, word, model.clock.monotonic()))
+    return f"{word}: {why}" if why else str(word)
 
 
 def _release(version: str) -> tuple[int, ...]:

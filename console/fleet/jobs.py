@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -58,7 +58,7 @@ class _Known:
 
 
 @dataclass(slots=True)
-class _Listing:
+class Listing:
     """What is listed of one node, as it comes in."""
 
     room: int
@@ -191,14 +191,14 @@ class JobBoard:
         facts, known.asked_s = self._facts(name), self._model.clock.monotonic()
         room = MOST if self._count - len(known.rows) < MOST_IN_ALL else LEAST
         try:
-            self._learnt(name, known, facts, await _listed(client, facts, room))
+            self._learnt(name, known, facts, await listed(client, _states(facts), room))
         except HeliographError as error:
             self._failed(name, error)
         finally:
             self._asking.discard(name)
             self._begin(tasks)
 
-    def _learnt(self, name: str, known: _Known, facts: Facts, listing: _Listing) -> None:
+    def _learnt(self, name: str, known: _Known, facts: Facts, listing: Listing) -> None:
         if self._known.get(name) is not known:  # it left the inventory meanwhile
             return
         rows = tuple(JobRow(name, job) for job in listing.jobs.values())
@@ -219,19 +219,22 @@ class JobBoard:
             self.revision += 1
 
 
-async def _listed(client: NodeClient, facts: Facts, room: int) -> _Listing:
-    """Raises as `fetch` does."""
+def _states(facts: Facts) -> list[str]:
+    """What the figures rule out is not asked for: they do not count who waits for another attempt."""
     due, running, stuck, dead = facts
-    # what the figures rule out is not asked for: they do not count who waits for another attempt
     there = {"dead": dead, "leased": running + stuck, "queued": due}
-    listing = _Listing(room)
-    for state in STATES:
-        if there.get(state, 1):
-            await _pages(client, state, listing)
+    return [state for state in STATES if there.get(state, 1)]
+
+
+async def listed(client: NodeClient, states: Iterable[str], room: int = MOST) -> Listing:
+    """The jobs of one node in those states, so many at most.  Raises as `fetch` does."""
+    listing = Listing(room)
+    for state in states:
+        await _pages(client, state, listing)
     return listing
 
 
-async def _pages(client: NodeClient, state: str, listing: _Listing) -> None:
+async def _pages(client: NodeClient, state: str, listing: Listing) -> None:
     cursor: str | None = None
     for _ in range(MOST // PAGE):
         left = listing.room - len(listing.jobs)
@@ -241,14 +244,14 @@ async def _pages(client: NodeClient, state: str, listing: _Listing) -> None:
         query = {"state": state, "limit": str(min(PAGE, left)), **({"cursor": cursor} if cursor else {})}
         page = await client.fetch(PATH, Page[JobRecord], query)
         for job in page.items[:left]:
-            listing.jobs[job.id] = _lean(job)
+            listing.jobs[job.id] = lean(job)
         cursor = page.next
         if cursor is None:
             return
     listing.cut = True
 
 
-def _lean(job: JobRecord) -> JobRecord:
+def lean(job: JobRecord) -> JobRecord:
     """Bounded, whatever the node says; fit for a terminal."""
     words = {name: clean(value) for name, value in job if isinstance(value, str)}
     return job.model_copy(update={**words, "payload": None, "result": None, "attempts": None})

@@ -850,6 +850,12 @@ class StateNotSaved(FleetError):
     hint = "mend the folder that the detail names, or name another as state_dir in the settings"
 
 
+class FileNotWritten(FleetError):
+    code = "FLT-017"
+    title = "file cannot be written here"
+    hint = "name another place with --to, or make room"
+
+
 class UsageWrong(HeliographError):
     code = "CLI-001"
     title = "command line is wrong"

@@ -226,6 +226,22 @@ def make_status() -> Callable[..., NodeStatus]:
 
 
 @pytest.fixture
+def inventory(tmp_path: Path) -> Callable[..., str]:
+    """Writes one, for Ansible to read."""
+
+    def write(*fakes: FakeNode) -> str:
+        hosts = {
+            fake.name: {"ansible_host": "127.0.0.1", "heliograph_port": fake.port, "heliograph_scheme": "http"}
+            for fake in fakes
+        }
+        path = tmp_path / "inventory.json"
+        path.write_text(json.dumps({"all": {"hosts": hosts}}))
+        return str(path)
+
+    return write
+
+
+@pytest.fixture
 def make_job() -> Callable[..., dict[str, Any]]:
     return job
 

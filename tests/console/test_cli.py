@@ -19,20 +19,6 @@ from console.demo.show import Options
 from node.wire.version import __version__
 
 
-@pytest.fixture
-def inventory(tmp_path: Path) -> Callable[..., str]:
-    def write(*fakes: Any) -> str:
-        hosts = {
-            fake.name: {"ansible_host": "127.0.0.1", "heliograph_port": fake.port, "heliograph_scheme": "http"}
-            for fake in fakes
-        }
-        path = tmp_path / "inventory.json"
-        path.write_text(json.dumps({"all": {"hosts": hosts}}))
-        return str(path)
-
-    return write
-
-
 @pytest.mark.parametrize(("state", "status"), [("ok", 0), ("warn", 1), ("crit", 2)])
 def test_the_exit_status_is_the_worst_nodes(
     start_node: Callable[..., Any], inventory: Callable[..., str], state: str, status: int

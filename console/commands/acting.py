@@ -1,0 +1,205 @@
+"""How every command that changes nodes goes: find, plan, confirm, do, tell."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+from uuid import uuid4
+
+from console.commands.command import inventory_option, parted, say, selected, selector, to_ask
+from console.fleet import inventory
+from console.fleet.acts import DEEDS, NOBODY, Aim, Deed, Options, Outcome, Plan, Step, perform, plan, unheard
+from console.fleet.poller import Fleet
+from console.fleet.view import FleetModel, Patience
+from node.wire.errors import NodeRefused, NotConfirmed, NothingSelected
+from node.wire.work_records import JobRecord
+
+DONE, FAILED, NONE_REACHED, REFUSED = 0, 1, 69, 77
+AT_ONCE = 16
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True, slots=True)
+class Aims:
+    """What was found to act on; `jobs` by `node/id`, and what could not even be looked up."""
+
+    aims: tuple[Aim, ...]
+    jobs: Mapping[str, JobRecord] = field(default_factory=dict)
+    refused: tuple[tuple[Aim, str], ...] = ()
+
+
+def act_options(parser: argparse.ArgumentParser, parts: str) -> None:
+    selector(parser, parts)
+    inventory_option(parser)
+    parser.add_argument("--dry-run", action="store_true", help="print the plan and end")
+    parser.add_argument("--yes", action="store_true", help="do not ask; needed without a terminal")
+    parser.add_argument("--json", action="store_true", help="one JSON object: the plan and its outcomes")
+
+
+def with_nodes(given: argparse.Namespace, find: Callable[[Fleet], Awaitable[Found]]) -> tuple[FleetModel, Found]:
+    """Asks the nodes meant how they are, and then `find`, which may ask them more."""
+    fleet = Fleet(to_ask(inventory.read(given.inventory), given.words), patience=Patience(failed=1))
+
+    async def run() -> Found:
+        await fleet.ask_once()
+        try:
+            return await find(fleet)
+        finally:
+            await _close(fleet, fleet.model.views)
+
+    return fleet.model, asyncio.run(run())
+
+
+async def few(tasks: Iterable[Awaitable[Found]]) -> list[Found]:
+    """A few at a time, in their order."""
+    room = asyncio.Semaphore(AT_ONCE)
+
+    async def one(task: Awaitable[Found]) -> Found:
+        async with room:
+            return await task
+
+    return await asyncio.gather(*(one(task) for task in tasks))
+
+
+def heard(model: FleetModel, name: str) -> bool:
+    """Whether that node can be asked more."""
+    return name in model.views and not unheard(model, name)
+
+
+def act_on_cameras(given: argparse.Namespace, deed: Deed, options: Options) -> int:
+    async def find(fleet: Fleet) -> Aims:
+        parts, others = parted(given.words)
+        nodes = selected(fleet.model, others) if others else []
+        return Aims((*(Aim(name) for name in nodes), *(Aim(node, camera) for node, camera in parts)))
+
+    return act(given, deed, options, find)
+
+
+def act(given: argparse.Namespace, deed: Deed, options: Options, find: Callable[[Fleet], Awaitable[Aims]]) -> int:
+    """The exit status: 0 all done, 1 some failed, 69 none could be reached, 77 refused."""
+    if not given.words:
+        raise NothingSelected("no node was named")
+    model, found = with_nodes(given, find)
+    planned = plan(deed, found.aims, model, options, found.jobs)
+    planned = replace(planned, refused=(*planned.refused, *found.refused))
+    if not planned.steps and not planned.refused:
+        raise NothingSelected("there is nothing there to act on")
+    if not given.json:
+        say("\n".join(told(planned)))
+    outcomes = [] if given.dry_run or not planned.steps else _carried_out(given, planned, model)
+    if given.json:
+        say(json.dumps(as_json(planned, outcomes), ensure_ascii=False, indent=2))
+    elif outcomes:
+        say(_summed(planned, outcomes))
+    return DONE if given.dry_run else _exit(planned, outcomes, model)
+
+
+# --- the plan in words ------------------------------------------------------------------------------------------------
+
+
+def told(planned: Plan) -> list[str]:
+    """The plan as lines."""
+    kind = DEEDS[planned.deed]
+    undo = f"`heliograph {DEEDS[kind.undo].twin}`" if kind.undo else kind.undo_said
+    return [
+        f"plan: {kind.sentence}, {_count(len(planned.steps), 'step')} on {_count(len(planned.nodes), 'node')}",
+        *(f"  {step.sentence}" for step in planned.steps),
+        *(f"  {aim}: cannot: {why}" for aim, why in planned.refused),
+        f"  costs: {kind.risk}",
+        f"  undo: {undo}",
+        f"  same as: {planned.command}",
+    ]
+
+
+def _count(number: int, of: str) -> str:
+    return f"{number} {of}" + ("" if number == 1 else "s")
+
+
+def _summed(planned: Plan, outcomes: list[Outcome]) -> str:
+    done = sum(outcome.ok for outcome in outcomes)
+    return f"{done} done, {len(outcomes) - done} failed, {len(planned.refused)} not begun"
+
+
+def as_json(planned: Plan, outcomes: Iterable[Outcome]) -> dict[str, Any]:
+    """For programs: names stay."""
+    return {
+        "plan": {
+            "deed": planned.deed,
+            "command": planned.command,
+            "steps": [_step(step) for step in planned.steps],
+            "refused": [{**_aim(aim), "why": why} for aim, why in planned.refused],
+        },
+        "outcomes": [{**_aim(each.aim), "ok": each.ok, "said": each.said, "code": each.code} for each in outcomes],
+    }
+
+
+def _step(step: Step) -> dict[str, Any]:
+    return {**_aim(step.aim), "path": step.path, "body": dict(step.body), "says": step.sentence}
+
+
+def _aim(aim: Aim) -> dict[str, str]:
+    return {"node": aim.node, "camera": aim.camera, "job": aim.job}
+
+
+# --- doing it ---------------------------------------------------------------------------------------------------------
+
+
+def _carried_out(given: argparse.Namespace, planned: Plan, model: FleetModel) -> list[Outcome]:
+    """Raises NotConfirmed."""
+    if not given.yes:
+        _confirm(planned, told_already=not given.json)
+    outcomes: list[Outcome] = []
+    tell = (lambda _: None) if given.json else say
+    try:
+        asyncio.run(_perform(planned, model, outcomes, tell))
+    except KeyboardInterrupt:
+        print(f"stopped here after {len(outcomes)} of {len(planned.steps)}: what was sent may go on", file=sys.stderr)
+        raise
+    return outcomes
+
+
+def _confirm(planned: Plan, *, told_already: bool) -> None:
+    """Default No; for more than one node their number is to be typed.  Raises NotConfirmed."""
+    if not sys.stdin.isatty():
+        raise NotConfirmed("there is no terminal to ask on")
+    if not told_already:
+        print("\n".join(told(planned)), file=sys.stderr)
+    nodes = len(planned.nodes)
+    wanted = {str(nodes)} if nodes > 1 else {"y", "yes"}
+    print(f"type {nodes}, the number of nodes, to go on: " if nodes > 1 else "go on? [y/N] ", end="", file=sys.stderr)
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in wanted:
+        raise NotConfirmed
+
+
+async def _perform(planned: Plan, model: FleetModel, outcomes: list[Outcome], tell: Callable[[str], None]) -> None:
+    fleet = Fleet([model.views[name].host for name in planned.nodes])
+    try:
+        async for outcome in perform(planned, fleet.client, lambda: uuid4().hex):
+            outcomes.append(outcome)
+            tell(f"  {outcome.aim}: " + (outcome.said if outcome.ok else f"failed: {_said(outcome)}"))
+    finally:
+        await _close(fleet, planned.nodes)
+
+
+def _said(outcome: Outcome) -> str:
+    return " ".join(filter(None, (outcome.code, outcome.said)))
+
+
+async def _close(fleet: Fleet, names: Iterable[str]) -> None:
+    clients = (fleet.client(name) for name in names)
+    await asyncio.gather(*(client.close() for client in clients if client is not None))
+
+
+def _exit(planned: Plan, outcomes: list[Outcome], model: FleetModel) -> int:
+    if any(outcome.ok for outcome in outcomes):
+        return DONE if all(outcome.ok for outcome in outcomes) and not planned.refused else FAILED
+    unheard = all(aim.node in model.views and not heard(model, aim.node) for aim, _ in planned.refused)
+    if unheard and all(outcome.code in NOBODY - {NodeRefused.code} for outcome in outcomes):
+        return NONE_REACHED
+    return REFUSED if all(outcome.code == NodeRefused.code for outcome in outcomes) else FAILED

@@ -1,0 +1,200 @@
+"""Jobs: what waits, runs and has failed for good; let dead ones wait again, cancel, give up."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from console.commands.acting import DONE, FAILED, NONE_REACHED, Aims, act, act_options, few, heard, with_nodes
+from console.commands.command import Command, inventory_option, parted, say, selected, selector
+from console.fleet.acts import DEEDS, JOB, SHORT, Aim, Deed, Options, unheard
+from console.fleet.client import NodeClient
+from console.fleet.jobs import PATH, STATES, Listing, listed
+from console.fleet.poller import Fleet
+from console.fleet.text import clean
+from console.fleet.view import FleetModel
+from node.wire.errors import HeliographError, NodeAnswerWrong
+from node.wire.work_records import JobRecord
+
+PARTS = "node/JOB for one job, by its id or the last letters of it"
+HEADS = ("NODE", "JOB", "KIND", "STATE", "TRY", "DUE", "ABOUT", "LAST ERROR")
+WHOLE_SECONDS = 19
+"""So many characters of an RFC 3339 time."""
+
+Finder = Callable[[NodeClient], Awaitable[Listing]]
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """What was found for one word: jobs of a node, or why it could not be looked for; `cut` = there are more."""
+
+    aim: Aim
+    jobs: tuple[JobRecord, ...] = ()
+    why: str = ""
+    cut: bool = False
+
+
+async def seek(fleet: Fleet, words: list[str], states: Iterable[str]) -> list[Sought]:
+    """The jobs of the nodes meant that are in those states, and the single ones named, in whatever state they are."""
+    parts, others = parted(words)
+    nodes = selected(fleet.model, others) if others or not parts else []
+    return await few(
+        [
+            *(_seek(fleet, Aim(name), lambda client: _all(client, tuple(states))) for name in nodes),
+            *(_seek(fleet, Aim(name, job=part), _finder(part)) for name, part in parts),
+        ]
+    )
+
+
+async def _seek(fleet: Fleet, aim: Aim, find: Finder) -> Sought:
+    client = fleet.client(aim.node)
+    if client is None:
+        return Sought(aim, why="no such node in the inventory")
+    if not heard(fleet.model, aim.node):
+        return Sought(aim, why=unheard(fleet.model, aim.node))
+    try:
+        listing = await find(client)
+    except HeliographError as error:
+        return Sought(aim, why=clean(str(error)))
+    jobs = tuple(listing.jobs.values())
+    if aim.job and len(jobs) != 1:
+        return Sought(aim, why=f"{len(jobs) or 'no'} jobs of it end with {clean(aim.job)!r}")
+    return Sought(aim, jobs, cut=listing.cut)
+
+
+async def _all(client: NodeClient, states: tuple[str, ...]) -> Listing:
+    return await listed(client, states)
+
+
+def _finder(part: str) -> Finder:
+    return (lambda client: _one(client, part)) if JOB.fullmatch(part) else (lambda client: _ending(client, part))
+
+
+async def _one(client: NodeClient, job: str) -> Listing:
+    record = await client.fetch(f"{PATH}/{job}", JobRecord)
+    if record.id != job:
+        raise NodeAnswerWrong("it tells of another job")
+    return Listing(1, {job: record})
+
+
+async def _ending(client: NodeClient, letters: str) -> Listing:
+    listing = await listed(client, STATES)
+    listing.jobs = {name: job for name, job in listing.jobs.items() if name.endswith(letters.upper())}
+    return listing
+
+
+# --- jobs -------------------------------------------------------------------------------------------------------------
+
+
+def _options(parser: argparse.ArgumentParser) -> None:
+    selector(parser, PARTS)
+    inventory_option(parser)
+    states = ",".join(STATES)
+    parser.add_argument("--state", choices=STATES, action="append", help=f"may stand several times; default: {states}")
+    parser.add_argument("--kind", default="", metavar="KIND", help="only jobs of that kind")
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def _jobs(given: argparse.Namespace) -> int:
+    model, found = with_nodes(given, lambda fleet: seek(fleet, given.words, given.state or STATES))
+    rows = [(each.aim.node, job) for each in found for job in each.jobs if given.kind in {"", job.kind}]
+    if given.json:
+        say(json.dumps(_as_json(rows, found), ensure_ascii=False, indent=2))
+    else:
+        say("\n".join(_table(rows)) if rows else "no jobs")
+        for line in _missing(found):
+            print(line, file=sys.stderr)
+    return _exit(model, found)
+
+
+def _as_json(rows: list[tuple[str, JobRecord]], found: list[Sought]) -> dict[str, object]:
+    return {
+        "jobs": [{"node": node, **job.model_dump(exclude_none=True)} for node, job in rows],
+        "cut": [each.aim.node for each in found if each.cut],
+        "missing": [{"node": each.aim.node, "job": each.aim.job, "why": each.why} for each in found if each.why],
+    }
+
+
+def _missing(found: list[Sought]) -> Iterator[str]:
+    for each in found:
+        if each.why:
+            yield f"{each.aim}: {each.why}"
+        if each.cut:
+            yield f"{each.aim}: there are more"
+
+
+def _exit(model: FleetModel, found: list[Sought]) -> int:
+    missing = [each for each in found if each.why]
+    if len(missing) == len(found) and not any(heard(model, each.aim.node) for each in missing):
+        return NONE_REACHED
+    return FAILED if missing else DONE
+
+
+def _table(rows: list[tuple[str, JobRecord]]) -> Iterator[str]:
+    cells = [HEADS, *(_cells(node, job) for node, job in rows)]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(HEADS))]
+    for line, job in zip(cells, (None, *(job for _, job in rows)), strict=True):
+        yield "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
+        yield from _attempts(job) if job is not None else ()
+
+
+def _cells(node: str, job: JobRecord) -> tuple[str, ...]:
+    tries, due = str(job.attempt), job.due[:WHOLE_SECONDS] + "Z"
+    said = " ".join(filter(None, (job.error_code, job.error or job.said)))
+    return tuple(clean(each) for each in (node, job.id[-SHORT:], job.kind, job.state, tries, due, job.key, said))
+
+
+def _attempts(job: JobRecord) -> Iterator[str]:
+    """Known where one job was asked for."""
+    for each in job.attempts or ():
+        when = f"{each.started[:WHOLE_SECONDS]}Z to {each.ended[:WHOLE_SECONDS]}Z"
+        yield "    " + clean(f"attempt {each.attempt}, {when}: {each.outcome} {each.error_code} {each.error}".rstrip())
+
+
+# --- what moves them --------------------------------------------------------------------------------------------------
+
+
+def _act_options(parser: argparse.ArgumentParser) -> None:
+    act_options(parser, PARTS)
+    parser.add_argument("--kind", default="", metavar="KIND", help="of nodes, only jobs of that kind")
+
+
+def _act(given: argparse.Namespace, deed: Deed) -> int:
+    async def find(fleet: Fleet) -> Aims:
+        return _aims(await seek(fleet, given.words, sorted(DEEDS[deed].states)), given.kind)
+
+    return act(given, deed, Options(inventory=str(given.inventory or "")), find)
+
+
+def _aims(found: list[Sought], kind: str) -> Aims:
+    jobs = {
+        Aim(each.aim.node, job=job.id): job
+        for each in found
+        for job in each.jobs
+        if each.aim.job or kind in {"", job.kind}
+    }
+    refused = tuple((each.aim, each.why) for each in found if each.why)
+    return Aims(tuple(jobs), {str(aim): job for aim, job in jobs.items()}, refused)
+
+
+def _retry(given: argparse.Namespace) -> int:
+    return _act(given, Deed.REDRIVE)
+
+
+def _cancel(given: argparse.Namespace) -> int:
+    return _act(given, Deed.CANCEL)
+
+
+def _discard(given: argparse.Namespace) -> int:
+    return _act(given, Deed.DISCARD)
+
+
+COMMANDS = {
+    "jobs": Command("Jobs that wait, run or have failed for good, of every node or of some.", _options, _jobs),
+    "retry": Command("Let dead jobs wait again, with new attempts.", _act_options, _retry),
+    "cancel": Command("Cancel jobs that wait or run; a running one ends at its next step.", _act_options, _cancel),
+    "discard": Command("Give dead jobs up.", _act_options, _discard),
+}
