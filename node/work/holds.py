@@ -67,7 +67,8 @@ class Holds:
 
     def forget_before(self, at_us: int) -> None:
         """Drop what no slot asks about any more.  Raises DatabaseError, DiskError."""
-        if self._journal.forget_holds(at_us):
+        several = any(len(known) > 1 for known in self._of.values())  # each camera's newest stays
+        if several and self._journal.forget_holds(at_us):
             self._load()
 
     # --- inside -----------------------------------------------------------------------------------------------

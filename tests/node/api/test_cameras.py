@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from node.api.events import published
 from node.domain.errors import CameraOffline, CameraTimeout
 from node.domain.facts import camera_key
 from node.domain.times import US, to_text
@@ -130,6 +131,17 @@ def test_under_one_key_a_hold_is_made_once_and_answered_again(api: Served) -> No
     assert (again.json(), again.headers["Idempotency-Replayed"]) == (first.json(), "true")
     assert len(api.doer.asked) == 1
     assert api.post("/v1/cameras/main/hold", json={"reason": "other"}, headers=key).status_code == 409
+
+
+def test_events_of_a_hold_say_when_in_words(api: Served) -> None:
+    held(api, {"reason": "mast"})
+    api.clock.advance(60)
+    api.post("/v1/cameras/main/resume")
+    kept, resumed = (published(row) for row in api.store.events.after(0))
+    since = to_text(api.clock.now_us() - 60 * US)
+    assert (kept.kind, kept.level) == ("camera_held", "info")
+    assert kept.body == {"camera": "main", "reason": "mast", "who": "admin", "since": since, "until": None}
+    assert (resumed.kind, resumed.body) == ("camera_resumed", {"camera": "main", "who": "admin", "held_s": 60.0})
 
 
 def test_a_held_camera_says_so_with_reason_and_name(api: Served) -> None:

@@ -127,6 +127,17 @@ def test_a_hold_after_the_slot_came_due_still_keeps_its_shot_from_beginning(plan
     assert reasons(plan.folder) == {"held": 1}
 
 
+def test_a_slot_that_came_due_while_held_stays_so_where_it_is_reached_just_after(plan: Plan, rig: Rig) -> None:
+    start = plan.clock.now_us()
+    run(rig, 2)
+    hold(rig)
+    plan.clock.advance((rig.loop.settled_us // MINUTE * MINUTE + MINUTE - plan.clock.now_us()) / US + 3)
+    rig.holds.resume(CAMERA, ME)
+    run(rig, 3)
+    check(plan, rig, start)
+    assert reasons(plan.folder) == {"held": 1}
+
+
 def test_a_shot_under_way_is_finished_and_kept(plan: Plan) -> None:
     start = plan.clock.now_us()
     made: list[Rig] = []
@@ -306,6 +317,20 @@ def test_a_clock_set_forward_over_the_end_ends_it(plan: Plan, rig: Rig) -> None:
     found = reasons(plan.folder)
     assert (found["held"], found["clock_step"]) == (10, pytest.approx(10, abs=1))
     assert rig.holds.current(CAMERA) is None
+
+
+def test_an_hour_that_the_site_has_twice_is_held_twice(tmp_path: Path) -> None:
+    before_us = 1_792_879_200 * US  # 2026-10-25 00:00 in Berlin, three hours before its clocks go back
+    night = {"kind": "clock", "start": "00:00", "end": "06:00"}
+    document = {
+        **EVERY_MINUTE,
+        "site": {"timezone": "Europe/Berlin"},
+        "schedules": {"night": {"interval_s": 600, "window": night}},
+    }
+    with rigged(Plan(tmp_path, JumpClock(before_us - 1), document)) as rig:
+        hold(rig, 5 * 3600)
+        rig.run(before_us + 12 * 60 * MINUTE, rig.holds.tick)
+        assert (rig.ledger.totals()[0].captured, reasons(tmp_path)) == (12, {"held": 30})
 
 
 # --- configuration --------------------------------------------------------------------------------------------------
