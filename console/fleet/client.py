@@ -8,10 +8,12 @@ import json
 import os
 import re
 import ssl
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,6 +27,10 @@ from node.wire.problem import Problem
 from node.wire.status import NodeStatus
 from node.wire.stream import GOODBYE, HEARTBEAT_S, MEDIA_TYPE, RESET, Goodbye, Reset, StreamEvent
 
+if find_spec("sniffio") is None:
+    # httpcore looks for it several times a request, in every folder; so it learns at once that it is not there
+    sys.modules["sniffio"] = None  # type: ignore[assignment]
+
 STATUS_PATH, EVENTS_PATH = "/v1/status", "/v1/events"
 BODY_LIMIT_BYTES = 1_000_000
 ORIGINAL_LIMIT_BYTES = 200_000_000
@@ -36,8 +42,8 @@ PICTURE_TIMEOUT_S = 15.0
 SILENCE_LIMIT_S = 3 * HEARTBEAT_S
 """An event stream without even a heartbeat for so long is taken for dead."""
 REFUSALS = (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN)
-LIMITS = httpx.Limits(max_connections=8, max_keepalive_connections=1, keepalive_expiry=60.0)
-"""One connection of a node outlasts the time between two polls."""
+LIMITS = httpx.Limits(max_connections=8, max_keepalive_connections=4, keepalive_expiry=60.0)
+"""A connection outlasts the time between two polls.  httpcore counts an open stream among those that are kept."""
 SAID_CHARS = 160
 TOKEN = re.compile(rb"[!-~]+")
 JPEG_HEAD = b"\xff\xd8\xff"

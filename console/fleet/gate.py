@@ -9,8 +9,8 @@ from types import TracebackType
 
 AT_ONCE = 256
 """Requests under way: those of nodes that hang must not hold up the others."""
-BURST, BURST_S = 4, 0.008
-"""So many begin, then the loop has a breath: 500 a second at most, and fewer where it is behind."""
+BURST, BURST_S = 8, 0.01
+"""So many begin, then the loop has a breath: 800 a second at most, and fewer where it is behind."""
 STREAMS_MAX = 200
 SPARE = 64
 """Descriptors for all else: terminal, files, programs that are started."""

@@ -12,6 +12,7 @@ from itertools import takewhile
 from console.fleet.clock import Clock
 from console.fleet.inventory import Host
 from console.fleet.text import ago
+from console.fleet.thrift import thrifty
 from node.wire.errors import ConsoleFileUnusable, HeliographError, NodeAnswerWrong, NodeRefused
 from node.wire.status import CameraStatus, NodeStatus
 from node.wire.stream import StreamEvent
@@ -307,10 +308,10 @@ class FleetModel:
             return
         age_s = max(0, self.clock.utc_us() - heard_us) / US
         heard_s = self.clock.monotonic() - age_s
-        self._change(name, lambda view: replace(view, status=status, heard_s=heard_s, remembered=True))
+        self._change(name, lambda view: replace(view, status=thrifty(status), heard_s=heard_s, remembered=True))
 
     def heard(self, name: str, status: NodeStatus) -> None:
-        self._change(name, lambda view: view.heard(status, self.clock.monotonic()))
+        self._change(name, lambda view: view.heard(thrifty(status), self.clock.monotonic()))
 
     def failed(self, name: str, error: HeliographError) -> None:
         self._change(name, lambda view: view.failed(error))
