@@ -36,7 +36,7 @@ class FleetApp(App[bool]):
         self._views = {view.NAME: view(self.desk) for view in VIEWS}
         self.push_screen(self._views[HOME])
         self._trail = [HOME]
-        self.run_worker(self.desk.source.run(), name="source")
+        self.run_worker(self.desk.run(), name="desk")
         if self._stop is not None:
             self.run_worker(self._exit_at(self._stop), name="stop")
 

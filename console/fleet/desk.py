@@ -1,14 +1,20 @@
-"""What every screen works on: where news comes from, what may be done, what is kept."""
+"""What every screen works on: where news comes from, what is kept, what may be done."""
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Protocol
+from pathlib import Path
 
-from console.fleet.client import NodeClient
+from console.fleet.alerts import AlertBoard
 from console.fleet.clock import Clock
+from console.fleet.jobs import JobBoard
+from console.fleet.record import Recorder
+from console.fleet.source import Source
+from console.fleet.state import Book
 from console.fleet.times import Times
 from console.fleet.view import FleetModel
 
@@ -16,28 +22,11 @@ PAINT_S, SLOW_PAINT_S = 0.25, 1.0
 BEHIND_S, RECOVER_S = 0.2, 5.0
 """So much late is behind; for so long after that, paint less often."""
 UNLOCK_S, LONGEST_UNLOCK_S = 600.0, 3600.0
-
-
-class Source(Protocol):
-    """A live fleet, or a recording played back."""
-
-    model: FleetModel
-
-    async def run(self) -> None:
-        """Until cancelled."""
-
-    def attend(self, names: Iterable[str]) -> None:
-        """These nodes are on the screen: their events are streamed."""
-
-    def client(self, name: str) -> NodeClient | None:
-        """None: a recording has nobody to ask."""
-
-    def ask_now(self, name: str) -> None:
-        """At once, whatever its back-off."""
+SNAPSHOT_S, LOOK_S = 30.0, 1.0
 
 
 @dataclass(slots=True)
-class Tempo:
+class Pace:
     """How often is painted: a tick that comes late means that loop, terminal or link is behind."""
 
     now: Callable[[], float] = time.monotonic
@@ -79,21 +68,82 @@ class Armed:
 class Desk:
     """One of them is what a fleet's screens share; a recording that is opened has its own.
 
-    `clock` is the console's own; the model's is that of what it shows, which in a recording is another.
+    `clock` is the console's own; the model's is that of what it shows, which in a recording is another.  Without a
+    book (a recording) nothing is kept.
     """
 
     source: Source
+    book: Book | None = None
     title: str = ""
     notice: str = ""
+    inventory: Path | None = None
+    operator: str = ""
     ascii: bool = False
     times: Times = Times.AGO
     clock: Clock = field(default_factory=Clock)
-    tempo: Tempo = field(default_factory=Tempo)
+    pace: Pace = field(default_factory=Pace)
     armed: Armed = field(init=False)
+    alerts: AlertBoard = field(init=False)
+    jobs: JobBoard = field(init=False)
+    recorder: Recorder | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.armed = Armed(self.clock)
+        self.alerts = AlertBoard(self.source.model, self.book)
+        self.jobs = JobBoard(self.source)
 
     @property
     def model(self) -> FleetModel:
         return self.source.model
+
+    @property
+    def live(self) -> bool:
+        """Whether there is anybody to ask: a recording can only be looked at."""
+        return self.book is not None
+
+    async def run(self, pause: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        """Until cancelled: everything that goes on beside the screens."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self.source.run())
+                tasks.create_task(self.jobs.run())
+                tasks.create_task(self._keep(pause))
+        finally:
+            self.end_recording()
+            self._write_snapshot()
+
+    async def _keep(self, pause: Callable[[float], Awaitable[None]]) -> None:
+        """Others' acknowledgements, a recording's next lines, and now and then the snapshot."""
+        kept_s = self.clock.monotonic()
+        while True:
+            await pause(LOOK_S)
+            if self.book is not None:
+                self.book.refresh()
+            self.alerts.refresh()
+            if self.recorder is not None:
+                self.recorder.record()
+            if self.clock.monotonic() - kept_s >= SNAPSHOT_S:
+                kept_s = self.clock.monotonic()
+                self._write_snapshot()
+
+    def _write_snapshot(self) -> None:
+        if self.book is not None:
+            self.book.write_snapshot(self.model)
+
+    # --- recordings -----------------------------------------------------------------------------------------------
+
+    def begin_recording(self, path: Path | None = None) -> Path:
+        """To that file, or to a new one beside the other recordings.  Raises RecordingUnusable."""
+        assert self.book is not None
+        self.end_recording()
+        self.recorder = Recorder(path or self.book.new_recording(), self.model)
+        return self.recorder.path
+
+    def end_recording(self) -> Path | None:
+        """The file that was written; None where there was none."""
+        recorder, self.recorder = self.recorder, None
+        if recorder is None:
+            return None
+        with suppress(OSError):  # its disk may be full: what was written stays
+            recorder.close()
+        return recorder.path

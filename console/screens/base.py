@@ -155,10 +155,10 @@ class View(Screen[None]):
         """Something was learnt, or ages have grown by a second."""
         if not self.is_current:
             return
-        self.desk.tempo.tick()
+        self.desk.pace.tick()
         waited_s = self.desk.clock.monotonic() - self._painted_s
         due = self.model.revision != self._seen or waited_s >= AGES_S
-        if due and not (self.desk.tempo.slow and waited_s < SLOW_PAINT_S):
+        if due and not (self.desk.pace.slow and waited_s < SLOW_PAINT_S):
             self.paint()
 
     def paint(self) -> None:
@@ -174,7 +174,7 @@ class View(Screen[None]):
 
     def _paint_lines(self) -> None:
         width, manner = self.size.width, self.manner()
-        self._line("#head", headline(self.desk, width, manner, behind=self.desk.tempo.slow))
+        self._line("#head", headline(self.desk, width, manner, behind=self.desk.pace.slow))
         self._line("#crumb", breadcrumb(self.crumb(), self._answer, self.desk.notice, width))
         self._line("#foot", footline(self.scopes, self._resolver, width, ascii_only=self.desk.ascii))
 

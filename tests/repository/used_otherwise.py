@@ -44,7 +44,7 @@ id_time_ms  # an id's time is read back
 
 # awaited: laid as ground for the parts that come next
 expected  # the parts that come next
-_.unlock, _.rescope, LETTERS, undo  # armed mode, the tabs of a node, the table of letters
+_.unlock, _.rescope, LETTERS, undo, _.begin_recording, live, operator  # armed mode, tabs, letters, recordings
 held_until  # the screens that show a held camera
 watch_inventory, ask_now, notice, ssh  # screens and boards over a live fleet
 _.acknowledge, _.write_snapshot, _.read_snapshot, _.write_hosts, _.read_hosts  # screens and commands on the state kept

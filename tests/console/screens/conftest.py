@@ -10,7 +10,7 @@ import pytest
 from textual.pilot import Pilot
 
 from console.app import FleetApp
-from console.fleet.desk import Desk, Tempo
+from console.fleet.desk import Desk, Pace
 from console.fleet.inventory import Host
 from console.fleet.poller import Fleet
 from console.fleet.view import Patience
@@ -88,7 +88,7 @@ def look(hand: Any, make_status: Callable[..., Any], make_camera: Callable[..., 
                 title="demo",
                 notice="heliograph status -i x.yml",
                 clock=hand.as_clock(),
-                tempo=Tempo(lambda: 0.0),  # the machine may be busy
+                pace=Pace(lambda: 0.0),  # the machine may be busy
             )
             app = FleetApp(desk)
             async with app.run_test(size=size) as pilot:
