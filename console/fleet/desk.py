@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from console.fleet.acts import Aim
 from console.fleet.alerts import AlertBoard
 from console.fleet.clock import Clock
 from console.fleet.jobs import JobBoard
@@ -64,6 +65,15 @@ class Armed:
         return max(0.0, self._until_s - self.clock.monotonic())
 
 
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """What can be taken back: acknowledgements by their keys, or holds by what they were of."""
+
+    says: str
+    acks: tuple[str, ...] = ()
+    held: tuple[Aim, ...] = ()
+
+
 @dataclass(slots=True)
 class Desk:
     """One of them is what a fleet's screens share; a recording that is opened has its own.
@@ -86,6 +96,8 @@ class Desk:
     alerts: AlertBoard = field(init=False)
     jobs: JobBoard = field(init=False)
     recorder: Recorder | None = field(init=False, default=None)
+    undo: list[Undo] = field(default_factory=list)
+    """The latest last."""
 
     def __post_init__(self) -> None:
         self.armed = Armed(self.clock)
