@@ -72,7 +72,7 @@ _{PROGRAM}() {{
     case "${{at# }}|$before" in
 {cases}
     esac
-    COMPREPLY=($(compgen -W "$words" -- "$current"))
+    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
 }}
 complete -F _{PROGRAM} {PROGRAM}
 """
