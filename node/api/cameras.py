@@ -17,7 +17,7 @@ from node.api.guard import Known
 from node.api.parts import ApiParts, Parts
 from node.api.problems import ERRORS
 from node.api.status import camera_fields, text_or_none
-from node.domain.config import NAME, Name
+from node.domain.config import LINE, NAME, Name
 from node.domain.errors import FieldFault, RequestInvalid, UnknownCamera
 from node.domain.facts import CameraFacts, camera_key
 from node.domain.hold import LONGEST_S
@@ -25,9 +25,7 @@ from node.journal import Held
 from node.wire.records import CameraRecord, FrameRecord, HoldRecord, Page, Restarted
 
 CameraName = Annotated[str, InPath(pattern=NAME)]
-Reason = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")
-]
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=LINE)]
 
 router = APIRouter(prefix="/v1/cameras")
 

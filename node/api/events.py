@@ -50,7 +50,7 @@ router = APIRouter()
 
 
 class EventQuery(Query):
-    kind: str | None = Field(None, max_length=400, description="Kinds joined by commas; empty = every kind.")
+    kind: str | None = Field(None, max_length=800, description="Kinds joined by commas; empty = every kind.")
 
     def kinds(self) -> tuple[str, ...]:
         """Raises RequestInvalid naming each that is not known."""

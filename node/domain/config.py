@@ -40,10 +40,12 @@ HOUR_S, DAY_S = 3600, 86400
 MAX_FAULTS, MAX_GIVEN_CHARS = 50, 80
 NO_SUCH_FIELD = "there is no such field"
 PLAINER = {"extra_forbidden": NO_SUCH_FIELD, "missing": "must be given"}
+LINE = r"^[^\x00-\x1f\x7f]+$"
 PATTERNS: Mapping[str, str] = {
     NAME: "must be of a-z, 0-9 and -, at most 63 of them, the first not -",
     CLOCK_TIME: "must be a time of day as HH:MM, 00:00 to 23:59",
     SHA256_HEX: "must be 64 characters of 0-9 and a-f",
+    LINE: "must be one line without control characters",
 }
 """What a pattern asks for, in words."""
 

@@ -111,6 +111,11 @@ def test_a_hold_without_a_plain_reason_or_with_an_odd_end_is_refused(api: Served
     assert api.doer.asked == []
 
 
+def test_a_reason_of_two_lines_is_refused_in_plain_words(api: Served) -> None:
+    (fault,) = api.post("/v1/cameras/main/hold", json={"reason": "two\nlines"}).json()["errors"]
+    assert (fault["path"], fault["message"]) == ("reason", "must be one line without control characters")
+
+
 def test_the_longest_reason_and_the_longest_hold_are_taken(api: Served) -> None:
     assert held(api, {"reason": "\u00e4" * 200, "for_s": 366 * 86_400}).changed
 
