@@ -23,7 +23,7 @@ TARGET, UNPLUGGED = "shelf", "unplugged"
 SHOT_MARGIN_S = 3.0
 FOLDERS = ("data", "run")
 """Made by the demo below each node's root, as Ansible makes them on a Pi."""
-ROLES = ("viewer", "admin")
+ROLES = ("viewer", "operator", "admin")
 US_PER_HOUR, DEGREES_PER_HOUR = 3_600_000_000, 15
 
 

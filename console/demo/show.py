@@ -116,7 +116,7 @@ async def _until_ready(grounds: Grounds, ending: Ending, limit_s: float, say: Sa
     while waiting and not ending.event.is_set():
         passed_s = clock.monotonic() - began_s
         for node in tuple(waiting):
-            host = node.read_ready(grounds.token_file("viewer"))
+            host = node.read_ready(grounds.token_file("operator"))
             if host is not None:
                 waiting.remove(node)
                 grounds.start_worker(node)

@@ -53,12 +53,13 @@ def test_a_node_is_started_with_its_files_and_says_where_it_listens(grounds: Gro
 
 
 def test_the_inventory_is_one_that_ansible_reads(grounds: Grounds) -> None:
-    kyoto, cusco = started(grounds), started(grounds, "cusco")
-    assert read(grounds.write_inventory()) == (cusco.host, kyoto.host)
+    nodes = started(grounds, "cusco"), started(grounds)
+    there = [(host.name, host.url, host.token_file) for host in read(grounds.write_inventory())]
+    assert there == [(node.host.name, node.host.url, node.host.token_file) for node in nodes]
 
 
 def test_tokens_are_long_random_and_for_this_user_only(grounds: Grounds) -> None:
-    assert len({*grounds.tokens.values()}) == 2
+    assert len({*grounds.tokens.values()}) == len(grounds.tokens) == 3
     for role, token in grounds.tokens.items():
         assert len(token) >= 40
         assert grounds.token_file(role).read_text() == token + "\n"
