@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 from console.commands.command import inventory_option, parted, say, selected, selector, to_ask
+from console.commands.ground import inventory_of
 from console.fleet import inventory
 from console.fleet.acts import DEEDS, NOBODY, Aim, Deed, Options, Outcome, Plan, Step, perform, plan, unheard
 from console.fleet.poller import Fleet
@@ -43,7 +44,7 @@ def act_options(parser: argparse.ArgumentParser, parts: str) -> None:
 
 def with_nodes(given: argparse.Namespace, find: Callable[[Fleet], Awaitable[Found]]) -> tuple[FleetModel, Found]:
     """Asks the nodes meant how they are, and then `find`, which may ask them more."""
-    fleet = Fleet(to_ask(inventory.read(given.inventory), given.words), patience=Patience(failed=1))
+    fleet = Fleet(to_ask(inventory.read(inventory_of(given)), given.words), patience=Patience(failed=1))
 
     async def run() -> Found:
         await fleet.ask_once()
@@ -107,7 +108,7 @@ def told(planned: Plan) -> list[str]:
     kind = DEEDS[planned.deed]
     undo = f"`heliograph {DEEDS[kind.undo].twin}`" if kind.undo else kind.undo_said
     return [
-        f"plan: {kind.sentence}, {_count(len(planned.steps), 'step')} on {_count(len(planned.nodes), 'node')}",
+        f"plan: {kind.twin}, {_count(len(planned.steps), 'step')} on {_count(len(planned.nodes), 'node')}",
         *(f"  {step.sentence}" for step in planned.steps),
         *(f"  {aim}: cannot: {why}" for aim, why in planned.refused),
         f"  costs: {kind.risk}",

@@ -71,7 +71,7 @@ DEEDS: dict[Deed, Kind] = {
         "no frame while it reopens, some seconds; slots in between become gaps", undo_said="nothing to undo",
     ),
     Deed.CAPTURE: Kind(
-        "capture one frame now", "/v1/cameras/{camera}/capture", "camera", "capture",
+        "take a frame now with", "/v1/cameras/{camera}/capture", "camera", "capture",
         "one frame outside the schedule", undo_said="the frame is kept as every other",
     ),
     Deed.HOLD: Kind(

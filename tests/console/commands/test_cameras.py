@@ -43,7 +43,7 @@ def test_the_plan_alone_is_printed_and_nothing_is_sent(ready: Any, run: Any) -> 
     fake = ready(others=(GONE,))
     ran = run("capture", "kyoto", "oslo", "--dry-run")
     assert (ran.code, fake.orders) == (0, [])
-    assert "plan: capture one frame now, 1 step on 1 node" in ran.out
+    assert "plan: capture, 1 step on 1 node" in ran.out
     assert "oslo: cannot: unreachable: FLT-002 Connection refused" in ran.out
     assert "same as: heliograph capture kyoto" in ran.out
 
@@ -89,7 +89,7 @@ def test_for_several_nodes_their_number_is_to_be_typed(start: Any, ready: Any, r
     ran = run("capture", "kyoto", "cusco", "--json", typed=typed)
     assert ran.code == code
     assert "type 2, the number of nodes" in ran.err
-    assert "plan: capture one frame now, 2 steps on 2 nodes" in ran.err  # on the screen, not in the JSON
+    assert "plan: capture, 2 steps on 2 nodes" in ran.err  # on the screen, not in the JSON
     assert len(other.orders) == int(code == 0)
 
 
