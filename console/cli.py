@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from console.commands import cameras, demo, frames, jobs, status
+from console.commands import alerts, cameras, demo, events, frames, jobs, settings, status, watch
 from console.commands.command import Command
 from console.commands.completion import SHELLS
 from node.wire.errors import EXIT_CODES, OK, HeliographError, UsageWrong
@@ -75,9 +75,13 @@ GROUPS = {"camera": "Cameras of nodes.", "frames": "Frames of nodes."}
 COMMANDS: dict[str, Command] = {
     **demo.COMMANDS,
     **status.COMMANDS,
+    **watch.COMMANDS,
+    **events.COMMANDS,
+    **alerts.COMMANDS,
     **jobs.COMMANDS,
     **cameras.COMMANDS,
     **frames.COMMANDS,
+    **settings.COMMANDS,
     "completion": Command("A script by which a shell completes this command.", _completion_options, _completion),
 }
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from console.columns.nodes import NODE_TABLE
 from console.columns.table import Manner, is_utf8, plain
 from console.commands.command import Command, inventory_option
+from console.commands.ground import inventory_of
 from console.fleet import inventory
 from console.fleet.nodes import row_of
 from console.fleet.poller import Fleet
@@ -26,7 +27,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
 
 
 def _status(given: argparse.Namespace) -> int:
-    model = asyncio.run(_asked(inventory.read(given.inventory)))
+    model = asyncio.run(_asked(inventory.read(inventory_of(given))))
     if given.json:
         print(json.dumps(as_json(model), ensure_ascii=False, indent=2))
     else:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 
+from console.fleet.stir import Stir
 from console.fleet.text import clean
 from console.fleet.view import OLD_WORDS, FleetModel, Happening, Word, cause
 from node.wire.stream import StreamEvent
@@ -52,11 +54,25 @@ def saying(event: StreamEvent, kind: str = "") -> str | None:
     return clean(template.format_map(defaultdict(str, values)).strip())
 
 
-class Teller:
-    """Turns what the model has learnt into lines, each once."""
+def told(event: StreamEvent) -> str:
+    """An event in a few words, also one that changes nothing: its kind and its fields as they came."""
+    said = saying(event)
+    if said is not None:
+        return said
+    return clean(" ".join([event.kind, *(f"{name}={value}" for name, value in event.body.items() if value != "")]))
 
-    def __init__(self, model: FleetModel) -> None:
+
+class Teller:
+    """Turns what the model has learnt into lines, each once; only of those nodes that are `wanted`.
+
+    A node that passes no longer is told of once more: that it does not is news too.
+    """
+
+    def __init__(self, model: FleetModel, wanted: Callable[[str], bool] = lambda _: True) -> None:
         self._model = model
+        self._wanted = wanted
+        self._passed: set[str] = set()
+        self._stir = Stir(model)
         self._words: dict[str, Word] = {}
         self._cameras: set[tuple[str, str]] = set()
         self._told = 0
@@ -64,8 +80,15 @@ class Teller:
 
     def lines(self) -> list[str]:
         """What is new since the last call, oldest first: events, then states."""
-        told = [self._event(one) for one in self._fresh()]
-        return [line for line in told if line is not None] + [*self._states()]
+        moved, fresh = self._stir.take(), self._fresh()
+        shown = {name for name in moved | {one.node for one in fresh} if self._shows(name)}
+        told = [self._event(one) for one in fresh if one.node in shown]
+        return [line for line in told if line is not None] + self._states(moved, shown)
+
+    def _shows(self, name: str) -> bool:
+        passed, passes = name in self._passed, name in self._model.views and self._wanted(name)
+        (self._passed.add if passes else self._passed.discard)(name)
+        return passed or passes
 
     def _fresh(self) -> list[Happening]:
         count = min(self._model.told - self._told, len(self._model.happenings))
@@ -83,15 +106,18 @@ class Teller:
             return "first_frame"
         return "bad_frame" if one.event.body.get("verdict") == "bad" else ""
 
-    def _states(self) -> list[str]:
+    def _states(self, moved: set[str], shown: set[str]) -> list[str]:
         changed = []
-        for name, view in self._model.views.items():
-            word, before = self._model.word(name), self._words.get(name, Word.WAITING)
-            if word is not before:
+        for name in sorted(moved):
+            view, before = self._model.views.get(name), self._words.get(name, Word.WAITING)
+            if view is None:
+                self._words.pop(name, None)
+                continue
+            word = self._words[name] = self._model.word(name)
+            if word is not before and name in shown:
                 # what the node says of itself comes as its alerts; why it is silent only this console knows
                 why = cause(view, word, self._model.clock.monotonic()) if word in OLD_WORDS else f"was {before}"
                 changed.append(self._line(to_text(self._model.clock.utc_us()), name, f"{word}: {clean(why)}"))
-            self._words[name] = word
         return changed
 
     def _line(self, at: str, name: str, said: str) -> str:

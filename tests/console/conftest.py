@@ -180,6 +180,13 @@ class Handler(BaseHTTPRequestHandler):
         return True
 
 
+@pytest.fixture(autouse=True)
+def _own_homes(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody's settings and state but the test's own."""
+    for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME"):
+        monkeypatch.setenv(name, str(tmp_path_factory.mktemp(name)))
+
+
 @pytest.fixture
 def start_node() -> Iterator[Callable[..., FakeNode]]:
     """Starts fake nodes; all are gone after the test."""
