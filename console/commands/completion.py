@@ -109,7 +109,11 @@ _{PROGRAM}() {{
 {cases}
     esac
 }}
-compdef _{PROGRAM} {PROGRAM}
+if [[ "${{funcstack[1]}}" == _{PROGRAM} ]]; then  # taken from a folder of $fpath, at the first completion
+    _{PROGRAM} "$@"
+else
+    compdef _{PROGRAM} {PROGRAM}
+fi
 """
 
 

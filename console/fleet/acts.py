@@ -252,7 +252,7 @@ def _cameras(aim: Aim, view: NodeView) -> list[Aim]:
 def _camera_step(deed: Deed, aim: Aim, view: NodeView, options: Options) -> Step:
     assert view.status is not None
     camera = next(camera for camera in view.status.cameras if camera.name == aim.camera)
-    now = ", ".join(filter(None, (camera.state, camera.recovery_rung, camera.error_code)))
+    now = ", ".join(filter(None, (camera.state, camera.held and "held", camera.recovery_rung, camera.error_code)))
     more = f" for {options.for_s} s" if deed is Deed.HOLD and options.for_s else ""
     sentence = f"{aim.node}: {DEEDS[deed].sentence} {aim.camera} ({clean(now)}){more}"
     return Step(deed, aim, DEEDS[deed].path.format(camera=aim.camera), _camera_body(deed, options), sentence)

@@ -44,7 +44,7 @@ SILENCE_LIMIT_S = 3 * HEARTBEAT_S
 REFUSALS = (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN)
 LIMITS = httpx.Limits(max_connections=8, max_keepalive_connections=4, keepalive_expiry=60.0)
 """A connection outlasts the time between two polls.  httpcore counts an open stream among those that are kept."""
-SAID_CHARS = 160
+SAID_CHARS, FAULTS_SAID = 160, 3
 TOKEN = re.compile(rb"[!-~]+")
 JPEG_HEAD = b"\xff\xd8\xff"
 OBJECT: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
@@ -249,7 +249,8 @@ async def _checked(response: httpx.Response, own_words: bool) -> None:
         return
     problem = await _problem(response)
     if own_words and problem is not None and response.status_code not in REFUSALS:
-        words = (problem.code, problem.title, problem.detail, problem.hint)
+        fields = "; ".join(f"{fault.path}: {fault.message}" for fault in problem.errors[:FAULTS_SAID])
+        words = (problem.code, problem.title, problem.detail or fields, problem.hint)
         raise OrderRefused(*(clean(part[:SAID_CHARS]) for part in words))
     said = f"HTTP {response.status_code}" + (f": {problem.code} {problem.title}" if problem else "")
     raise (NodeRefused if response.status_code in REFUSALS else NodeAnswerWrong)(said[:SAID_CHARS])

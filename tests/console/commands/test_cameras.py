@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 
 from console import cli
+from console.commands import acting
+from console.fleet.acts import Outcome, Plan
 from console.fleet.inventory import Host
 
 GONE = Host("oslo", "127.0.0.1", 1, "http")
@@ -205,6 +207,17 @@ def test_the_command_of_a_plan_runs_as_it_is_printed(
     line = capsys.readouterr().out.split("same as: ")[1].strip()
     assert cli.main([*shlex.split(line)[1:], "--yes"]) == 0
     assert fake.orders[0][2] == {"reason": "it's; $HOME"}
+
+
+def test_ctrl_c_says_how_far_it_came(ready: Any, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def interrupted(plan: Plan, *_: Any) -> AsyncIterator[Outcome]:
+        yield Outcome(plan.steps[0].aim, ok=True, said="done")
+        raise KeyboardInterrupt
+
+    ready(cameras=("north", "south"))
+    monkeypatch.setattr(acting, "perform", interrupted)
+    ran = run("capture", "kyoto", "--yes")
+    assert (ran.code, ran.err) == (130, "stopped here after 1 of 2: what was sent may go on\n")
 
 
 def test_what_a_node_says_never_reaches_the_terminal_raw(ready: Any, run: Any) -> None:

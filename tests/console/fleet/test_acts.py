@@ -92,12 +92,13 @@ def test_a_cameras_deed_without_a_camera_means_each_of_the_node(fleet: Any) -> N
 
 
 def test_a_step_says_how_the_camera_is(fleet: Any, make_camera: Callable[..., Any]) -> None:
-    sick = make_camera("main", state="recovering", recovery_rung="reopen", error_code="CAM-005")
+    since = "2027-01-15T07:00:00.000Z"
+    sick = make_camera("main", state="recovering", recovery_rung="reopen", error_code="CAM-005", held=since)
     model = fleet("kyoto", cameras=())
     status = model.views["kyoto"].status
     model.heard("kyoto", type(status).model_validate({**status.model_dump(), "cameras": [sick]}))
     (step,) = plan(Deed.RESTART, [Aim("kyoto")], model).steps
-    assert step.sentence == "kyoto: restart camera main (recovering, reopen, CAM-005)"
+    assert step.sentence == "kyoto: restart camera main (recovering, held, reopen, CAM-005)"
 
 
 def test_bodies_carry_only_what_was_said(fleet: Any) -> None:
@@ -266,6 +267,16 @@ def test_an_order_that_goes_on_is_asked_after_until_it_has_ended(
     assert [each.ok for each in do(capture(fleet, fake), fake, pauses=pauses)] == [True]
     assert {key for _, key, _ in fake.orders} == {"k1"}
     assert tuple(pauses) == PATIENCE[:3]
+
+
+def test_a_lost_order_that_is_still_being_done_is_waited_for(
+    start_node: Any, fleet: Any, make_problem: Any, answer: Any
+) -> None:
+    fake = start_node("kyoto")
+    lost, busy = answer({}, lost=True), make_problem(409, "API-011", "key was used")
+    fake.answers("POST /v1/cameras/main/capture", lost, busy, FRAME)
+    assert [each.ok for each in do(capture(fleet, fake), fake)] == [True]
+    assert {key for _, key, _ in fake.orders} == {"k1"}
 
 
 def test_an_order_that_goes_on_for_ever_is_left_with_the_nodes_own_words(

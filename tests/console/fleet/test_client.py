@@ -311,6 +311,19 @@ def test_the_nodes_own_problem_is_kept_and_made_fit_for_a_terminal(
     assert len(str(error)) < 400
 
 
+def test_the_fields_that_a_node_finds_wrong_are_named(start_node: Callable[..., Any], make_problem: Any) -> None:
+    fake = start_node()
+    fault = {"path": "profile", "message": "no such profile in the document", "given": "moon"}
+    wrong = make_problem(422, "API-004", "request is invalid")
+    wrong.body["errors"] = [fault] * 1000
+    fake.answers(f"POST {ORDER}", wrong)
+    with pytest.raises(
+        OrderRefused, match="request is invalid: profile: no such profile in the document; prof"
+    ) as caught:
+        asked(fake.host, order)
+    assert len(str(caught.value)) < 400
+
+
 @pytest.mark.parametrize(("route", "way"), WAYS)
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_refused_token_is_told_apart_from_a_refused_order(
