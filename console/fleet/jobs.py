@@ -24,7 +24,7 @@ KINDS = frozenset({"job", "job_dead"})
 PAGE = 100
 MOST = 500
 """Rows of one node; the rest is counted."""
-MOST_IN_ALL, LEAST = 50_000, 20
+MOST_IN_ALL, LEAST = 20_000, 5
 """With so many rows in all, a further node gives only so few."""
 AT_ONCE = 8
 EVERY_S = 2.0

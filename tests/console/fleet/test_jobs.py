@@ -174,8 +174,8 @@ def test_a_fleet_full_of_jobs_keeps_few_rows_of_each_further_node(
         fleet.nodes[name].jobs = [make_job(number) for number in range(150)]
         say(fleet, name, dead=150)
     board = JobBoard(fleet)
-    assert len(look(board)) == 170
-    assert list(board.more.values()) == [130]
+    assert len(look(board)) == 155
+    assert list(board.more.values()) == [145]
 
 
 def test_a_list_without_an_end_is_left_after_some_pages(
