@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import zlib
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Iterator
 from contextlib import aclosing
@@ -27,6 +28,8 @@ NEWS_WAIT_S = 0.3
 NEWS_APART_S = 1.0
 """However many events come."""
 CHOOSE_S = 0.5
+LARGE = 200
+"""From so many nodes on a fleet's weight is felt."""
 EVENTS_BURST, EVENTS_BREATH_S = 100, 0.5
 """So many events, then a pause: what a node tells beyond that waits in its connection, and the node cuts it."""
 BACKLOG = 50
@@ -53,6 +56,7 @@ class Fleet:
         self._troubled: dict[str, None] = {}
         self._seen = 0
         self._choose = asyncio.Event()
+        self._settled = False
         self._notices: dict[str, str] = {}
         self.set_hosts(hosts)
 
@@ -74,6 +78,7 @@ class Fleet:
         self._room = room_for(len(wanted), raised_limit(len(wanted)))
         self.note("room", self._room.notice)
         for name in [name for name in wanted if name not in self._nodes]:
+            self._settled = False
             self._nodes[name] = node = _Node(self._connect(wanted[name]), self.model, self._gate)
             if self._tasks is not None:
                 node.start(self._tasks)
@@ -121,6 +126,7 @@ class Fleet:
     async def _listen(self, tasks: asyncio.TaskGroup) -> None:
         """Opens and closes streams as nodes come into view or into trouble."""
         while True:
+            self._settle()
             wanted = set(self._chosen())
             for name, node in self._nodes.items():
                 if name in wanted:
@@ -133,6 +139,17 @@ class Fleet:
             except TimeoutError:
                 continue
             self._choose.clear()
+
+    def _settle(self) -> None:
+        """Once all nodes were asked: what is there now stays, and is no longer searched for garbage.
+
+        With thousands of connections that search stops everything for most of a second.
+        """
+        if self._settled or len(self._nodes) < LARGE:
+            return
+        self._settled = all(view.error or answers(view) for view in self.model.views.values())
+        if self._settled:
+            gc.freeze()
 
     def _chosen(self) -> list[str]:
         for name in self.model.changed_since(self._seen):

@@ -20,6 +20,7 @@ from tests.bench.figure import percentile
 from tests.bench.fleet.beside import hosts_listed
 
 TICK_S = 0.01
+LONG_MS = 50.0
 ON_SCREEN = 50
 REFRESH_LIMIT_S = 60.0
 
@@ -41,6 +42,19 @@ async def _probe(late_ms: list[float]) -> None:
         late_ms.append((loop.time() - due_s) * 1000)
 
 
+def _watch_gc(pauses_ms: list[float]) -> None:
+    began_s = 0.0
+
+    def called(phase: str, _: dict[str, int]) -> None:
+        nonlocal began_s
+        if phase == "start":
+            began_s = time.monotonic()
+        else:
+            pauses_ms.append((time.monotonic() - began_s) * 1000)
+
+    gc.callbacks.append(called)
+
+
 async def _refreshed(model: FleetModel) -> float:
     began_s = time.monotonic()
     while not _all_asked(model) and time.monotonic() - began_s < REFRESH_LIMIT_S:  # noqa: ASYNC110 - a bench looks on
@@ -59,10 +73,11 @@ async def watch(hosts_file: Path, settle_s: float, seconds: float) -> dict[str, 
     first_ms = late_ms[:]
     await asyncio.sleep(settle_s)
     late_ms.clear()
+    pauses_ms = [0.0]
+    _watch_gc(pauses_ms)
     cpu_s, began_s, told, revision = time.process_time(), time.monotonic(), fleet.model.told, fleet.model.revision
     await asyncio.sleep(seconds)
     passed_s = time.monotonic() - began_s
-    gc.collect()
     said = {
         "nodes": len(fleet.model.views),
         "refreshed_s": refreshed_s,
@@ -73,6 +88,8 @@ async def watch(hosts_file: Path, settle_s: float, seconds: float) -> dict[str, 
         "bare_mb": bare_mb,
         "late_p95_ms": percentile(late_ms, 0.95),
         "late_max_ms": max(late_ms),
+        "gc_max_ms": max(pauses_ms),
+        "gc_long": sum(pause > LONG_MS for pause in pauses_ms),
         "events_per_s": (fleet.model.told - told) / passed_s,
         "changes_per_s": (fleet.model.revision - revision) / passed_s,
         "streams": sum(node.listens for node in fleet._nodes.values()),

@@ -344,3 +344,19 @@ def test_without_descriptors_to_spare_connections_are_not_kept(
         await until(lambda: all(one.closed > 1 for one in scripted.made))
 
     unattended(lambda: Fleet(hosts(*"abcdefghi"), patience=SOON, connect=scripted), story)
+
+
+def test_what_a_large_fleet_holds_is_not_searched_for_garbage(
+    scripted: type[Scripted], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frozen: list[int] = []
+    monkeypatch.setattr(poller, "LARGE", 3)
+    monkeypatch.setattr(poller.gc, "freeze", lambda: frozen.append(sum(one.polls > 0 for one in scripted.made)))
+
+    async def story(fleet: Fleet) -> None:
+        await until(lambda: len(frozen) == 1)
+        fleet.set_hosts(hosts(*"abcd"))
+        await until(lambda: len(frozen) == 2)
+
+    run(lambda: Fleet(hosts(*"abc"), patience=SOON, connect=scripted), story)
+    assert frozen == [3, 4]
