@@ -45,6 +45,11 @@ class NodeRow:
         return self.view.status.site if self.view.status is not None else ""
 
     @property
+    def zone(self) -> str:
+        """IANA name; empty = not known."""
+        return self.view.status.timezone if self.view.status is not None else ""
+
+    @property
     def cause(self) -> str:
         return cause(self.view, self.word, self.now_s)
 

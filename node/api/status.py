@@ -104,6 +104,7 @@ def node_status(facts: NodeFacts, limits: AlertLimits, now_us: int) -> wire.Node
     return wire.NodeStatus(
         node=identity.node,
         site=config.site,
+        timezone=config.timezone,
         version=identity.version,
         state=health.state,
         reasons=tuple(reason[:REASON_CHARS] for reason in health.reasons[:REASONS]),

@@ -58,6 +58,7 @@ class ConfigFacts:
     version: int
     digest: str
     site: str = ""
+    timezone: str = ""
     probation_until_us: int | None = None
     good_needed: int = 0
     good_seen: int = 0

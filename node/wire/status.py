@@ -119,6 +119,8 @@ class TargetStatus(Wire):
 class NodeStatus(Wire):
     node: str
     site: str = ""
+    timezone: str = ""
+    """IANA name of the site's; empty = an older node, or not known yet."""
     version: str
     state: State
     reasons: tuple[str, ...] = ()

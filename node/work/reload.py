@@ -260,6 +260,7 @@ class Reload:
             version=running.version.version,
             digest=running.version.digest,
             site=segment.document.site.name,
+            timezone=segment.document.site.timezone,
             probation_until_us=trial.deadline_us if trial else None,
             good_needed=needed,
             good_seen=needed - owed,
