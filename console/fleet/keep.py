@@ -6,11 +6,12 @@ folder that it stands in: to its owner alone, or to a group of operators.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,9 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.began_anew = False
+        """Whether the last `fresh` began at the start: what was read before counts no longer."""
+        self._file = 0
         self._read_to = 0
         self._newest_format = 0
 
@@ -121,7 +125,6 @@ class Journal:
             with self.path.open("rb") as file:
                 data = self._unread(file.fileno())
         except FileNotFoundError:
-            self._read_to = 0
             return []
         except OSError as error:
             raise NotKept(f"{self.path}: {error.strerror}") from None
@@ -129,39 +132,91 @@ class Journal:
         self._read_to += len(whole)
         return self._understood(whole)
 
+    def check(self) -> None:
+        """Raises NotKept where a newer release has written."""
+        _refuse_newer(self.path, self._newest_format)
+
     def append(self, entries: Iterable[Mapping[str, Any]], *, lasting: bool) -> None:
         """In one piece at the end, after what the others wrote; `lasting`: on the disk before this returns.
 
         Raises NotKept; then some of it may be there all the same.
         """
-        _refuse_newer(self.path, self._newest_format)
-        data = b"".join(b"\n" + to_json({"format": FORMAT, **entry}) + b"\n" for entry in entries)
+        self.check()
+        data = _lines(entries)
         try:
-            handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, FOR_A_FILE)
-            try:
+            with self._held(fcntl.LOCK_SH) as handle:
                 if not os.fstat(handle).st_size:
                     _open_up(handle, self.path.parent)
                 _write_all(handle, data)
                 if lasting:
                     os.fsync(handle)
-            finally:
-                os.close(handle)
         except OSError as error:
             raise NotKept(f"{self.path}: {error.strerror}") from None
 
+    def shorten(self, above_bytes: int, live: Callable[[list[dict[str, Any]]], Iterable[Mapping[str, Any]]]) -> None:
+        """Puts the lines that still count in place of all, where they are many and nobody writes.  Raises NotKept."""
+        try:
+            if self.path.stat().st_size <= above_bytes:
+                return
+            with self._held(fcntl.LOCK_EX | fcntl.LOCK_NB):
+                whole = Journal(self.path)
+                entries = whole.fresh()
+                whole.check()
+                _replace(self.path, _lines(live(entries)))
+        except (FileNotFoundError, BlockingIOError):
+            return
+        except OSError as error:
+            raise NotKept(f"{self.path}: {error.strerror}") from None
+
+    @contextmanager
+    def _held(self, how: int) -> Iterator[int]:
+        """The file that stands there now, which nobody replaces meanwhile."""
+        while True:
+            handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, FOR_A_FILE)
+            try:
+                _lock(handle, how)
+                if os.fstat(handle).st_ino == _inode(self.path):
+                    yield handle
+                    return
+            finally:
+                os.close(handle)
+
     def _unread(self, handle: int) -> bytes:
-        size = os.fstat(handle).st_size
-        if size < self._read_to:  # another file took its place
-            self._read_to = 0
-        if size - self._read_to > LARGEST_BYTES:
+        found = os.fstat(handle)
+        self.began_anew = found.st_ino != self._file or found.st_size < self._read_to
+        if self.began_anew:
+            self._file, self._read_to = found.st_ino, 0
+        if found.st_size - self._read_to > LARGEST_BYTES:
             raise NotKept(f"{self.path} is damaged")
-        return os.pread(handle, size - self._read_to, self._read_to)
+        return os.pread(handle, found.st_size - self._read_to, self._read_to)
 
     def _understood(self, data: bytes) -> list[dict[str, Any]]:
         found = [_object(line) for line in data.split(b"\n") if line and len(line) <= LONGEST_LINE_BYTES]
         known = [entry for entry in found if entry is not None and format_of(entry) is not None]
         self._newest_format = max([self._newest_format, *(format_of(entry) or 0 for entry in known)])
         return [entry for entry in known if (format_of(entry) or 0) <= FORMAT]
+
+
+def _lock(handle: int, how: int) -> None:
+    try:
+        fcntl.flock(handle, how)
+    except BlockingIOError:
+        raise
+    except OSError:  # a file system without locks: then nothing is shortened, and nobody needs them
+        if how != fcntl.LOCK_SH:
+            raise
+
+
+def _inode(path: Path) -> int:
+    """0 where nothing stands."""
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return 0
+
+
+def _lines(entries: Iterable[Mapping[str, Any]]) -> bytes:
+    return b"".join(b"\n" + to_json({"format": FORMAT, **entry}) + b"\n" for entry in entries)
 
 
 def _write_all(handle: int, data: bytes) -> None:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -26,6 +27,8 @@ from node.wire.times import US, to_text
 
 LAST_US = 253_402_300_799 * US
 """The end of the year 9999: the last instant that can be written as a date."""
+LONG_BYTES = 1_000_000
+"""A list of acknowledgements longer than this loses what counts no longer."""
 LOG_LIMIT_BYTES = 4_000_000
 """A command log larger than this makes way for a new one; the one before is kept."""
 VIEW_NUMBERS = range(1, 10)
@@ -34,6 +37,8 @@ ENDING = ".jsonl"
 Moment = Annotated[int, Field(ge=0, le=LAST_US)]
 Key = Annotated[str, Field(min_length=1, max_length=400)]
 Words = Annotated[str, Field(max_length=1000), AfterValidator(clean)]
+Whole = Annotated[str, Field(max_length=40_000), AfterValidator(partial(clean, chars=40_000))]
+"""A command for many nodes, to be run as it stands."""
 Kind = TypeVar("Kind")
 
 
@@ -65,7 +70,7 @@ class CommandEntry:
 
     at_us: Moment
     who: Words
-    command: Words
+    command: Whole
     outcome: Words
 
 
@@ -105,6 +110,7 @@ class Book:
         book = cls(folder or state_home() / identity(inventory), called, clock)
         book._did("folder", lambda: book.folder.mkdir(0o700, parents=True, exist_ok=True))
         book.views = book._try("views", book._read_views) or {}
+        book._try("acks", lambda: book._journal.shorten(LONG_BYTES, book._live))
         book.refresh()
         return book
 
@@ -128,8 +134,13 @@ class Book:
 
     def refresh(self) -> None:
         """Takes up what the others wrote, and drops what has expired."""
-        for entry in self._try("acks", self._journal.fresh) or ():
+        fresh = self._try("acks", self._journal.fresh)
+        if fresh is not None and self._journal.began_anew:
+            self._filed = {}
+        for entry in fresh or ():
             _apply(self._filed, entry)
+        if fresh is not None:
+            self._did("acks", self._journal.check)
         self._settle()
 
     def _enter(self, entries: list[dict[str, Any]], *, lasting: bool) -> bool:
@@ -146,6 +157,14 @@ class Book:
                 _apply(self._filed, entry)
         self._settle()
         return saved
+
+    def _live(self, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Of these, what still counts."""
+        acks: dict[str, Ack] = {}
+        for entry in entries:
+            _apply(acks, entry)
+        now_us = self._clock.utc_us()
+        return [{"ack": asdict(ack)} for ack in acks.values() if ack.until_us is None or ack.until_us > now_us]
 
     def _settle(self) -> None:
         now_us, acks = self._clock.utc_us(), dict(self._filed)

@@ -47,8 +47,7 @@ expected  # the parts that come next
 _.unlock, _.rescope, LETTERS, undo, _.begin_recording, live, operator  # armed mode, tabs, letters, recordings
 held_until  # the screens that show a held camera
 watch_inventory, ask_now, notice, ssh  # screens and boards over a live fleet
-_.acknowledge, _.write_snapshot, _.read_snapshot, _.write_hosts, _.read_hosts  # screens and commands on the state kept
-_.save_view, _.recordings, _.new_recording  # screens and commands on the state kept
-AlertBoard, _.raised_crit, _.unacked, grouped  # the header, the list of alerts and its commands
-Recorder, Replay  # screens and commands that record and play back
-state_dir, theme, unlock_default_s, bell  # settings that the screens take up
+_.write_hosts, _.read_hosts, _.save_view, _.recordings  # the console on the state kept
+_.raised_crit, _.unacked, grouped  # the header and the list of alerts
+Replay  # the console that plays a recording back
+theme, unlock_default_s, bell  # settings that the screens take up

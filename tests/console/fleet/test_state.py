@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -332,3 +333,84 @@ def test_a_file_is_as_open_as_its_folder(book: Callable[[], Book], tmp_path: Pat
     one.acknowledge(ACK)
     one.write_hosts(HOSTS)
     assert {path.stat().st_mode & 0o777 for path in shared.iterdir()} == {file}
+
+
+def test_a_long_list_is_shortened_to_what_counts_and_nobody_misses_anything(
+    book: Callable[[], Book], tmp_path: Path, hand: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, first = tmp_path / "state" / "acks.jsonl", book()
+    for number in range(20):
+        first.acknowledge(Ack(f"cam/gap/{number}", "mw", "", NOW_US, NOW_US + HOUR_US if number % 2 else None))
+    watching = book()
+    first.withdraw("cam/gap/0")
+    before = path.stat().st_size
+    hand.now_s += 7200
+    monkeypatch.setattr(state, "LONG_BYTES", 1000)
+    assert len(book().acks) == 9
+    assert path.stat().st_size < before / 2
+    watching.refresh()
+    first.refresh()
+    assert watching.acks == first.acks == book().acks
+    assert first.acknowledge(ACK)
+    watching.refresh()
+    assert len(watching.acks) == len(book().acks) == 10
+
+
+def test_a_list_that_is_being_written_to_is_not_shortened(
+    book: Callable[[], Book], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "LONG_BYTES", 0)
+    book().acknowledge(ACK)
+    path = tmp_path / "state" / "acks.jsonl"
+    before = path.stat().st_ino
+    with path.open("ab") as writing:
+        fcntl.flock(writing, fcntl.LOCK_SH)
+        assert book().acks == {ACK.key: ACK}
+        assert path.stat().st_ino == before
+    assert book().acks == {ACK.key: ACK}
+    assert path.stat().st_ino != before
+
+
+def test_who_waited_while_it_was_shortened_writes_into_the_new_one(
+    book: Callable[[], Book], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "LONG_BYTES", 0)
+    one, real = book(), fcntl.flock
+    one.acknowledge(ACK)
+
+    def late(handle: int, how: int) -> None:
+        monkeypatch.setattr(keep.fcntl, "flock", real)
+        book()  # shortens it between our opening and our lock
+        real(handle, how)
+
+    monkeypatch.setattr(keep.fcntl, "flock", late)
+    assert one.acknowledge(Ack("cam/gap/a", "mw", "", NOW_US))
+    assert set(book().acks) == {ACK.key, "cam/gap/a"}
+
+
+def test_a_newer_list_is_not_shortened(
+    book: Callable[[], Book], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "LONG_BYTES", 0)
+    path = tmp_path / "state" / "acks.jsonl"
+    path.parent.mkdir()
+    path.write_text('{"format": 2, "ack": {"key": "other"}}\n')
+    before = path.stat().st_ino, path.read_bytes()
+    assert "newer release" in book().trouble
+    assert (path.stat().st_ino, path.read_bytes()) == before
+
+
+def test_without_locks_it_is_written_all_the_same(book: Callable[[], Book], monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(handle: int, how: int) -> None:
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr(keep.fcntl, "flock", none)
+    monkeypatch.setattr(state, "LONG_BYTES", 0)
+    assert book().acknowledge(ACK)
+    assert (book().acks, book().trouble) == ({ACK.key: ACK}, "")
+
+
+def test_a_newer_list_is_told_of_at_once(book: Callable[[], Book], tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "acks.jsonl").write_text('{"format": 2}\n')
+    assert "newer release" in book().trouble
