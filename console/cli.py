@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from console.commands import alerts, cameras, demo, events, frames, jobs, settings, status, watch
+from console.commands import alerts, cameras, console, demo, events, frames, jobs, settings, status, watch
 from console.commands.command import Command
 from console.commands.completion import SHELLS
 from node.wire.errors import EXIT_CODES, OK, HeliographError, UsageWrong
@@ -73,6 +73,7 @@ def _completion(given: argparse.Namespace) -> int:
 GROUPS = {"camera": "Cameras of nodes.", "frames": "Frames of nodes."}
 """Commands of two words, by the first."""
 COMMANDS: dict[str, Command] = {
+    **console.COMMANDS,
     **demo.COMMANDS,
     **status.COMMANDS,
     **watch.COMMANDS,

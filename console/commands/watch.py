@@ -9,7 +9,7 @@ from pathlib import Path
 
 from console.commands.command import TERM, Command, duration, inventory_option, say, selector
 from console.commands.ground import hosts_of, inventory_of, warn
-from console.demo.show import Ending
+from console.fleet.ending import Ending
 from console.fleet.filter import FilterWrong, parse
 from console.fleet.inventory import Host
 from console.fleet.lines import Teller

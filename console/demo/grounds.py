@@ -91,6 +91,11 @@ class Grounds:
     def inventory(self) -> Path:
         return self.root / "inventory.yml"
 
+    @property
+    def state(self) -> Path:
+        """What the console keeps."""
+        return self.root / "state"
+
     def start(self, plan: Plan) -> None:
         """Writes the node's two files and starts its process."""
         folder = self.root / plan.name

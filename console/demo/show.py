@@ -6,17 +6,20 @@ import asyncio
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 
 from console.columns.table import is_utf8
 from console.demo.grounds import DemoNode, Grounds
 from console.demo.places import Setting, Wish, plans
 from console.fleet.clock import Clock
 from console.fleet.desk import Desk
+from console.fleet.ending import Ending
 from console.fleet.lines import Teller
 from console.fleet.poller import Fleet
+from console.fleet.state import Book
 from console.fleet.view import NodeView, Patience, counts_today
-from node.wire.errors import OK, NodeNeverReady
+from node.wire.errors import NodeNeverReady
 
 POLL_S = 2.0
 TELL_S = 0.25
@@ -26,8 +29,6 @@ SETTLE_S, SETTLE_LOOK_S = 1.5, 0.25
 """How long the last look at all nodes may take, and the pause before the next one."""
 GRACE_S, GRACE_LOOK_S = 3.0, 0.05
 """How long nodes may take to end in order.  What they would still write is thrown away with their folders."""
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-BY_SIGNAL = 128
 Say = Callable[[str], None]
 
 
@@ -39,45 +40,6 @@ class Options:
     for_s: float | None = None
     screen: bool = False
     ready_limit_s: float = READY_LIMIT_S
-
-
-@dataclass(slots=True)
-class Ending:
-    """What everything waits for: `event` when it is to end, by time or by a signal; `hurry` at a signal after that."""
-
-    event: asyncio.Event = field(default_factory=asyncio.Event)
-    hurry: asyncio.Event = field(default_factory=asyncio.Event)
-    signal: int | None = None
-
-    def watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        for number in SIGNALS:
-            loop.add_signal_handler(number, self._signalled, number)
-
-    async def within(self, seconds: float) -> bool:
-        """Whether it came within that time."""
-        return await _came(self.event, seconds)
-
-    async def hurried(self, seconds: float) -> bool:
-        """Whether, within that time, somebody would not wait any longer."""
-        return await _came(self.hurry, seconds)
-
-    def _signalled(self, number: int) -> None:
-        if self.event.is_set():
-            self.hurry.set()
-        self.signal = self.signal or number
-        self.event.set()
-
-    @property
-    def exit_status(self) -> int:
-        return OK if self.signal is None else BY_SIGNAL + self.signal
-
-
-async def _came(event: asyncio.Event, seconds: float) -> bool:
-    try:
-        async with asyncio.timeout(seconds):
-            return await event.wait()
-    except TimeoutError:
-        return False
 
 
 async def play(options: Options, say: Say, clock: Clock | None = None) -> int:
@@ -141,16 +103,31 @@ async def _follow(grounds: Grounds, options: Options, ending: Ending, say: Say) 
     say(f"in another terminal: {hint}")
     if options.for_s is not None:
         asyncio.get_running_loop().call_later(options.for_s, ending.event.set)
-    await (_screen(fleet, hint, ending) if options.screen else _lines(fleet, ending, say))
+    await (
+        _screen(_desk(fleet, inventory, grounds.state, hint), ending) if options.screen else _lines(fleet, ending, say)
+    )
     ending.event.set()
     if ending.signal != signal.SIGHUP:  # then nobody is left to read it
         await _sum_up(fleet, ending, say)
 
 
-async def _screen(fleet: Fleet, hint: str, ending: Ending) -> None:
+def _desk(fleet: Fleet, inventory: Path, state: Path, hint: str) -> Desk:
+    """What is acknowledged, recorded and copied goes with the demo."""
+    book = Book.open(state, inventory, fleet.model.clock)
+    return Desk(
+        fleet,
+        book,
+        title="demo",
+        notice=hint,
+        inventory=inventory,
+        operator="demo",
+        ascii=not is_utf8(sys.stdout.encoding),
+    )
+
+
+async def _screen(desk: Desk, ending: Ending) -> None:
     from console.app import FleetApp  # noqa: PLC0415 - a demo without a terminal needs no Textual
 
-    desk = Desk(fleet, title="demo", notice=hint, ascii=not is_utf8(sys.stdout.encoding))
     interrupted = await FleetApp(desk, stop=ending.event).run_async()
     if interrupted:  # Ctrl-C is a key there; it means what it means without a screen
         ending.signal = signal.SIGINT

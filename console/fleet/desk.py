@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from console.fleet.acts import Aim
 from console.fleet.alerts import AlertBoard
@@ -90,6 +91,8 @@ class Desk:
     operator: str = ""
     ascii: bool = False
     times: Times = Times.AGO
+    chores: tuple[Callable[[], Coroutine[Any, Any, None]], ...] = ()
+    """What else goes on beside the screens, until cancelled."""
     clock: Clock = field(default_factory=Clock)
     pace: Pace = field(default_factory=Pace)
     armed: Armed = field(init=False)
@@ -120,6 +123,8 @@ class Desk:
                 tasks.create_task(self.source.run())
                 tasks.create_task(self.jobs.run())
                 tasks.create_task(self._keep(pause))
+                for chore in self.chores:
+                    tasks.create_task(chore())
         finally:
             self.end_recording()
             self._write_snapshot()

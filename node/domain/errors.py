@@ -856,6 +856,13 @@ class FileNotWritten(FleetError):
     hint = "name another place with --to, or make room"
 
 
+class NoTerminal(FleetError):
+    code = "FLT-018"
+    title = "there is no terminal to draw on"
+    hint = "over ssh use `ssh -t`; `heliograph status` and `heliograph watch` need no terminal"
+    exit = USAGE
+
+
 class UsageWrong(HeliographError):
     code = "CLI-001"
     title = "command line is wrong"
