@@ -414,3 +414,18 @@ def test_a_newer_list_is_told_of_at_once(book: Callable[[], Book], tmp_path: Pat
     (tmp_path / "state").mkdir()
     (tmp_path / "state" / "acks.jsonl").write_text('{"format": 2}\n')
     assert "newer release" in book().trouble
+
+
+def test_a_shortened_list_that_has_grown_again_is_read_from_its_start(
+    book: Callable[[], Book], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = book()
+    one.acknowledge(ACK)
+    one.withdraw(ACK.key)
+    watching = book()
+    monkeypatch.setattr(state, "LONG_BYTES", 0)
+    other = book()
+    for number in range(9):
+        other.acknowledge(Ack(f"cam/gap/{number}", "mw", "", NOW_US))
+    watching.refresh()
+    assert watching.acks == other.acks
