@@ -19,6 +19,7 @@ from node.wire.stream import StreamEvent
 from node.wire.times import US
 
 EVENTS_KEPT = 1000
+GONE_KEPT = 10_000
 GAP_TOLD_S = 120.0
 """For so long a new gap is told of a node that complains of nothing."""
 
@@ -292,6 +293,13 @@ class FleetModel:
             self._touch(name)
         for name, host in wanted.items():
             self._set_host(name, host)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Where names come and go for ever, those that are long gone."""
+        gone = [name for name in self._changed if name not in self.views]
+        for name in gone[: max(0, len(gone) - GONE_KEPT)]:
+            del self._changed[name]
 
     def _set_host(self, name: str, host: Host) -> None:
         known = self.views.get(name)
@@ -317,6 +325,8 @@ class FleetModel:
         self._change(name, lambda view: view.failed(error))
 
     def happened(self, name: str, event: StreamEvent) -> None:
+        if name not in self.views:
+            return
         self.happenings.append(Happening(name, event))
         self.told += 1
         self._touch(name)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from console.fleet import view
 from console.fleet.inventory import Host
 from console.fleet.view import (
     EVENTS_KEPT,
@@ -289,7 +290,16 @@ def test_a_late_answer_of_a_node_that_left_brings_it_not_back(hand: Any, make_st
     model.set_hosts([])
     model.heard("reykjavik", make_status())
     model.failed("reykjavik", NodeUnreachable())
-    assert model.views == {}
+    model.happened("reykjavik", StreamEvent(id=1, at="", kind="gap"))
+    assert (model.views, model.told) == ({}, 0)
+
+
+def test_names_that_come_and_go_do_not_pile_up(hand: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(view, "GONE_KEPT", 3)
+    model = model_of(hand)
+    for number in range(20):
+        model.set_hosts([HOST, Host(f"cam-{number}", "127.0.0.1", 1, "http")])
+    assert set(model.changed_since(0)) == {"reykjavik", "cam-16", "cam-17", "cam-18", "cam-19"}
 
 
 def test_what_an_earlier_console_heard_is_never_green(hand: Any, make_status: Callable[..., Any]) -> None:
