@@ -127,7 +127,7 @@ def _ack(given: argparse.Namespace) -> int:
     book = book_of(given, settings)
     _, board = _asked(_concerned(hosts_of(given, settings), given.keys), book)
     rows = {row.key: row for row in board.rows()}
-    keys = _meant(given.keys, rows, "no alert {} fires")
+    keys = _meant(given.keys, rows, "no alert {} fires: `heliograph alerts` lists those that do")
     now_us = Clock().utc_us()
     until_us = None if given.for_s is None else now_us + round(given.for_s * US)
     acks = [Ack(key, settings.operator, given.reason, now_us, until_us) for key in keys]
@@ -168,7 +168,7 @@ def _unack_options(parser: argparse.ArgumentParser) -> None:
 def _unack(given: argparse.Namespace) -> int:
     settings = load()
     book = book_of(given, settings)
-    keys = _meant(given.keys, book.acks, "no alert {} is acknowledged")
+    keys = _meant(given.keys, book.acks, "no alert {} is acknowledged: `heliograph alerts` says which are")
     said = tuple(f"{key}: {book.acks[key].by} knew{_because(book.acks[key])}" for key in keys)
     change = Change(("unack", *keys), said, lambda: book.withdraw(*keys), "open again")
     return _carry_out(given, book, settings.operator, change)
