@@ -23,6 +23,8 @@ GRACE_S = 3
 STOP_S = 5.0
 START_S = 10.0
 BACKLOG = 128
+KEEP_ALIVE_S = 30
+"""Longer than a console waits between two polls, so that it need not shake hands anew at each."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -86,6 +88,7 @@ class Server:
             proxy_headers=False,
             server_header=False,
             timeout_graceful_shutdown=GRACE_S,
+            timeout_keep_alive=KEEP_ALIVE_S,
             ssl_certfile=tls.certificate if tls else None,
             ssl_keyfile=tls.key if tls else None,
         )
