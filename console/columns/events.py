@@ -31,7 +31,7 @@ OTHER = LevelLook("?", "?", "dim")
 
 
 def _time(row: EventLine, manner: Manner) -> Cell:
-    return Cell(manner.time(row.event.at) or manner.unknown, "dim")
+    return Cell(manner.time(row.event.at, row.zone) or manner.unknown, "dim")
 
 
 def _level(row: EventLine, manner: Manner) -> Cell:

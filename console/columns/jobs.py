@@ -46,7 +46,7 @@ def _next(row: JobLine, manner: Manner) -> Cell:
         return Cell(manner.unknown, "dim")
     if due_s <= 0:
         return _dated(row, "now")
-    return _dated(row, f"in {ago(due_s)}" if manner.times is Times.AGO else manner.time(row.job.due))
+    return _dated(row, f"in {ago(due_s)}" if manner.times is Times.AGO else manner.time(row.job.due, row.zone))
 
 
 def _progress(row: JobLine, manner: Manner) -> Cell:

@@ -93,6 +93,8 @@ class Desk:
     times: Times = Times.AGO
     chores: tuple[Callable[[], Coroutine[Any, Any, None]], ...] = ()
     """What else goes on beside the screens, until cancelled."""
+    bell: bool = False
+    """Whether a new critical alert is to be heard."""
     clock: Clock = field(default_factory=Clock)
     pace: Pace = field(default_factory=Pace)
     armed: Armed = field(init=False)
@@ -101,6 +103,9 @@ class Desk:
     recorder: Recorder | None = field(init=False, default=None)
     undo: list[Undo] = field(default_factory=list)
     """The latest last."""
+    drafts: dict[str, str] = field(default_factory=dict)
+    """What was typed into a dialog and not sent, by its entry."""
+    _raised: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
         self.armed = Armed(self.clock)
@@ -115,6 +120,11 @@ class Desk:
     def live(self) -> bool:
         """Whether there is anybody to ask: a recording can only be looked at."""
         return self.book is not None
+
+    def rings(self) -> bool:
+        """Whether a critical alert has come since this was last asked, and is to be heard."""
+        before, self._raised = self._raised, self.alerts.raised_crit
+        return self.bell and self._raised > before
 
     async def run(self, pause: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         """Until cancelled: everything that goes on beside the screens."""

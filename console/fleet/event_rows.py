@@ -20,12 +20,13 @@ KIND_CHARS = 64
 
 @dataclass(frozen=True, slots=True)
 class EventLine:
-    """One event of one node; `number` counts them as they came here."""
+    """One event of one node; `number` counts them as they came here, `zone` is its site's."""
 
     number: int
     node: str
     event: StreamEvent
     site: str
+    zone: str
     words: str
 
     @property
@@ -75,8 +76,9 @@ class Feed:
 
     def _line(self, number: int, one: Happening) -> EventLine:
         view = self.model.views.get(one.node)
-        site = clean(view.status.site) if view is not None and view.status is not None else ""
-        return EventLine(number, one.node, one.event, site, told(one.event))
+        status = view.status if view is not None else None
+        site, zone = (clean(status.site), status.timezone) if status is not None else ("", "")
+        return EventLine(number, one.node, one.event, site, zone, told(one.event))
 
 
 def as_known(line: EventLine) -> Mapping[str, object]:

@@ -41,13 +41,17 @@ JOB_RANK = {state: rank for rank, state in enumerate(JOB_LOOKS)}
 
 @dataclass(frozen=True, slots=True)
 class JobLine:
-    """One job of one node as of now, UTC in microseconds.  `old`: the node is silent, and this is what it last said."""
+    """One job of one node as of now, UTC in microseconds.
+
+    `old`: the node is silent, and this is what it last said.  `zone` is its site's (IANA), where known.
+    """
 
     node: str
     job: JobRecord
     site: str
     old: bool
     now_us: int
+    zone: str = ""
 
     @property
     def short(self) -> str:
@@ -81,8 +85,8 @@ def job_line(row: JobRow, model: FleetModel) -> JobLine | None:
     view = model.views.get(row.node)
     if view is None:
         return None
-    site = clean(view.status.site) if view.status is not None else ""
-    return JobLine(row.node, row.job, site, model.word(row.node) in OLD_WORDS, model.clock.utc_us())
+    site, zone = (clean(view.status.site), view.status.timezone) if view.status is not None else ("", "")
+    return JobLine(row.node, row.job, site, model.word(row.node) in OLD_WORDS, model.clock.utc_us(), zone)
 
 
 def _since_s(at: str, now_us: int) -> float | None:

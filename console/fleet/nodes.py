@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from console.fleet.alerts import OWN
 from console.fleet.filter import Field, Fields, parse
 from console.fleet.listing import Kind
 from console.fleet.view import (
@@ -80,6 +81,13 @@ def _age(row: NodeRow) -> float | None:
     return last_good_age_s(row.view, row.now_s)
 
 
+def _alerts(row: NodeRow) -> list[str]:
+    """Codes of what fires there, and of what this console itself finds."""
+    own = OWN.get(row.word)
+    told = row.view.status.alerts if row.view.status is not None else ()
+    return [*([own.code] if own is not None else []), *(alert.code for alert in told)]
+
+
 def _texts(row: NodeRow) -> Iterator[str]:
     yield row.name
     yield row.site
@@ -96,6 +104,8 @@ FIELDS: Fields[NodeRow] = Fields(
         "ver": Field("its version: ver:!1.4.2", text=_version),
         "cfg": Field("digest of its configuration", text=_digest),
         "cause": Field("why it is as it is", text=lambda row: row.cause),
+        "alert": Field("code of one of its alerts", text=lambda row: " ".join(_alerts(row))),
+        "alerts": Field("how many fire: alerts>0", number=lambda row: len(_alerts(row))),
         "age": Field("of the last good frame: age>10m", number=_age, timed=True),
         "due": Field("slots due today", number=_today(0)),
         "captured": Field("frames captured today", number=_today(1)),
