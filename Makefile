@@ -23,7 +23,7 @@ SEED ?=
 SOAK := tests/faults/test_archive.py::test_in_hundreds_of_faults_no_frame_is_lost_and_nothing_is_done_twice
 
 .DEFAULT_GOAL := help
-.PHONY: help deps demo test soak test-fast check bench lock clean needs
+.PHONY: help deps demo test soak test-fast check bench shots lock clean needs
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-10s %s\n", $$1, $$2}' Makefile
@@ -60,6 +60,10 @@ check: $(STAMP) ## style, types, import contracts, dead code
 bench: $(STAMP) ## figures beside the peers' way; prints one table, writes bench.json
 	$(BIN)/python -m tests.bench $(ARGS)
 
+shots: $(STAMP) ## PNGs of every screen at three sizes, dark, light, without colour, into shots/; ARGS="--only fleet"
+	@.ci/deps ensure shots
+	@$(BIN)/python -m tests.shots $(ARGS)
+
 lock: $(STAMP) ## resolve the newest allowed versions into locks/
 	$(LOCK) --extra dev --universal --python-version 3.11 -o locks/dev.txt
 	$(LOCK) --extra node --only-binary :all: --python-version 3.11 --python-platform aarch64-manylinux_2_36 \
@@ -69,7 +73,7 @@ lock: $(STAMP) ## resolve the newest allowed versions into locks/
 
 clean: ## remove all that make has made
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage .coverage.* \
-		bench.json build dist
+		bench.json build dist shots
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 needs:

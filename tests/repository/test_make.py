@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 NOBODY = 65534
-GROUPS = {"run", "test", "lab"}
+GROUPS = {"run", "test", "shots", "lab"}
 
 
 def _rows() -> list[list[str]]:

@@ -1,0 +1,140 @@
+"""`make shots`: every screen of the console over a live demo, at three sizes, dark, light and without colour."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from textual.pilot import Pilot
+
+from console.app import FleetApp
+from console.fleet import inventory
+from console.fleet.clock import Clock
+from console.fleet.desk import Desk
+from console.fleet.poller import Fleet
+from console.fleet.state import Book
+from console.fleet.view import Patience
+from tests.shots.png import png_of
+
+SIZES = ((80, 24), (120, 40), (200, 60))
+LOOKS = ("dark", "light", "nocolor")
+SHOTS: dict[str, tuple[str, ...]] = {
+    "fleet": (),
+    "node": ("enter",),
+    "node-jobs": ("enter", "2"),
+    "node-frames": ("enter", "3"),
+    "node-compare": ("enter", "3", "="),
+    "node-events": ("enter", "4"),
+    "node-config": ("enter", "5"),
+    "jobs": ("g", "j"),
+    "alerts": ("g", "a"),
+    "acknowledge": ("g", "a", "a"),
+    "events": ("g", "e"),
+    "plan": (*":unlock", "enter", "r"),
+    "palette": (";",),
+    "help": ("question_mark",),
+}
+"""Each screen and the keys that lead to it from the fleet."""
+SETTLE_S, LOOK_S = 4.0, 0.4
+TOLD = re.compile(r"heliograph status -i (\S+)")
+
+
+@contextmanager
+def demo(nodes: int, warm_s: float) -> Iterator[Path]:
+    """A demo with faults that has run for so long; its inventory."""
+    command = [sys.executable, "-m", "console.cli", "demo", "--faults", "--nodes", str(nodes)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            found = next(match for line in process.stdout if (match := TOLD.search(line)))
+            print(f"warming up for {warm_s:g} s", file=sys.stderr)
+            time.sleep(warm_s)
+            yield Path(found[1])
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.stdout.close()
+
+
+async def shoot(listed: Path, size: tuple[int, int], look: str, only: list[str]) -> dict[str, str]:
+    """SVG by screen."""
+    clock, found = Clock(), dict[str, str]()
+    with tempfile.TemporaryDirectory() as folder:
+        fleet = Fleet(inventory.read(listed), patience=Patience(poll_s=2.0))
+        desk = Desk(fleet, Book.open(Path(folder), listed, clock), title="demo", operator="kim")
+        app = FleetApp(desk, theme="light" if look == "light" else "dark")
+        async with app.run_test(size=size) as pilot:
+            await asyncio.sleep(SETTLE_S)
+            depth = len(app.screen_stack)
+            for name in only:
+                await _home(app, pilot, depth)
+                await pilot.press(*SHOTS[name])
+                await _settled(app)
+                found[name] = app.export_screenshot(title=f"heliograph {size[0]}x{size[1]}")
+    return found
+
+
+async def _home(app: FleetApp, pilot: Pilot[bool | None], depth: int) -> None:
+    """To the fleet, read-only, whatever lies above it."""
+    while len(app.screen_stack) > depth:
+        app.pop_screen()
+        await pilot.pause()
+    app.desk.armed.lock()
+    app.visit("nodes", text="")
+    await pilot.pause()
+    await pilot.press("g", "g")
+
+
+async def _settled(app: FleetApp) -> None:
+    """Until nothing but times moves any more."""
+    before, until_s = "", time.monotonic() + SETTLE_S
+    while time.monotonic() < until_s:
+        await asyncio.sleep(LOOK_S)
+        now = re.sub(r"\d", "", app.export_screenshot())
+        if now == before:
+            return
+        before = now
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make shots")
+    parser.add_argument("--to", type=Path, default=Path("shots"), help="folder of the PNGs")
+    parser.add_argument("--only", nargs="*", choices=SHOTS, default=list(SHOTS), help="these screens")
+    parser.add_argument("--sizes", nargs="*", default=["80x24", "120x40", "200x60"], help="WIDTHxHEIGHT")
+    parser.add_argument("--looks", nargs="*", choices=LOOKS, default=LOOKS)
+    parser.add_argument("--nodes", type=int, default=6)
+    parser.add_argument("--inventory", type=Path, help="of a fleet that runs already, in place of a demo")
+    parser.add_argument("--warm", type=float, default=120.0, help="seconds before the first picture")
+    given = parser.parse_args()
+    if given.inventory is not None:
+        _all(given, given.inventory)
+        return 0
+    with demo(given.nodes, given.warm) as listed:
+        _all(given, listed)
+    return 0
+
+
+def _all(given: argparse.Namespace, listed: Path) -> None:
+    given.to.mkdir(parents=True, exist_ok=True)
+    for look in given.looks:
+        os.environ.pop("NO_COLOR", None)
+        if look == "nocolor":
+            os.environ["NO_COLOR"] = "1"
+        for words in given.sizes:
+            width, height = map(int, words.split("x"))
+            for name, svg in asyncio.run(shoot(listed, (width, height), look, given.only)).items():
+                (given.to / f"{name}-{words}-{look}.png").write_bytes(png_of(svg))
+            print(f"{words} {look}: {len(given.only)} pictures in {given.to}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
