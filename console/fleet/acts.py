@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import shlex
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
@@ -295,7 +295,7 @@ Pause = Callable[[float], Awaitable[None]]
 
 async def perform(
     plan: Plan, client_of: ClientOf, new_key: Callable[[], str], pause: Pause = asyncio.sleep
-) -> AsyncIterator[Outcome]:
+) -> AsyncGenerator[Outcome, None]:
     """Each step's outcome as it comes: begun in the plan's order, one after the other on a node, never raising.
 
     What is under way when the iterator is closed may still happen on its node.

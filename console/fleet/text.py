@@ -9,9 +9,9 @@ MINUTE_S, HOUR_S, DAY_S, YEAR_DAYS = 60, 3600, 86400, 366
 SAID_CHARS = 400
 
 
-def clean(text: str) -> str:
+def clean(text: str, chars: int = SAID_CHARS) -> str:
     """Fit for a terminal: no control or formatting characters, one line, bounded."""
-    head = text[:SAID_CHARS]
+    head = text[:chars]
     return "".join(" " if unicodedata.category(char).startswith(("C", "Z")) else char for char in head)
 
 
