@@ -26,22 +26,29 @@ HEAD = b"HTTP/1.1 %d OK\r\nContent-Type: %b\r\n%b\r\n"
 TOKEN = "simulated"
 BEATS_S = 15
 LONGEST_REQUEST = 16_384
+TURNS = 10
+"""Of the loop, until an aborted connection with TLS is closed down to its socket."""
 
 
 class Door(asyncio.Protocol):
     """One connection to one node."""
 
-    def __init__(self, node: SimNode, open_streams: dict[str, set[asyncio.Transport]]) -> None:
+    def __init__(
+        self, node: SimNode, visitors: set[asyncio.Transport], open_streams: dict[str, set[asyncio.Transport]]
+    ) -> None:
         self._node = node
+        self._visitors = visitors
         self._streams = open_streams
         self._asked = b""
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self._visitors.add(self._transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._transport is not None:
+            self._visitors.discard(self._transport)
             self._streams.get(self._node.name, set()).discard(self._transport)
 
     def data_received(self, data: bytes) -> None:
@@ -81,6 +88,7 @@ class Door(asyncio.Protocol):
             return
         if not events[0].id - 1 <= after <= events[-1].id:
             yield reset_block(Reset(oldest=events[0].id, newest=events[-1].id))
+            after = events[0].id - 1
         yield from (event_block(event) for event in events if event.id > after)
 
 
@@ -94,6 +102,7 @@ class Simulator:
         self._pace = pace or Pace()
         self._dice = random.Random(seed)
         self._servers: list[asyncio.Server] = []
+        self._visitors: set[asyncio.Transport] = set()
         self._streams: dict[str, set[asyncio.Transport]] = {}
 
     async def start(self) -> None:
@@ -103,7 +112,7 @@ class Simulator:
 
     async def _open(self, node: SimNode, context: ssl.SSLContext | None) -> int:
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: Door(node, self._streams), LOOPBACK, 0, ssl=context)
+        server = await loop.create_server(lambda: Door(node, self._visitors, self._streams), LOOPBACK, 0, ssl=context)
         self._servers.append(server)
         return int(server.sockets[0].getsockname()[1])
 
@@ -127,9 +136,13 @@ class Simulator:
             for transport in transports:
                 transport.write(HEARTBEAT)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         for server in self._servers:
             server.close()
+        for visitor in list(self._visitors):
+            visitor.abort()
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
 
 
 def inventory(ports: dict[str, int], folder: Path, tls: Certificate | None) -> dict[str, Any]:
@@ -157,7 +170,7 @@ async def serve(folder: Path, given: argparse.Namespace) -> None:
     living = asyncio.create_task(simulator.live())
     await asyncio.to_thread(sys.stdin.read)
     living.cancel()
-    simulator.close()
+    await simulator.close()
     hostile.close()
 
 
