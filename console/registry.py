@@ -52,7 +52,7 @@ class Action:
 
 _ALL, _ROWS = (Scope.EVERYWHERE,), (Scope.ROWS,)
 _FLEET, _NODE, _JOBS, _ALERTS = (Scope.FLEET,), (Scope.NODE,), (Scope.JOBS,), (Scope.ALERTS,)
-_FRAMES, _EVENTS = (Scope.FRAMES,), (Scope.EVENTS,)
+_FRAMES = (Scope.FRAMES,)
 _CAMERAS = (Scope.FLEET, Scope.SUMMARY, Scope.FRAMES)
 _PLAN = "the plan is the dry run: nothing is sent before it is confirmed"
 
@@ -97,7 +97,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("older", (",",), "older frame", _FRAMES),
     Action("newer", (".",), "newer frame", _FRAMES),
     Action("compare", ("=",), "last good frame beside the first bad one after it", _FRAMES, "compare"),
-    Action("pause", ("p",), "hold the feed, or let it go on", _EVENTS, "pause"),
+    Action("pause", ("p",), "hold the feed or the recording, or let it go on", _ROWS, command="pause"),
     Action("ssh", ("!",), "a shell on the node, by ssh", (Scope.FLEET, Scope.NODE), command="ssh"),
     # --- taking along ---------------------------------------------------------------------------------------------
     Action("copy_row", ("yy",), "copy the row", _ROWS, "copy", command="copy"),
@@ -134,6 +134,9 @@ ACTIONS: tuple[Action, ...] = (
 )  # fmt: skip
 BY_ID: Mapping[str, Action] = {action.id: action for action in ACTIONS}
 BY_COMMAND: Mapping[str, Action] = {action.command: action for action in ACTIONS if action.command}
+ALIASES: Mapping[str, str] = {"quit": "q"}
+FORCE = "!"
+"""After a command's name: do it although something stands in the way."""
 SHOWN = {
     "down": "↓", "up": "↑", "pagedown": "PgDn", "pageup": "PgUp", "enter": "⏎", "escape": "Esc", "space": "spc",
     "home": "Home", "end": "End",

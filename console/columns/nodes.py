@@ -136,7 +136,7 @@ NODE_TABLE: Table[NodeRow] = Table(
         Column("unsent", "UNSENT", 7, 7, 9, _unsent, "unsent to the archive; ! = a target fails", right=True),
         Column("version", "VER", 6, 12, 12, _version, "release of its software"),
         Column("digest", "CFG", 7, 7, 13, _digest, "its configuration's digest; ! = on probation"),
-        Column("cause", "CAUSE", 18, 400, 2, _cause, "why it is so; 2/3 ok = cameras that are well"),
+        Column("cause", "CAUSE", 26, 400, 2, _cause, "why it is so; 2/3 ok = cameras that are well"),
     ),
     growth=(("cause", 34), ("site", 16), ("spark", 24), ("today", 12), ("cause", 400)),
     name="node",

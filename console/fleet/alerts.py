@@ -107,6 +107,9 @@ class AlertBoard:
         """The worst first, then the oldest."""
         return list(self._list()[1])
 
+    def of(self, node: str) -> tuple[AlertRow, ...]:
+        return self._of_node.get(node, ())
+
     @property
     def unacked(self) -> int:
         return self._list()[2]

@@ -279,6 +279,7 @@ class Replay:
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """Raises RecordingUnusable."""
+        self.path = path
         self._wall = clock or Clock()
         self._wait = pause
         self._tape, first, patience = _opened(path)

@@ -37,10 +37,10 @@ def exit_status(model: FleetModel) -> int:
 
 def as_json(model: FleetModel) -> dict[str, Any]:
     """The whole fleet for programs: `status` is the node's own object, or null where none came."""
-    return {"exit": exit_status(model), "nodes": [_node(model, name) for name in worst_first(model)]}
+    return {"exit": exit_status(model), "nodes": [node_as_json(model, name) for name in worst_first(model)]}
 
 
-def _node(model: FleetModel, name: str) -> dict[str, Any]:
+def node_as_json(model: FleetModel, name: str) -> dict[str, Any]:
     view, now_word, now_s = model.views[name], model.word(name), model.clock.monotonic()
     return {
         "node": name,

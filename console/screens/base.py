@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar, Protocol, cast
 
 from textual import events, on
@@ -13,7 +14,7 @@ from textual.screen import Screen
 from console.columns.table import Manner
 from console.fleet.desk import PAINT_S, SLOW_PAINT_S, Desk
 from console.fleet.view import FleetModel
-from console.registry import BY_COMMAND, BY_ID, SCREENS, Action, Resolver, Scope
+from console.registry import ALIASES, BY_COMMAND, BY_ID, FORCE, SCREENS, Action, Resolver, Scope, known_on
 from console.screens.chooser import Choice, Chooser
 from console.screens.headline import Crumb, breadcrumb, footline, headline
 from console.screens.help import HelpScreen
@@ -28,10 +29,11 @@ ANSWER_S = 6.0
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """How an action was asked for: by which key, or with which words after the colon."""
+    """How an action was asked for: by which key, or with which words after the colon; `forced`: with a `!`."""
 
     key: str = ""
     words: str = ""
+    forced: bool = False
 
 
 Handler = Callable[[Ask], object]
@@ -48,6 +50,18 @@ class Desktop(Protocol):
 
     def previous_view(self) -> None:
         """To the view before this one."""
+
+    def view(self, name: str) -> View | None:
+        """That view of what is looked at now; None = there is no such view."""
+
+    def replay(self, path: Path) -> None:
+        """Opens a recording above all else.  Raises RecordingUnusable."""
+
+    def leave(self) -> None:
+        """Out of a recording; out of the console where there is none."""
+
+    def more_handlers(self, view: View) -> Mapping[str, Handler]:
+        """What every screen does alike: recordings, the log, what changes nodes."""
 
 
 class View(Screen[None]):
@@ -84,8 +98,16 @@ class View(Screen[None]):
     def filtered(self, text: str, *, final: bool) -> None:
         """The filter as it is typed; `final` when it was entered or given up."""
 
+    def subjects(self) -> Sequence[str]:
+        """What is acted on: nodes, `node/camera` or `node/JOB`; marked ones, or what the cursor is on."""
+        return ()
+
     def aim(self, node: str) -> None:
         """Which node it is about, on a screen that is about one."""
+
+    def node_here(self) -> str:
+        """The node that the cursor is on, or that the screen is about; empty = none."""
+        return next(iter(self.subjects()), "").partition("/")[0]
 
     def resumed(self) -> None:
         """It has come to the front."""
@@ -120,7 +142,11 @@ class View(Screen[None]):
         yield Lines(id="foot")
 
     def handlers(self) -> dict[str, Handler]:
-        """By the ids of the registry."""
+        """By the ids of the registry: what is known on this screen, and nothing else."""
+        known = {action.id for action in known_on(self.scopes)}
+        return {name: handler for name, handler in self._all_handlers().items() if name in known}
+
+    def _all_handlers(self) -> dict[str, Handler]:
         visit = self.desktop.visit
         return {
             "back": lambda _: self.desktop.back(),
@@ -134,9 +160,21 @@ class View(Screen[None]):
             "command": lambda _: self.query_one(Prompt).ask(COMMAND),
             "palette": lambda _: self.choose(palette(self.scopes, ascii_only=self.desk.ascii), self._from_palette),
             "help": lambda _: self.app.push_screen(HelpScreen(self.scopes, ascii_only=self.desk.ascii)),
-            "quit": lambda _: self.app.exit(),
+            "quit": lambda _: self.desktop.leave(),
+            **self.desktop.more_handlers(self),
             **self.own_handlers(),
         }
+
+    def notice(self) -> str:
+        """What the operator should know of the console itself; troubles first."""
+        book = self.desk.book
+        recorder = self.desk.recorder
+        troubles = (
+            getattr(self.desk.source, "notice", ""),  # a recording has none
+            book.trouble if book is not None else "",
+            f"recording stopped: {recorder.stopped}" if recorder is not None and recorder.stopped else "",
+        )
+        return "; ".join(filter(None, troubles)) or self.desk.notice
 
     # --- painting -------------------------------------------------------------------------------------------------
 
@@ -166,6 +204,8 @@ class View(Screen[None]):
         if not self.is_mounted:
             return
         self._painted_s = self.desk.clock.monotonic()
+        if self.desk.rings():
+            self.app.bell()
         changed, self._seen = self.model.changed_since(self._seen), self.model.revision
         self.update(changed)
         if self._painted_s - self._answered_s >= ANSWER_S:
@@ -175,7 +215,7 @@ class View(Screen[None]):
     def _paint_lines(self) -> None:
         width, manner = self.size.width, self.manner()
         self._line("#head", headline(self.desk, width, manner, behind=self.desk.pace.slow))
-        self._line("#crumb", breadcrumb(self.crumb(), self._answer, self.desk.notice, width))
+        self._line("#crumb", breadcrumb(self.crumb(), self._answer, self.notice(), width))
         self._line("#foot", footline(self.scopes, self._resolver, width, ascii_only=self.desk.ascii))
 
     def _line(self, where: str, line: Line) -> None:
@@ -234,12 +274,13 @@ class View(Screen[None]):
     def run_command(self, text: str) -> None:
         """What stands after the colon."""
         word, _, words = text.partition(" ")
-        action = BY_COMMAND.get(word)
+        name = word.removesuffix(FORCE)
+        action = BY_COMMAND.get(ALIASES.get(name, name))
         if action is None or action.id not in self.handlers():
             known = [name for name, each in BY_COMMAND.items() if each.id in self.handlers()]
             self.reply(f":{word[:30]} is no command here; there is :{', :'.join(known)}")
             return
-        self.act(action, Ask(words=words.strip()))
+        self.act(action, Ask(words=words.strip(), forced=word.endswith(FORCE)))
 
     def choose(self, chooser: Chooser, then: Callable[[Choice], object]) -> None:
         """Opens it; `then` is told what was taken."""

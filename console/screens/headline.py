@@ -9,14 +9,18 @@ from rich.cells import cell_len
 
 from console.columns.table import Cell, Manner
 from console.fleet.desk import Desk
+from console.fleet.record import Recorder, Replay
 from console.fleet.summary import counts, oldest_s
-from console.fleet.text import ago
+from console.fleet.text import ago, clean
 from console.fleet.view import LOOKS, FleetModel
 from console.registry import Resolver, Scope, known_on, shown_keys
 from console.widgets.lines import Line
 from node.wire.times import to_text
 
 MINUTE_S = 60
+GAP = 3
+HELP = "?"
+"""The key that is shown however narrow it is."""
 
 
 def headline(desk: Desk, width: int, manner: Manner, *, behind: bool = False) -> Line:
@@ -30,26 +34,58 @@ def _forms(desk: Desk, manner: Manner, *, behind: bool) -> Iterator[Line]:
     """From the fullest to the barest: the grave states are the last to lose their words."""
     model = desk.model
     mode, short = _mode(desk)
-    time = Cell(f"  {to_text(model.clock.utc_us())[11:19]}Z")
+    time = Cell(f"  {_now(desk)}")
     words, signs = _counts(model, manner)
-    brand, nodes = Cell(f"heliograph {desk.title}".strip() + " ", "brand"), Cell(f"   {len(model.views)} nodes", "dim")
-    oldest = _oldest(model, behind=behind)
-    yield Line((brand, *words, nodes, oldest), (mode, time))
-    yield Line((brand, *words, oldest), (mode, time))
-    yield Line((*words, oldest), (mode, time))
-    yield Line((*words,), (mode, time))
+    brand, nodes = (
+        Cell(f"heliograph {clean(desk.title)}".strip() + " ", "brand"),
+        Cell(f"   {len(model.views)} nodes", "dim"),
+    )
+    oldest, unacked = _oldest(model, behind=behind), _unacked(desk)
+    yield Line((brand, *words, nodes, oldest), (*mode, *unacked, time))
+    yield Line((brand, *words, oldest), (*mode, *unacked, time))
+    yield Line((*words, oldest), (*mode, *unacked, time))
+    yield Line((*words,), (*mode, *unacked, time))
+    yield Line((*words,), (*mode, time))
     for worst in range(len(words), -1, -1):
-        yield Line((*words[:worst], *signs[worst:]), (short,))
+        yield Line((*words[:worst], *signs[worst:]), short)
     yield Line((*signs,))
 
 
-def _mode(desk: Desk) -> tuple[Cell, Cell]:
-    """Whether actions may change nodes, and how long still: in full, and for narrow screens."""
+def _now(desk: Desk) -> str:
+    """Of a recording with its day: it may be any."""
+    now = to_text(desk.model.clock.utc_us())
+    return f"{now[:10]} {now[11:19]}Z" if isinstance(desk.source, Replay) else f"{now[11:19]}Z"
+
+
+def _unacked(desk: Desk) -> tuple[Cell, ...]:
+    return (Cell(f"  {desk.alerts.unacked} unacked", "key"),) if desk.alerts.unacked else ()
+
+
+def _mode(desk: Desk) -> tuple[tuple[Cell, ...], tuple[Cell, ...]]:
+    """What may be done here, and whether it is written down: in full, and for narrow screens."""
+    if isinstance(desk.source, Replay):
+        played = f"REPLAY {_played(desk.source)}"
+        return (Cell(played, "armed"),), (Cell(played.partition(",")[0], "armed"),)
+    tape = _tape(desk.recorder)
     left_s = int(desk.armed.left_s)
     if not left_s:
-        return Cell("READ-ONLY", "mode"), Cell("RO", "mode")
-    left = f"{left_s // MINUTE_S:02d}:{left_s % MINUTE_S:02d}"
-    return Cell(f"ARMED {left}", "armed"), Cell(f"ARMED {left}", "armed")
+        return (*tape, Cell("READ-ONLY", "mode")), (*tape, Cell("RO", "mode"))
+    left = Cell(f"ARMED {left_s // MINUTE_S:02d}:{left_s % MINUTE_S:02d}", "armed")
+    return (*tape, left), (*tape, left)
+
+
+def _tape(recorder: Recorder | None) -> tuple[Cell, ...]:
+    if recorder is None:
+        return ()
+    return Cell("REC STOPPED" if recorder.stopped else "REC", "armed"), Cell(" ")
+
+
+def _played(tape: Replay) -> str:
+    """How far, how fast, and whether it goes on."""
+    whole_us = max(1, tape.end_us - tape.begin_us)
+    done = f"{100 * (tape.now_us - tape.begin_us) // whole_us}%"
+    how = "paused" if tape.paused else "ended" if tape.ended else f"{tape.speed:g}x"
+    return f"{done} {how}" if not tape.paused or tape.speed == 1 else f"{done} {how}, {tape.speed:g}x"
 
 
 def _length(cells: Sequence[Cell]) -> int:
@@ -74,11 +110,12 @@ def _oldest(model: FleetModel, *, behind: bool) -> Cell:
 
 @dataclass(frozen=True, slots=True)
 class Crumb:
-    """What the second line says: where one is, and what is shown of how much."""
+    """What the second line says: where one is, and what is shown of how much; `facts`: what there is in all."""
 
     path: tuple[str, ...] = ()
     filter: str = ""
     error: str = ""
+    facts: str = ""
     order: str = ""
     view: str = ""
     shown: int | None = None
@@ -110,8 +147,10 @@ def _rights(crumb: Crumb) -> Iterator[tuple[Cell, ...]]:
     held = [Cell("held   ", "key")] if crumb.held else []
     order = [Cell(f"{crumb.order}   ", "dim")] if crumb.order else []
     view = [Cell(f"view {crumb.view}   ", "dim")] if crumb.view else []
-    yield (*held, *order, *view, *count, *marked)
-    yield (*held, *order, *count, *marked)
+    facts = [Cell(f"{crumb.facts}   ")] if crumb.facts else []
+    yield (*held, *facts, *order, *view, *count, *marked)
+    yield (*held, *facts, *order, *count, *marked)
+    yield (*held, *facts, *count, *marked)
     yield (*held, *count, *marked)
 
 
@@ -128,8 +167,12 @@ def footline(scopes: Iterable[Scope], resolver: Resolver, width: int, *, ascii_o
         ]
         hints.append((":q", "quit"))
         cells = []
-    for key, word in hints:
-        more = [Cell(f"{key} ", "key"), Cell(f"{word}   ", "dim")]
-        if _length((*cells, *more)) <= width + 3:
-            cells += more
-    return Line(tuple(cells))
+    last = _hint(*hints.pop(next((at for at, hint in enumerate(hints) if hint[0] == HELP), -1)))
+    for hint in hints:
+        if _length((*cells, *_hint(*hint), *last)) <= width + GAP:
+            cells += _hint(*hint)
+    return Line((*cells, *last))
+
+
+def _hint(key: str, word: str) -> tuple[Cell, ...]:
+    return Cell(f"{key} ", "key"), Cell(word + " " * GAP, "dim")

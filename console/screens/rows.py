@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from textual import on
@@ -11,11 +12,17 @@ from textual.app import ComposeResult
 from console.columns.table import Cell, Table
 from console.fleet.desk import Desk
 from console.fleet.listing import Listing
+from console.fleet.record import Replay
+from console.fleet.state import SavedView
 from console.screens.base import Ask, Handler, View
 from console.screens.chooser import Choice, Chooser
 from console.screens.headline import Crumb
+from console.screens.inspect import Inspect
+from console.screens.saving import apply, saved_of, saving_handlers
+from console.screens.taking import record, taking_handlers
+from console.screens.tape import turn
 from console.widgets.grid import RowGrid
-from console.widgets.prompt import FILTER, Prompt
+from console.widgets.prompt import COMMAND, FILTER, Prompt
 
 HOLD_S = 2.0
 """While the operator moves, the order stays for so long."""
@@ -31,6 +38,7 @@ class RowsView(View):
     def __init__(self, desk: Desk) -> None:
         self.listing = Listing[Any](self.TABLE.kind, self.read)
         self._moved_s = float("-inf")
+        self._saved: tuple[int, SavedView] | None = None
         super().__init__(desk)
 
     # --- for subclasses -------------------------------------------------------------------------------------------
@@ -50,6 +58,35 @@ class RowsView(View):
     def empty(self) -> Cell:
         """Why there are no rows."""
         return Cell(NOTHING if self.listing.text else "nothing here", "warn")
+
+    def subjects(self) -> Sequence[str]:
+        return self.listing.chosen()
+
+    def node_here(self) -> str:
+        return (self.listing.cursor or "").partition("/")[0]
+
+    def known(self, key: str) -> Mapping[str, Any]:
+        """All that is known of that row, for a program; its cells where a list has nothing better."""
+        return record(self, key)
+
+    def inspected(self, key: str) -> tuple[str, str]:
+        """What `v` shows: a title, and text of any length."""
+        return key, json.dumps(self.known(key), ensure_ascii=False, indent=2)
+
+    def twin(self, key: str) -> Sequence[str]:  # noqa: ARG002 - for lists whose rows have commands of their own
+        """The words after `heliograph` that show that row without a screen."""
+        return (self.NAME,)
+
+    def panes(self) -> Mapping[str, str]:
+        """What can be shown and hidden beside the columns, with what each is."""
+        return {}
+
+    def moved(self) -> None:
+        """The cursor is on another row."""
+
+    def pause_feed(self) -> None:
+        """`p` where no recording is looked at."""
+        self.reply("only events and recordings can be held")
 
     def below(self) -> ComposeResult:
         """Widgets under the grid."""
@@ -93,6 +130,7 @@ class RowsView(View):
             total=listing.total,
             marked=len(listing.marks),
             held=listing.held,
+            view=self.view_said(),
         )
 
     def update(self, changed: Iterable[str]) -> None:
@@ -127,8 +165,55 @@ class RowsView(View):
             "sort": self._sort,
             "sort_reverse": lambda _: self._mark(listing.reverse),
             "columns": self._columns,
+            "inspect": lambda _: self._inspect(),
+            "pause": lambda _: self._pause(),
+            **taking_handlers(self),
+            **saving_handlers(self),
             **self.row_handlers(),
         }
+
+    # --- saved views ----------------------------------------------------------------------------------------------
+
+    def show_saved(self, number: int, saved: SavedView) -> None:
+        """On the list that it is of, which comes to the front."""
+        shown = self if saved.view == self.NAME else self.desktop.view(saved.view)
+        if not isinstance(shown, RowsView):
+            self.reply(f"view {number} is of {saved.view[:20]}, and there is no such list here")
+            return
+        if shown is not self:
+            self.desktop.visit(saved.view)
+        shown.take_saved(number, saved)
+
+    def take_saved(self, number: int, saved: SavedView) -> None:
+        self._saved = (number, saved)
+        apply(self, saved)
+        self.paint()
+
+    def view_said(self) -> str:
+        """Number and name of the saved view, as long as it is the one that is shown."""
+        if self._saved is None:
+            return ""
+        number, saved = self._saved
+        return f"{number}:{saved.name}" if saved_of(self, saved.name) == saved else ""
+
+    def ask_command(self, text: str) -> None:
+        self.query_one(Prompt).ask(COMMAND, text)
+
+    # --- looking closer -------------------------------------------------------------------------------------------
+
+    def _inspect(self) -> None:
+        key = self.listing.cursor
+        if key is None or self.read(key) is None:
+            self.reply("nothing to look into")
+            return
+        self.app.push_screen(Inspect(*self.inspected(key)))
+
+    def _pause(self) -> None:
+        tape = self.desk.source
+        if isinstance(tape, Replay):
+            turn(self, tape)
+        else:
+            self.pause_feed()
 
     def _mark(self, change: Callable[[], object], rows: int = 0) -> None:
         change()
@@ -153,44 +238,50 @@ class RowsView(View):
 
     def _sort(self, ask: Ask) -> None:
         if ask.words:
-            self._sort_by(*ask.words.replace(",", " ").split())
+            self.sort_by(*ask.words.replace(",", " ").split())
             return
         titles = {column.key: column.says for column in self.TABLE.columns}
         choices = [Choice(name, f"{name}: {titles.get(name, name)}") for name in self.TABLE.kind.sorts]
-        self.choose(Chooser("sort by", choices), lambda choice: self._sort_by(choice.id))
+        self.choose(Chooser("sort by", choices), lambda choice: self.sort_by(choice.id))
 
-    def _sort_by(self, *names: str) -> None:
-        try:
-            for name in reversed(names):
-                self.listing.sort_by(name)
-        except KeyError as error:
-            self.reply(f"no column {error}; there is {', '.join(self.TABLE.kind.sorts)}")
+    def sort_by(self, *names: str) -> None:
+        unknown = [name for name in names if name.removeprefix("-") not in self.TABLE.kind.sorts]
+        if unknown:
+            self.reply(f"no column {unknown[0][:40]}; there is {', '.join(self.TABLE.kind.sorts)}")
             return
+        for name in reversed(names):
+            self.listing.sort_by(name)
         self._moved_s = float("-inf")
         self.paint()
 
-    def _columns(self, ask: Ask) -> None:
-        """One of them is shown or hidden; in words, all that are to be hidden."""
-        known = [column.key for column in self.TABLE.columns if column.drop]
-        if ask.words:
-            names = [name for name in ask.words.replace(",", " ").split() if name in known]
-            self._hide(set(self.grid.hidden) ^ set(names))
-            return
-        choices = [
-            Choice(column.key, f"{column.key}: {column.says}", "hidden" if column.key in self.grid.hidden else "shown")
-            for column in self.TABLE.columns
-            if column.drop
-        ]
-        self.choose(Chooser("show or hide a column", choices), lambda one: self._hide(set(self.grid.hidden) ^ {one.id}))
+    def hideable(self) -> Mapping[str, str]:
+        """Columns and panes that need not be there."""
+        return {column.key: column.says for column in self.TABLE.columns if column.drop} | dict(self.panes())
 
-    def _hide(self, hidden: set[str]) -> None:
-        self.grid.hidden = hidden
+    def _columns(self, ask: Ask) -> None:
+        """One of them is shown or hidden; in words, all that are to be turned round."""
+        known, hidden = self.hideable(), set(self.grid.hidden)
+        names = ask.words.replace(",", " ").split()
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            self.reply(f"no column {unknown[0][:40]}; there is {', '.join(known)}")
+        elif names:
+            self.hide(hidden ^ set(names))
+        else:
+            choices = [
+                Choice(key, f"{key}: {says}", "hidden" if key in hidden else "shown") for key, says in known.items()
+            ]
+            self.choose(Chooser("show or hide a column", choices), lambda one: self.hide(hidden ^ {one.id}))
+
+    def hide(self, hidden: Collection[str]) -> None:
+        self.grid.hidden = frozenset(hidden)
         self.grid.lay_out()
         self.paint()
 
     @on(RowGrid.Moved)
     def _hold(self) -> None:
         self._moved_s = self.desk.clock.monotonic()
+        self.moved()
 
     @on(RowGrid.Chosen)
     def _open(self) -> None:

@@ -91,7 +91,9 @@ class RowGrid(ScrollView, can_focus=True, inherit_bindings=False):
 
     def lay_out(self) -> None:
         """Columns were chosen, or there is another width."""
-        self._columns = self.table.layout(self.size.width - GUTTER_CELLS, self._longest, self.hidden)
+        self._columns = self.table.layout(
+            self.scrollable_content_region.width - GUTTER_CELLS, self._longest, self.hidden
+        )
         self._painted.clear()
         self.refresh()
 

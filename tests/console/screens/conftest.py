@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +14,9 @@ from console.app import FleetApp
 from console.fleet.desk import Desk, Pace
 from console.fleet.inventory import Host
 from console.fleet.poller import Fleet
+from console.fleet.state import Book
 from console.fleet.view import Patience
-from console.screens.fleet import FleetScreen
+from console.screens.rows import RowsView
 from node.wire.errors import NodeUnreachable
 
 Story = Callable[["Seen"], Awaitable[None]]
@@ -36,10 +38,9 @@ class Seen:
         self.model = fleet.model
 
     @property
-    def screen(self) -> FleetScreen:
-        screen = next(one for one in self.app.screen_stack if isinstance(one, FleetScreen))
-        assert isinstance(screen, FleetScreen)
-        return screen
+    def screen(self) -> RowsView:
+        """The list at the front, also below a dialog."""
+        return next(one for one in reversed(self.app.screen_stack) if isinstance(one, RowsView))
 
     async def press(self, *keys: str) -> None:
         await self.pilot.press(*keys)
@@ -63,12 +64,20 @@ class Seen:
 
     def line_of(self, name: str) -> str:
         """Its row in the grid."""
-        return next(line for line in self.lines()[2:] if f" {name} " in line)
+        return next(line for line in self.lines()[3:] if f" {name} " in line)
 
 
 @pytest.fixture
-def look(hand: Any, make_status: Callable[..., Any], make_camera: Callable[..., Any]) -> Callable[..., None]:
+def look(
+    hand: Any,
+    make_status: Callable[..., Any],
+    make_camera: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[..., None]:
     """Runs a story before a screen of that size: four nodes, one of each kind, and as many more as asked."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "home"))  # what is copied lands there
+    monkeypatch.delenv("TMUX", raising=False)
 
     def run(story: Story, size: tuple[int, int] = (120, 40), more: int = 0) -> None:
         names = ["reykjavik", "nairobi", "kyoto", "cusco", *(f"cam-{number:03d}" for number in range(more))]
@@ -85,11 +94,15 @@ def look(hand: Any, make_status: Callable[..., Any], make_camera: Callable[..., 
                 fleet.model.failed("cusco", NodeUnreachable("no route"))
             desk = Desk(
                 fleet,
+                Book.open(tmp_path / "state", tmp_path / "inventory.yml", hand.as_clock()),
                 title="demo",
+                inventory=tmp_path / "inventory.yml",
+                operator="mw",
                 notice="heliograph status -i x.yml",
                 clock=hand.as_clock(),
                 pace=Pace(lambda: 0.0),  # the machine may be busy
             )
+            desk.alerts.refresh()
             app = FleetApp(desk)
             async with app.run_test(size=size) as pilot:
                 seen = Seen(app, pilot, fleet)
