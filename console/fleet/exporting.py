@@ -55,7 +55,7 @@ def write_whole(path: Path, data: bytes, *, mode: int, over: bool) -> None:
 
 def _csv(columns: Sequence[str], records: Sequence[Record]) -> str:
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(text)  # its lines end as RFC 4180 has them, so that a lone \r in a cell is quoted
     writer.writerow(columns)
     writer.writerows([_cell(record.get(column)) for column in columns] for record in records)
     return text.getvalue()
