@@ -28,6 +28,8 @@ NEWS_WAIT_S = 0.3
 NEWS_APART_S = 1.0
 """However many events come."""
 CHOOSE_S = 0.5
+FAILURES_BORNE = 3
+"""A stream is not given up for one poll that came too late."""
 LARGE = 200
 """From so many nodes on a fleet's weight is felt."""
 EVENTS_BURST, EVENTS_BREATH_S = 100, 0.5
@@ -170,8 +172,8 @@ def preferred(attended: Iterable[str], troubled: Collection[str], open_now: Coll
 
 
 def answers(view: NodeView | None) -> bool:
-    """Whether it answered this console when it was last asked."""
-    return view is not None and view.status is not None and not view.remembered and view.error is None
+    """Whether it has answered this console, if not the last time then shortly before."""
+    return view is not None and view.status is not None and not view.remembered and view.failures < FAILURES_BORNE
 
 
 def _in_trouble(view: NodeView | None) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import pytest
 
@@ -12,9 +12,9 @@ from console.fleet import poller
 from console.fleet.client import NodeClient
 from console.fleet.gate import SPARE
 from console.fleet.inventory import Host
-from console.fleet.poller import BACKLOG, Fleet, preferred
+from console.fleet.poller import BACKLOG, Fleet, answers, preferred
 from console.fleet.summary import as_json, counts, exit_status, oldest_s, worst_first
-from console.fleet.view import Patience, Word
+from console.fleet.view import NodeView, Patience, Word
 from node.wire.errors import NodeAnswerWrong, NodeUnreachable
 from node.wire.status import NodeStatus
 from node.wire.stream import StreamEvent
@@ -240,6 +240,34 @@ def test_a_node_that_does_not_answer_is_not_listened_to(scripted: type[Scripted]
         assert listening(fleet) == set()
 
     run(lambda: Fleet(hosts("a"), patience=SOON, connect=scripted), story)
+
+
+def test_a_node_that_falls_silent_is_listened_to_no_longer(
+    scripted: type[Scripted], make_status: Callable[..., Any]
+) -> None:
+    silent = False
+
+    def script(one: Scripted) -> NodeStatus:
+        if silent:
+            raise NodeUnreachable
+        return cast("NodeStatus", make_status(one.host.name, state="crit"))
+
+    scripted.script = staticmethod(script)
+
+    async def story(fleet: Fleet) -> None:
+        nonlocal silent
+        await until(lambda: listening(fleet) == {"a"})
+        silent = True
+        await until(lambda: listening(fleet) == set())
+
+    run(lambda: Fleet(hosts("a"), patience=SOON, connect=scripted), story)
+
+
+@pytest.mark.parametrize(("failures", "expected"), [(0, True), (2, True), (3, False)])
+def test_one_late_poll_ends_no_stream(make_status: Callable[..., Any], failures: int, expected: bool) -> None:
+    assert answers(NodeView(NOBODY, 0.0, make_status(), 1.0, failures=failures)) is expected
+    assert not answers(NodeView(NOBODY, 0.0, make_status(), 1.0, remembered=True))
+    assert not answers(None)
 
 
 def test_who_is_on_the_screen_comes_before_the_sick_and_these_in_order_of_streams() -> None:
