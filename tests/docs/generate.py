@@ -11,8 +11,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from console.cli import COMMANDS as CONSOLE_COMMANDS
+from console.fleet.alert_rows import ALERTS
+from console.fleet.alerts import OWN
+from console.fleet.event_rows import EVENTS as EVENT_LINES
+from console.fleet.filter import Fields
+from console.fleet.job_rows import JOBS
+from console.fleet.nodes import NODES
+from console.fleet.view import LOOKS, Word
+from console.registry import ACTIONS, SHOWN, Action, Risk
+from console.settings import ConsoleSettings
 from node.cli import COMMANDS as NODE_COMMANDS
 from node.domain.errors import EXIT_CODES, REGISTRY, HeliographError
 from node.domain.events import REGISTRY as EVENTS
@@ -28,7 +38,7 @@ from node.metrics import FOLDED, LIVE, PREFIX, TIMINGS, Folded
 from node.wire.routes import ROUTES, Route
 
 DOCS = Path(__file__).parents[2] / "docs"
-CODES, NODE = DOCS / "codes.md", DOCS / "node.md"
+CODES, NODE, CONSOLE = DOCS / "codes.md", DOCS / "node.md", DOCS / "console.md"
 COMMAND = "python -m tests.docs.generate"
 MARKED = re.compile(r"(<!-- table: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 CELL = re.compile(r"([|])")
@@ -89,6 +99,18 @@ HAPPENED = {
     "loop_failed": "An unexpected error inside a loop, which goes on.",
     "access_refused": "Requests of one client were refused; at most one telling a minute.",
 }
+STATES = {
+    Word.CRIT: "The node says so itself: something is lost or about to be.",
+    Word.UNREACHABLE: "No answer three times in a row, or for 45 s.",
+    Word.REFUSED: "The node does not take the console's token.",
+    Word.GARBLED: "It answers, but not as a node does.",
+    Word.UNASKED: "Token or CA file cannot be used, so it was not asked.",
+    Word.WARN: "The node says so itself: it goes on, and wants to be looked at.",
+    Word.STALE: "Three polls without an answer, or known from the last time only.",
+    Word.WAITING: "Not heard yet.",
+    Word.OK: "All is well, and that was said just now.",
+    Word.IDLE: "All is well, and nothing is due: out of its window, switched off, or held.",
+}
 RUNGS = {
     Rung.OPEN: "open the camera for the first time",
     Rung.REOPEN: "close and open in the same worker, prove by a test shot",
@@ -138,9 +160,14 @@ Rows = Iterator[Sequence[str]]
 
 def commands() -> Rows:
     yield "command", "what it does"
-    for program, table in (("heliograph-node", NODE_COMMANDS), ("heliograph", CONSOLE_COMMANDS)):
-        for name, command in table.items():
-            yield f"`{program} {name}`", _sentence(command.sentence)
+    for name, command in NODE_COMMANDS.items():
+        yield f"`heliograph-node {name}`", _sentence(command.sentence)
+
+
+def console_commands() -> Rows:
+    yield "command", "what it does"
+    for name, command in CONSOLE_COMMANDS.items():
+        yield f"`heliograph {name}`", _sentence(command.sentence)
 
 
 def exit_codes() -> Rows:
@@ -229,8 +256,40 @@ def retention() -> Rows:
         yield f"`{rule.name}`", rule.what, GOES[rule.name], when
 
 
+def states() -> Rows:
+    """Worst first, as the rows of the fleet are."""
+    yield "sign", "ASCII", "state", "meaning", "exit", "alert of the console"
+    for word, look in LOOKS.items():
+        alert = f"`{OWN[word].code}`" if word in OWN else "-"
+        yield look.glyph, f"`{look.ascii}`", f"`{word}`", STATES[word], str(look.exit), alert
+
+
+def keys() -> Rows:
+    """A name by which settings may give an action other keys; `…` = it changes nodes."""
+    yield "key", "command", "what it does", "where", "without a screen", "action"
+    for action in ACTIONS:
+        says = action.says + (" **…**" if action.risk is Risk.NODE else "")
+        where = ", ".join(action.scopes)
+        yield _pressed(action), _colon(action), says, where, _twin(action), f"`{action.id}`"
+
+
+def settings() -> Rows:
+    yield "setting", "default", "meaning"
+    for name, field in ConsoleSettings.model_fields.items():
+        yield f"`{name}`", _default(name), field.description or ""
+
+
+def fields_of(fields: Fields[Any]) -> Rows:
+    yield "field", "what it is", "takes"
+    for name, field in fields.table.items():
+        words = ", ".join(f"`{word}`" for word in field.words)
+        kind = "time" if field.timed else "number" if field.number is not None else words or "text"
+        yield f"`{name}`", field.says, kind
+
+
 TABLES: dict[str, Callable[[], Rows]] = {
     "commands": commands,
+    "console-commands": console_commands,
     "exit-codes": exit_codes,
     "gaps": gaps,
     "routes": routes,
@@ -243,6 +302,13 @@ TABLES: dict[str, Callable[[], Rows]] = {
     "jobs": jobs,
     "disk-steps": disk_steps,
     "retention": retention,
+    "states": states,
+    "keys": keys,
+    "settings": settings,
+    "filter-nodes": lambda: fields_of(NODES.fields),
+    "filter-jobs": lambda: fields_of(JOBS.fields),
+    "filter-alerts": lambda: fields_of(ALERTS.fields),
+    "filter-events": lambda: fields_of(EVENT_LINES.fields),
 }
 
 
@@ -306,6 +372,29 @@ def _exported(row: Folded) -> tuple[str, str]:
     return (f"{PREFIX}{row.name}", "histogram") if row.buckets else (f"{PREFIX}{row.name}_total", "counter")
 
 
+def _pressed(action: Action) -> str:
+    names = list(action.keys)
+    if len(names) > 2 and all(name.isdigit() for name in names):
+        return f"`{names[0]}`-`{names[-1]}`"
+    return " ".join(f"`{SHOWN.get(name, name)}`" for name in names) or "-"
+
+
+def _colon(action: Action) -> str:
+    return f"`:{action.command}`" if action.command else "-"
+
+
+def _twin(action: Action) -> str:
+    return f"`heliograph {action.twin}`" if action.twin else "-"
+
+
+def _default(name: str) -> str:
+    """What the operator's name is depends on who reads this."""
+    field = ConsoleSettings.model_fields[name]
+    if field.default_factory is not None:
+        return "-"
+    return "-" if field.default is None else f"`{json.dumps(field.default)}`"
+
+
 def _waits(steps: Sequence[Step], *, last: bool) -> str:
     waits = ", ".join(f"{step.wait_s:g}" for step in steps) + " s"
     return f"{waits}, then again and again" if last else waits
@@ -334,7 +423,8 @@ def _share(floor: Floor) -> str:
 
 def main() -> None:
     CODES.write_text(codes())
-    NODE.write_text(filled(NODE.read_text()))
+    for page in (NODE, CONSOLE):
+        page.write_text(filled(page.read_text()))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,13 @@ from typing import Any
 import pytest
 
 from console import cli as console_cli
+from console.fleet.alert_rows import ALERTS
+from console.fleet.event_rows import EVENTS
+from console.fleet.filter import parse
+from console.fleet.job_rows import JOBS
+from console.fleet.listing import Kind
+from console.fleet.nodes import NODES
+from console.registry import ACTIONS, BY_COMMAND, FORCE
 from node import __version__
 from node import cli as node_cli
 from node.domain.config import parse_document
@@ -30,6 +37,10 @@ LINK = re.compile(r"\]\((?P<target>[^)#\s]+)?(?:#(?P<part>[^)\s]+))?\)")
 NOW = re.compile(r"\$\(date [^)]*\)")
 FENCED = re.compile(r"^```(?P<kind>\w*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 SECTION = re.compile(r"^### ([A-Z]+-\d{3}) (.*?)(?=^###? |\Z)", re.MULTILINE | re.DOTALL)
+TABLED = (generate.NODE, generate.CONSOLE)
+KINDS: dict[str, Kind[Any]] = {"nodes": NODES, "jobs": JOBS, "alerts": ALERTS, "events": EVENTS}
+NO_KEYS = {"y", "Z"}
+"""Letters in the words of the console that are something else: the yes to a plan, the mark of UTC."""
 STALE = f"is not what the code says: {generate.COMMAND}"
 # what a program that speaks to the API has to mend; the operator sees the rest
 PROGRAMS_OWN = {"API-003", "API-004", "API-005", "API-008", "API-009", "API-010", "API-011", "API-017"}
@@ -81,10 +92,38 @@ def test_the_page_of_codes_is_the_registry() -> None:
     assert generate.CODES.read_text() == generate.codes(), STALE
 
 
-def test_every_table_of_the_reference_is_the_codes() -> None:
-    text = generate.NODE.read_text()
-    assert sorted(found["name"] for found in generate.MARKED.finditer(text)) == sorted(generate.TABLES)
+@pytest.mark.parametrize("page", TABLED, ids=name_of)
+def test_every_table_of_the_reference_is_the_codes(page: Path) -> None:
+    text = page.read_text()
     assert text == generate.filled(text), STALE
+
+
+def test_every_table_stands_on_one_page() -> None:
+    found = [each["name"] for page in TABLED for each in generate.MARKED.finditer(page.read_text())]
+    assert sorted(found) == sorted(generate.TABLES)
+
+
+def test_a_key_that_was_changed_in_the_code_only_is_found() -> None:
+    text = generate.CONSOLE.read_text()
+    assert "| `gj` |" in text
+    assert generate.filled(text.replace("| `gj` |", "| `gk` |")) == text
+
+
+def test_every_example_of_a_filter_is_one() -> None:
+    typed = [line.partition("#")[0].strip() for body in blocks(generate.CONSOLE, "") for line in body.splitlines()]
+    assert {line.partition(" ")[0] for line in typed} == {f":{name}" for name in KINDS}
+    for line in typed:
+        name, _, terms = line.removeprefix(":").partition(" ")
+        parse(terms, KINDS[name].fields)
+
+
+def test_every_key_and_command_in_the_words_of_the_console_is_one() -> None:
+    prose = "\n".join(line for line in generate.CONSOLE.read_text().splitlines() if not line.startswith("|"))
+    shown = {found.split()[0] for found in re.findall(r"`:([a-z]+[^`]*)`", prose)}
+    assert {name.removesuffix(FORCE) for name in shown} <= set(BY_COMMAND)
+    keys = {key for action in ACTIONS for key in action.keys}
+    letters = {found for found in re.findall(r"`([a-zA-Z]{1,2})`", prose) if found not in NO_KEYS}
+    assert letters <= keys
 
 
 def test_every_error_that_an_operator_sees_has_its_symptom_cause_and_remedy() -> None:
