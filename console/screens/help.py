@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
+from rich.cells import cell_len
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -13,6 +14,9 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from console.columns.alerts import ALERT_TABLE
+from console.columns.events import EVENT_TABLE
+from console.columns.jobs import JOB_TABLE
 from console.columns.nodes import NODE_TABLE
 from console.columns.table import Table
 from console.fleet.view import LOOKS, Word
@@ -36,10 +40,16 @@ FILTERS = (
     ("field:a,b", "one of them; field:!a for the rest"),
     ("field>10", "also < >= <= =; times take s m h d"),
 )
-TABLES: dict[Scope, Table[Any]] = {Scope.FLEET: NODE_TABLE}
+TABLES: dict[Scope, Table[Any]] = {
+    Scope.FLEET: NODE_TABLE,
+    Scope.JOBS: JOB_TABLE,
+    Scope.ALERTS: ALERT_TABLE,
+    Scope.EVENTS: EVENT_TABLE,
+}
 """Whose columns and fields are explained where."""
 ARMED = "…"
-TWO_COLUMNS_FROM = 116
+AROUND = 9
+"""Cells beside the text: border, padding, the gap between two columns, the scroll bar."""
 CLOSES, SCROLLS = "Esc closes", "{below} lines below, {above} above: j k scroll, Esc closes"
 
 
@@ -55,12 +65,10 @@ def help_text(scopes: Sequence[Scope], *, ascii_only: bool = False) -> tuple[Con
     signs = {word: look.ascii if ascii_only else look.glyph for word, look in LOOKS.items()}
     left = [*_section("Keys", keys), Content(f"  {ARMED} changes a node: armed by :unlock, after a plan"), Content("")]
     right = [*_section("Commands", commands)]
-    for scope in scopes:
-        if scope in TABLES:
-            table = TABLES[scope]
-            left += _section("Columns", [(one.title, one.says) for one in table.columns])
-            right += _section("Filter: terms joined by blanks, all must hold", FILTERS)
-            right += _section("Fields", [(name, field.says) for name, field in table.kind.fields.table.items()])
+    for table in (TABLES[scope] for scope in scopes if scope in TABLES):
+        left += _section("Columns", [(one.title, one.says) for one in table.columns])
+        right += _section("Filter: terms joined by blanks, all must hold", FILTERS)
+        right += _section("Fields", [(name, field.says) for name, field in table.kind.fields.table.items()])
     right += _section("States, worst first", [(f"{signs[word]} {word}", says) for word, says in STATES.items()])
     return Content("\n").join(left), Content("\n").join(right)
 
@@ -79,14 +87,16 @@ class HelpScreen(ModalScreen[None]):
         Binding("escape,question_mark,q", "dismiss", "close"),
         Binding("j", "scroll_by(1)", "down", show=False),
         Binding("k", "scroll_by(-1)", "up", show=False),
+        Binding("g", "end(-1)", "first line", show=False),
+        Binding("G", "end(1)", "last line", show=False),
     ]
 
     def __init__(self, scopes: Sequence[Scope], *, ascii_only: bool = False) -> None:
         super().__init__()
-        self._scopes, self._ascii = tuple(scopes), ascii_only
+        self._text = help_text(tuple(scopes), ascii_only=ascii_only)
 
     def compose(self) -> ComposeResult:
-        left, right = help_text(self._scopes, ascii_only=self._ascii)
+        left, right = self._text
         with VerticalScroll(id="help"), Horizontal(id="columns"):
             yield Static(left, classes="column")
             yield Static(right, classes="column second")
@@ -97,11 +107,16 @@ class HelpScreen(ModalScreen[None]):
             self.watch(box, moved, self._sign)
 
     def on_resize(self, event: events.Resize) -> None:
-        self.set_class(event.size.width < TWO_COLUMNS_FROM, "narrow")
+        needed = sum(max(map(cell_len, text.plain.splitlines())) for text in self._text) + AROUND
+        self.set_class(event.size.width < needed, "narrow")
         self.call_after_refresh(self._sign)
 
     def action_scroll_by(self, lines: int) -> None:
         self.query_one("#help").scroll_relative(y=lines, animate=False, immediate=True)
+
+    def action_end(self, way: int) -> None:
+        box = self.query_one("#help")
+        box.scroll_to(y=box.max_scroll_y if way > 0 else 0, animate=False, immediate=True)
 
     def _sign(self) -> None:
         box = self.query_one("#help")

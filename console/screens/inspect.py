@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from rich.cells import cell_len
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -16,6 +17,7 @@ from console.fleet import copying
 
 MOST_CHARS = 200_000
 """More than that no person reads, and laying it out would hold the screen up."""
+NARROWEST, WIDEST_TITLE, FRAME = 56, 100, 6
 SCROLLS = "{above} above, {below} below: j k scroll, y copies, Esc closes"
 CLOSES = "y copies, Esc closes"
 
@@ -43,6 +45,7 @@ class Inspect(ModalScreen[None]):
         more = f"\n… {len(self._text) - len(cut):,} more characters: y copies all" if len(self._text) > len(cut) else ""
         with VerticalScroll(id="inspect") as box:
             box.border_title = Content(self._title)
+            box.styles.min_width = min(WIDEST_TITLE, max(NARROWEST, cell_len(self._title) + FRAME))
             yield Static(Content(cut + more), id="inspected")
 
     def on_mount(self) -> None:

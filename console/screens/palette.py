@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from console.registry import Scope, known_on, shown_keys
+from console.registry import Action, Scope, known_on, shown_keys
 from console.screens.chooser import Choice, Chooser
 
 NOT_BY_WORDS = frozenset({"down", "up", "page_down", "page_up", "palette", "tab", "view", "node", "job"})
@@ -14,7 +14,13 @@ NOT_BY_WORDS = frozenset({"down", "up", "page_down", "page_up", "palette", "tab"
 def palette(scopes: Iterable[Scope], *, ascii_only: bool) -> Chooser:
     actions = [action for action in known_on(scopes) if action.id not in NOT_BY_WORDS]
     choices = [
-        Choice(action.id, f"{action.id.replace('_', ' ')}: {action.says}", shown_keys(action, ascii_only=ascii_only))
+        Choice(action.id, f"{action.id.replace('_', ' ')}: {action.says}", _hint(action, ascii_only=ascii_only))
         for action in actions
     ]
     return Chooser("actions", choices)
+
+
+def _hint(action: Action, *, ascii_only: bool) -> str:
+    """Its keys and its command."""
+    keys = shown_keys(action, ascii_only=ascii_only)
+    return f"{keys}  :{action.command}" if action.command and action.keys else keys

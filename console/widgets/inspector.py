@@ -6,21 +6,25 @@ import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 
+from rich.cells import cell_len
+
 from console.columns.table import Cell, Manner, said
 from console.fleet.alerts import AlertRow
 from console.fleet.nodes import NodeRow
 from console.fleet.text import ago, clean
-from console.fleet.times import to_us
+from console.fleet.times import Times, shown, to_us
 from console.fleet.view import CAMERA_RANK, LOOKS, Word, disk_used_pct, lowest_quality, worst_camera
 from console.widgets.lines import Line
+from console.widgets.paint import fitted
 from node.wire.status import CameraStatus, NodeStatus
 from node.wire.times import US
 
 LABEL_CELLS = 8
-BAR_CELLS = 10
+BAR_CELLS, SPARK_CELLS = 8, 22
 MOST_CAUSE_LINES, MOST_CAMERAS, MOST_ALERTS = 4, 6, 8
 DIGEST_CHARS = 8
 CAMERA_STYLES = {"ok": "ok", "idle": "idle", "disabled": "dim", "warming": "plain", "recovering": "warn"}
+DAY_S = 86400
 SEVERITY_WORDS = {"crit": Word.CRIT, "warn": Word.WARN}
 
 
@@ -32,8 +36,18 @@ def described(row: NodeRow, alerts: Sequence[AlertRow], manner: Manner, width: i
         parts.append(_facts(row, status, manner))
         parts.append(_cameras(row, status.cameras, manner))
     parts.append(_alerts(alerts, manner, width))
-    lines = [[Line(cells) for cells in part] for part in parts]
+    lines = [[Line(_cut(cells, width, manner)) for cells in part] for part in parts]
     return [line for part in lines if part for line in (*part, Line())]
+
+
+def _cut(cells: Sequence[Cell], width: int, manner: Manner) -> tuple[Cell, ...]:
+    """What does not fit ends in a sign that says so."""
+    fitting, left = [], width
+    for cell in cells:
+        size = cell_len(cell.text)
+        fitting.append(cell if size <= left else Cell(fitted(cell.text, left, cut=manner.cut), cell.style))
+        left = max(0, left - size)
+    return tuple(fitting)
 
 
 def _head(row: NodeRow, alerts: Sequence[AlertRow], manner: Manner, width: int) -> Iterator[tuple[Cell, ...]]:
@@ -62,7 +76,7 @@ def _since(row: NodeRow, alerts: Sequence[AlertRow], manner: Manner) -> str:
 
 def _at(at_us: int, manner: Manner, zone: str) -> str:
     text = manner.time(datetime.fromtimestamp(at_us / US, UTC).isoformat(), zone)
-    return f"{text} ago" if manner.times == "ago" else text
+    return f"{text} ago" if manner.times is Times.AGO else text
 
 
 def _facts(row: NodeRow, status: NodeStatus, manner: Manner) -> Iterator[tuple[Cell, ...]]:
@@ -94,7 +108,8 @@ def _disk(_: NodeRow, status: NodeStatus, manner: Manner) -> list[Cell]:
     used, disk = disk_used_pct(status), status.disk
     if disk is None or used is None:
         return []
-    days = f" full in {ago(disk.full_in_days * 86400)}" if disk.full_in_days is not None else ""
+    left = ago(disk.full_in_days * DAY_S if disk.full_in_days is not None else None)
+    days = f" full in {left}" if left else ""
     style = "plain" if disk.level == "ok" else disk.level
     return [
         Cell(f"{manner.bar(used, BAR_CELLS)} {used:.0f}%", style),
@@ -111,7 +126,7 @@ def _quality(_: NodeRow, status: NodeStatus, manner: Manner) -> list[Cell]:
     camera, quality = worst_camera(status), lowest_quality(status)
     if camera is None or quality is None:
         return []
-    return [Cell(f"{quality:3d} "), Cell(manner.spark(camera.quality_24h), "spark")]
+    return [Cell(f"{quality:3d} "), Cell(manner.spark(camera.quality_24h)[-SPARK_CELLS:], "spark")]
 
 
 def _archive(_: NodeRow, status: NodeStatus, __: Manner) -> list[Cell]:
@@ -148,7 +163,7 @@ def _next(row: NodeRow, status: NodeStatus, manner: Manner) -> list[Cell]:
     at_us = to_us(following)
     if at_us is None:
         return []
-    if manner.times == "ago":
+    if manner.times is Times.AGO:
         left_s = (at_us - manner.now_us) / US
         return [Cell(f"in {ago(left_s)}" if left_s >= 0 else f"{ago(-left_s)} ago")]
     return [Cell(manner.time(following, row.zone))]
@@ -162,33 +177,35 @@ FACTS: dict[str, Callable[[NodeRow, NodeStatus, Manner], list[Cell]]] = {
 
 def _cameras(row: NodeRow, cameras: Sequence[CameraStatus], manner: Manner) -> Iterator[tuple[Cell, ...]]:
     worst = sorted(cameras, key=lambda one: CAMERA_RANK[one.state])
-    longest = max((len(clean(one.name)) for one in worst[:MOST_CAMERAS]), default=0)
+    longest = max((cell_len(clean(one.name)) for one in worst[:MOST_CAMERAS]), default=0)
     for camera in worst[:MOST_CAMERAS]:
         style = "dim" if row.old else CAMERA_STYLES.get(camera.state, "crit")
+        name = Cell(fitted(clean(camera.name), longest) + "  ")
         yield (
-            Cell(f"{clean(camera.name):<{longest}}  "),
+            name,
             Cell(_state(camera, row, manner), style),
             Cell(_last(camera, row), "dim"),
+            Cell(_rung(camera), "warn"),
         )
     if len(cameras) > MOST_CAMERAS:
         yield (Cell(f"and {len(cameras) - MOST_CAMERAS} more", "dim"),)
 
 
 def _state(camera: CameraStatus, row: NodeRow, manner: Manner) -> str:
-    if camera.held is not None:
-        return (
-            f"held until {manner.time(camera.held_until, row.zone)}"
-            if camera.held_until and manner.times != "ago"
-            else "held"
-        )
-    rung = f" {clean(camera.recovery_rung)} {camera.recovery_attempt}" if camera.recovery_rung else ""
-    return f"{camera.state}{rung}"
+    if camera.held is None:
+        return camera.state
+    times = Times.UTC if manner.times is Times.AGO else manner.times  # an end lies ahead: it has no age
+    return f"held until {shown(camera.held_until, times, manner.now_us, row.zone)}" if camera.held_until else "held"
+
+
+def _rung(camera: CameraStatus) -> str:
+    return f"  {clean(camera.recovery_rung)} {camera.recovery_attempt}" if camera.recovery_rung else ""
 
 
 def _last(camera: CameraStatus, row: NodeRow) -> str:
     if camera.last_good_age_s is None:
         return "  no frame yet"
-    return f"  last {ago(camera.last_good_age_s + row.view.silence_s(row.now_s))}"
+    return f"  {ago(camera.last_good_age_s + row.view.silence_s(row.now_s))}"
 
 
 def _alerts(alerts: Sequence[AlertRow], manner: Manner, width: int) -> Iterator[tuple[Cell, ...]]:

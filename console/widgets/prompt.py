@@ -53,6 +53,7 @@ class Prompt(Horizontal):
         typed = self.query_one(Input)
         typed.placeholder = EXAMPLES[sign]
         typed.value = text
+        typed.cursor_position = len(text)
         self.display = True
         # at once: Widget.focus() waits for a turn of the loop, and a fast typist's next keys would go elsewhere
         self.screen.set_focus(typed)
