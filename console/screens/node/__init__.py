@@ -1,0 +1,1 @@
+"""One node: its summary, jobs, frames, events and configuration, each a tab."""

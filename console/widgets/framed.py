@@ -1,0 +1,142 @@
+"""One frame with its picture: fetched when it is looked at, decoded beside the loop, its figures below."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.geometry import Size
+
+from console.columns.frames import bytes_text, shutter, verdict_cell
+from console.columns.table import Cell, Manner
+from console.fleet.asking import Asked, Stage
+from console.fleet.client import NodeClient
+from console.fleet.frames import FrameRow, exposure_s, gain
+from console.fleet.times import Times, shown
+from console.widgets.lines import Line, Lines
+from console.widgets.pane import Framing, asking, note, trouble
+from console.widgets.picture import Kept, Picture, Raster, decode
+
+SETTLE_S = 0.12
+"""While the cursor runs through a list, pictures that it only passes are not fetched."""
+LEAST_CELLS = (8, 3)
+
+
+class FramePane(Vertical):
+    """Shows a frame, a gap, or words."""
+
+    def __init__(self, kept: Kept, now: Callable[[], float], *, id: str) -> None:  # noqa: A002 - Textual's own name
+        super().__init__(id=id)
+        self._kept, self._now = kept, now
+        self._asked = Asked[Raster](float("inf"))
+        self._wanted: tuple[str, Size] | None = None
+
+    def compose(self) -> ComposeResult:
+        yield Lines(id=f"{self.id}-facts")
+        yield Picture(id=f"{self.id}-picture")
+
+    @property
+    def picture(self) -> Picture:
+        return self.query_one(Picture)
+
+    def again(self) -> None:
+        if self._asked.error is not None:
+            self._asked.want()
+
+    @property
+    def failed(self) -> bool:
+        return self._asked.error is not None
+
+    def say(self, title: str, lines: Sequence[Line], *, ascii_only: bool) -> None:
+        """Words, and no frame."""
+        self._title(title, ascii_only=ascii_only)
+        self._wanted = None
+        self.picture.say(lines)
+        self.query_one(Lines).show([])
+
+    def show(self, title: str, row: FrameRow, client: NodeClient | None, framing: Framing) -> None:
+        """That frame; its picture follows."""
+        self._title(title, ascii_only=framing.manner.ascii)
+        self.query_one(Lines).show(facts(row, framing.manner))
+        picture = self.picture
+        framing = Framing(framing.manner, max(LEAST_CELLS[0], picture.size.width), framing.now_s, framing.again)
+        if row.gap is not None:
+            picture.say(note(f"no picture: {row.why}", framing))
+        elif client is None:
+            picture.say(note("a recording has no pictures: there is nobody to ask", framing))
+        else:
+            self._aim(row, client, framing)
+
+    def _aim(self, row: FrameRow, client: NodeClient, framing: Framing) -> None:
+        picture = self.picture
+        picture.ascii = framing.manner.ascii
+        size = picture.size
+        if size.width < LEAST_CELLS[0] or size.height < LEAST_CELLS[1]:
+            picture.say(note("no room", framing))
+            return
+        if self._wanted != (row.key, size):
+            self._wanted, self._asked = (row.key, size), Asked[Raster](float("inf"))
+        if self._asked.due(framing.now_s):
+            load = self._load(row, client, framing)
+            self.run_worker(load, group=f"picture-{self.id}", exclusive=True)
+        self._draw(self._asked, framing)
+
+    async def _load(self, row: FrameRow, client: NodeClient, framing: Framing) -> None:
+        asked, size = self._asked, self.picture.size
+        await asked.ask(lambda: self._raster(row, client, (size.width, size.height)), self._now)
+        self._draw(asked, framing)
+
+    async def _raster(self, row: FrameRow, client: NodeClient, cells: tuple[int, int]) -> Raster:
+        """Raises as `picture` of the client does."""
+        key = f"{row.node}/{row.key}"
+        data = self._kept.get(key)
+        if data is None:
+            await asyncio.sleep(SETTLE_S)
+            data = await client.picture(row.key)
+            self._kept.put(key, data)
+        return await asyncio.to_thread(decode, data, cells)
+
+    def _draw(self, asked: Asked[Raster], framing: Framing) -> None:
+        """What came of it, where nothing else is wanted by now."""
+        if asked is not self._asked or self._wanted is None:
+            return
+        if asked.value is not None:
+            self.picture.draw(asked.value)
+        elif asked.error is not None:
+            self.picture.say(trouble(asked.error, framing))
+        elif asked.stage(framing.now_s) is Stage.ASKING and not self.picture.shows_picture:
+            self.picture.say(asking(framing))
+
+    def _title(self, title: str, *, ascii_only: bool) -> None:
+        content = Content(title)
+        if self._border_title != content:
+            self.border_title = content
+        if self.has_class("ascii") != ascii_only:
+            self.set_class(ascii_only, "ascii")
+
+
+def facts(row: FrameRow, manner: Manner) -> list[Line]:
+    """When, how good and why; how it was taken."""
+    at, age = shown(row.at, Times.UTC, manner.now_us), shown(row.at, Times.AGO, manner.now_us)
+    judged = verdict_cell(row, manner)
+    score = "" if row.score is None else f"  score {row.score}"
+    first = (Cell(f"{at}  {age} ago  ", "name"), judged, Cell(score))
+    return [Line(first), Line((Cell(row.why, "warn"),)), Line((Cell(_taken(row), "dim"),))]
+
+
+def _taken(row: FrameRow) -> str:
+    if row.frame is None:
+        return ""
+    frame, gained = row.frame, gain(row)
+    size = f"{frame.width} x {frame.height}" if frame.width and frame.height else ""
+    parts = (
+        row.camera,
+        shutter(exposure_s(row)),
+        "" if gained is None else f"gain {gained:.1f}",
+        size,
+        "" if frame.size_bytes is None else bytes_text(frame.size_bytes),
+    )
+    return "  ".join(part for part in parts if part)

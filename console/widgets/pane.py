@@ -1,0 +1,115 @@
+"""A box with a title, and the five looks of what a node was asked for: asking, empty, stale, refused, failed."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from rich.cells import cell_len
+from textual.content import Content
+
+from console.columns.table import Cell, Manner
+from console.fleet.asking import Asked, Stage
+from console.fleet.text import ago, clean
+from console.widgets.lines import Line, Lines
+from node.wire.errors import HeliographError
+
+T = TypeVar("T")
+BORDER_LINES = 2
+LABEL = 9
+"""Cells of the word before a value."""
+NO_SUCH_ROUTE = "API-003"
+"""What a node says of a path that its release does not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Framing:
+    """How a pane is written: signs, width in cells, the time, and which key asks again."""
+
+    manner: Manner
+    width: int
+    now_s: float
+    again: str = ""
+
+
+class Pane(Lines):
+    """As high as what it says."""
+
+    def __init__(self, *, id: str) -> None:  # noqa: A002 - Textual's own name for it
+        super().__init__(id=id)
+        self._height = 0
+
+    def tell(self, title: str, lines: Sequence[Line], *, ascii_only: bool = False) -> None:
+        """Its title is text from anywhere: no markup."""
+        content = Content(title)
+        if self._border_title != content:
+            self.border_title = content
+        if self.has_class("ascii") != ascii_only:
+            self.set_class(ascii_only, "ascii")
+        self.show(lines)
+        height = max(1, len(lines)) + BORDER_LINES
+        if self._height != height:
+            self._height = height
+            self.styles.height = height
+
+
+def told(asked: Asked[T], draw: Callable[[T], list[Line]], empty: str, framing: Framing) -> list[Line]:
+    """What was answered, or why it was not, in one of the five looks."""
+    stage = asked.stage(framing.now_s)
+    if asked.value is None:
+        return asking(framing) if asked.error is None else trouble(asked.error, framing)
+    lines = draw(asked.value) or note(empty, framing)
+    if stage is not Stage.STALE:
+        return lines
+    old = Line((Cell(f"{ago(asked.age_s(framing.now_s))} old?", "stale"),))
+    why = [] if asked.error is None else note(_short(asked.error), framing, "warn")
+    return [old, *why, *map(faded, lines)]
+
+
+def asking(framing: Framing) -> list[Line]:
+    return [Line((Cell("asking..." if framing.manner.ascii else "asking…", "dim"),))]
+
+
+def note(text: str, framing: Framing, style: str = "dim") -> list[Line]:
+    """Words, wrapped."""
+    return [Line((Cell(line, style),)) for line in wrapped(text, framing.width)]
+
+
+def trouble(error: HeliographError, framing: Framing) -> list[Line]:
+    """Its code, what it says, what helps, and how to ask again."""
+    if error.code == NO_SUCH_ROUTE:
+        return note("this node's release does not tell it", framing)
+    said = [*note(_short(error), framing, "crit"), *note(clean(error.hint), framing)]
+    return [*said, *note(framing.again, framing)]
+
+
+def _short(error: HeliographError) -> str:
+    return clean(str(error))
+
+
+def faded(line: Line) -> Line:
+    return Line(tuple(replace(cell, style="dim") for cell in line.left), tuple(line.right))
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Broken at blanks; what is longer than a line is broken anywhere."""
+    return textwrap.wrap(text, max(8, width))
+
+
+def pairs(label: str, text: str, framing: Framing, style: str = "plain") -> list[Line]:
+    """A word and what it is, in as many lines as it takes."""
+    return after(Cell(f"{label:<{LABEL}} ", "dim"), text, framing, style)
+
+
+def after(head: Cell, text: str, framing: Framing, style: str = "plain") -> list[Line]:
+    """Words that hang beside their head."""
+    room = framing.width - cell_len(head.text)
+    parts = wrapped(text, room) or [""]
+    blank = Cell(" " * cell_len(head.text))
+    return [Line((blank if number else head, Cell(part, style))) for number, part in enumerate(parts)]
+
+
+def length(cells: Sequence[Cell]) -> int:
+    return sum(cell_len(cell.text) for cell in cells)
