@@ -11,6 +11,7 @@ from console.fleet.text import ago, clean
 from console.fleet.view import LOOKS, Word
 from node.wire.times import to_text
 
+BETWEEN = " · "
 WORDS = {"crit": Word.CRIT, "warn": Word.WARN}
 
 
@@ -45,10 +46,15 @@ def _ack(row: GroupLine, manner: Manner) -> Cell:
     return Cell(f"{row.acked} of {len(row.group.rows)}") if row.acked else Cell(manner.unknown, "dim")
 
 
-def _note(row: GroupLine, _manner: Manner) -> Cell:
+def _note(row: GroupLine, manner: Manner) -> Cell:
     """What they share; where that is nothing, why it was acknowledged."""
     ack = row.group.acked
-    return said(row.note or (ack.reason if ack is not None else ""))
+    return said(noted(row.note or (ack.reason if ack is not None else ""), manner))
+
+
+def noted(note: str, manner: Manner) -> str:
+    """Without the point between its parts where that is no ASCII."""
+    return note.replace(BETWEEN, ", ") if manner.ascii else note
 
 
 ALERT_TABLE: Table[GroupLine] = Table(

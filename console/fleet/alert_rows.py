@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 
@@ -54,9 +55,11 @@ class GroupLine:
 
     @property
     def note(self) -> str:
-        """What its nodes have in common; of a single alert its sentence."""
-        rows = self.group.rows
-        return rows[0].sentence if len(rows) == 1 else self.group.note
+        """What the nodes of a cause have in common; of a single alert its sentence, of others which there are."""
+        rows, codes = self.group.rows, Counter(row.code for row in self.group.rows)
+        if len(rows) == 1:
+            return rows[0].sentence
+        return self.group.note or ", ".join(f"{code} {count}" for code, count in codes.items() if code != self.value)
 
 
 def _joined(value: Callable[[AlertRow], str]) -> Callable[[GroupLine], str]:
@@ -95,7 +98,8 @@ class Groups:
 
     def _with_notes(self) -> dict[str, Group]:
         self._noted, self._noted_s = (self.board.revision, self.by), self.model.clock.monotonic()
-        return {group.key: group for group in grouped(self.board.rows(), self.by, self.model)}
+        model = self.model if self.by == "cause" else None
+        return {group.key: group for group in grouped(self.board.rows(), self.by, model)}
 
     def _as_noted(self) -> dict[str, Group]:
         found = ((group, self.groups.get(group.key)) for group in grouped(self.board.rows(), self.by))

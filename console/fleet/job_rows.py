@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from console.fleet.acts import SHORT
 from console.fleet.filter import Field, Fields
 from console.fleet.jobs import JobRow
 from console.fleet.listing import Kind
@@ -13,9 +14,6 @@ from console.fleet.times import to_us
 from console.fleet.view import OLD_WORDS, FleetModel
 from node.wire.times import US
 from node.wire.work_records import JobRecord
-
-SHORT = 8
-"""The last letters of an id: the first ones are only the time."""
 
 
 @dataclass(frozen=True, slots=True)
