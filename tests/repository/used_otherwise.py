@@ -46,7 +46,6 @@ id_time_ms  # an id's time is read back
 expected  # the parts that come next
 _.unlock, _.rescope, LETTERS, undo, _.begin_recording, live, operator  # armed mode, tabs, letters, recordings
 held_until  # the screens that show a held camera
-watch_inventory, ask_now, notice, ssh  # screens and boards over a live fleet
 _.write_hosts, _.read_hosts, _.save_view, _.recordings  # the console on the state kept
 _.raised_crit, _.unacked, grouped  # the header and the list of alerts
 Replay  # the console that plays a recording back
