@@ -107,7 +107,6 @@ ACTIONS: tuple[Action, ...] = (
     # --- alerts ---------------------------------------------------------------------------------------------------
     Action("ack", ("a",), "acknowledge, with reason and expiry; ends on recovery", (Scope.ALERTS, Scope.FLEET), "ack",
            command="ack", twin="ack", risk=Risk.OWN, undo="undo"),
-    Action("undo", ("u",), "take the last acknowledgement back", command="undo", twin="unack", risk=Risk.OWN),
     # --- acting on nodes ------------------------------------------------------------------------------------------
     Action("reconnect", (), "ask the node again now", (Scope.FLEET, Scope.NODE), command="reconnect"),
     Action("restart", ("r",), "restart its camera", _CAMERAS, "restart…", "restart", "camera restart", Risk.NODE,
@@ -117,9 +116,10 @@ ACTIONS: tuple[Action, ...] = (
            _PLAN, "redrive, of one that is dead"),
     Action("capture", ("C",), "take a frame now, outside the schedule", _CAMERAS, "", "capture", "capture", Risk.NODE,
            _PLAN),
-    Action("hold", ("H",), "hold capture, or resume it", _CAMERAS, "hold…", "hold", "hold", Risk.NODE, _PLAN, "hold"),
+    Action("hold", ("H",), "hold capture, or resume it", _CAMERAS, "hold…", "hold", "hold", Risk.NODE, _PLAN, "undo"),
     Action("unlock", (), "arm: let actions change nodes, for 10m or so long", command="unlock", risk=Risk.OWN),
     Action("lock", (), "disarm", command="lock", risk=Risk.OWN),
+    Action("undo", ("u",), "take the last acknowledgement or hold back", command="undo", twin="unack", risk=Risk.OWN),
     # --- recordings -----------------------------------------------------------------------------------------------
     Action("record", (), "record all that is learnt to a file, or end that", command="record", twin="watch"),
     Action("replay", (), "open a recording: :replay FILE, or choose", command="replay", twin="console"),

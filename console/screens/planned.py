@@ -115,6 +115,14 @@ def counted(orders: Iterable[Order]) -> str:
     )
 
 
+def logged(deed: Deed, orders: Sequence[Order], options: Options) -> Iterator[tuple[str, str]]:
+    """The commands that do the same, and what became of them."""
+    for first in range(0, len(orders), LOGGED_AT_ONCE):
+        some = orders[first : first + LOGGED_AT_ONCE]
+        line = command(deed, [order.step.aim for order in some], options)
+        yield line, clean("; ".join([counted(some), *(order.line() for order in some)]))
+
+
 def wrapped(text: str, width: int) -> Iterator[str]:
     """In lines of at most so many cells, broken at blanks where there are some."""
     line = ""
@@ -224,7 +232,7 @@ class PlanScreen(ModalScreen[None]):
         self.set_focus(None)
 
     def _show(self) -> None:
-        if not self.is_mounted:
+        if not self.query("#planned"):  # not there yet, or no longer: the console ends while orders are under way
             return
         box, told, question = self.query_one("#planned"), self.query_one("#told", Lines), self._question()
         width = max(10, box.content_region.width or self.size.width - BORDERS - 2)
@@ -434,13 +442,9 @@ class PlanScreen(ModalScreen[None]):
     def _log(self) -> None:
         if self._desk.book is None:
             return
-        orders = list(self._orders.values())
-        for first in range(0, len(orders), LOGGED_AT_ONCE):
-            some = orders[first : first + LOGGED_AT_ONCE]
-            line = command(self._deed, [order.step.aim for order in some], self._plan.options)
-            outcome = clean("; ".join([counted(some), *(order.line() for order in some)]))
-            at_us = self._desk.clock.utc_us()
-            self._desk.book.log(CommandEntry(at_us, self._desk.operator, line, outcome))
+        at_us, who = self._desk.clock.utc_us(), self._desk.operator
+        for line, outcome in logged(self._deed, list(self._orders.values()), self._plan.options):
+            self._desk.book.log(CommandEntry(at_us, who, line, outcome))
 
     def text(self) -> list[str]:
         """All of it, to be taken along."""

@@ -28,6 +28,7 @@ from console.screens.base import Ask, View
 from console.screens.chooser import Chooser
 from console.screens.headline import Crumb
 from console.widgets.lines import Lines
+from node.wire.errors import NodeUnreachable
 
 RESTART = "POST /v1/cameras/main/restart"
 HOLD, RESUME = "POST /v1/cameras/main/hold", "POST /v1/cameras/main/resume"
@@ -167,9 +168,10 @@ def test_what_is_no_length_of_time_arms_nothing(sit: Sit, typed: str) -> None:
     sit(story, "kyoto")
 
 
-def test_the_palette_arms_by_the_keys_that_the_refusal_names(sit: Sit) -> None:
+@pytest.mark.parametrize("typed", ["unl", "un"])
+def test_the_palette_arms_by_few_keys_as_the_refusal_says(sit: Sit, typed: str) -> None:
     async def story(seat: Seat) -> None:
-        await seat.press(*";unl", "enter")
+        await seat.press(*f";{typed}", "enter")
         assert seat.desk.armed.left_s == 600
 
     sit(story, "kyoto")
@@ -346,6 +348,59 @@ def test_words_of_a_hostile_node_are_shown_plain(sit: Sit, start_node: Any) -> N
         await seat.until(lambda: "copied: " in seat.text())
 
     sit(story, fake, size=(80, 24))
+
+
+def test_a_node_lost_while_the_plan_was_read_is_left_out_and_said_so(sit: Sit, start_node: Any) -> None:
+    fakes = [start_node("kyoto"), start_node("oslo")]
+    for fake in fakes:
+        fake.answers(RESTART, RESTARTED)
+
+    async def story(seat: Seat) -> None:
+        seat.desk.armed.unlock()
+        await seat.press("A", "r")
+        for _ in range(3):
+            seat.fleet.model.failed("oslo", NodeUnreachable("no route"))
+        await seat.press("2", "enter")
+        await seat.over()
+        assert "✖ oslo/main: cannot: unreachable: FLT-002 no route" in seat.text()
+        assert "● kyoto/main: restarted" in seat.text()
+        assert [len(fake.orders) for fake in fakes] == [1, 0]
+
+    sit(story, *fakes)
+
+
+def test_a_console_that_ends_while_orders_are_under_way_has_logged_them(
+    sit: Sit, start_node: Any, tmp_path: Path, hand: Any
+) -> None:
+    fake = start_node("kyoto")
+    fake.delay = threading.Event()
+
+    async def story(seat: Seat) -> None:
+        seat.desk.armed.unlock()
+        await seat.press("r")
+        await seat.press("y")
+        await seat.until(lambda: len(fake.orders) == 1)
+
+    sit(story, fake)
+    fake.delay.set()
+    (entry,) = Book.open(tmp_path / "state", None, hand.as_clock()).commands(9)
+    assert entry.outcome == "0 done, 1 unknown; kyoto/main: may still be on its way"
+
+
+@pytest.mark.parametrize("size", [(80, 24), (20, 5), (200, 60)])
+def test_a_plan_fits_any_terminal_and_its_question_is_always_there(sit: Sit, size: tuple[int, int]) -> None:
+    async def story(seat: Seat) -> None:
+        seat.desk.armed.unlock()
+        await seat.press("A", "r")
+        assert {len(line) for line in seat.lines()} == {size[0]}
+        await seat.press("9", "enter")
+        words = " ".join(seat.text().replace("│", " ").split())
+        assert "no" in words.split()
+        await seat.pilot.resize_terminal(100, 30)
+        await seat.pilot.pause()
+        assert "type 40 and Enter = do it" in seat.text()
+
+    sit(story, *(f"cam-{number}" for number in range(40)), size=size)
 
 
 # --- which camera -----------------------------------------------------------------------------------------------------
