@@ -40,7 +40,7 @@ async def _show(given: argparse.Namespace, settings: ConsoleSettings) -> int:
     ending = Ending()
     ending.watch(asyncio.get_running_loop())
     desk = _recorded(given, settings) if given.replay is not None else _live(given, settings)
-    app = FleetApp(desk, stop=ending.event)
+    app = FleetApp(desk, stop=ending.event, theme=settings.theme)
     if await app.run_async():  # Ctrl-C is a key there; it means what it means without a screen
         ending.signal = signal.SIGINT
     return ending.exit_status
@@ -64,6 +64,7 @@ def _live(given: argparse.Namespace, settings: ConsoleSettings) -> Desk:
         inventory=path,
         operator=settings.operator,
         ascii=ascii_only(settings),
+        unlock_s=settings.unlock_default_s,
         chores=(partial(watch_inventory, fleet, path, book.write_hosts, fresh=not known),),
     )
     if given.record is not None:

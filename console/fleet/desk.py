@@ -91,6 +91,7 @@ class Desk:
     operator: str = ""
     ascii: bool = False
     times: Times = Times.AGO
+    unlock_s: float = UNLOCK_S
     chores: tuple[Callable[[], Coroutine[Any, Any, None]], ...] = ()
     """What else goes on beside the screens, until cancelled."""
     bell: bool = False

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 from console.fleet.acts import DEAD, Aim, Deed, Options, Plan, plan
-from console.fleet.desk import LONGEST_UNLOCK_S, UNLOCK_S, Desk, Undo
+from console.fleet.desk import LONGEST_UNLOCK_S, Desk, Undo
 from console.screens.base import Handler, View
 from console.screens.chooser import Choice, Chooser
 from console.screens.planned import PlanScreen, several
@@ -41,7 +41,7 @@ def acting_handlers(view: View) -> Mapping[str, Handler]:
 
 def _unlock(view: View, words: str) -> None:
     match = LENGTH.fullmatch(words)
-    seconds = UNLOCK_S if not words else float(match[1]) * SECONDS[match[2]] if match else 0.0
+    seconds = view.desk.unlock_s if not words else float(match[1]) * SECONDS[match[2]] if match else 0.0
     if not view.desk.live:
         view.reply(RECORDING)
     elif not seconds:

@@ -44,9 +44,9 @@ id_time_ms  # an id's time is read back
 
 # awaited: laid as ground for the parts that come next
 expected  # the parts that come next
-_.unlock, _.rescope, LETTERS, undo, _.begin_recording, live, operator  # armed mode, tabs, letters, recordings
+_.rescope, LETTERS, _.begin_recording  # tabs, letters, recordings
 held_until  # the screens that show a held camera
 _.write_hosts, _.read_hosts, _.save_view, _.recordings  # the console on the state kept
 _.raised_crit, _.unacked, grouped  # the header and the list of alerts
 Replay  # the console that plays a recording back
-theme, unlock_default_s, bell  # settings that the screens take up
+theme, bell  # settings that the screens take up

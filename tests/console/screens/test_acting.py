@@ -95,6 +95,13 @@ Story = Callable[[Seat], Awaitable[None]]
 Sit = Callable[..., None]
 
 
+@pytest.fixture(autouse=True)
+def _at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is copied goes to a file here."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("TMUX", raising=False)
+
+
 @pytest.fixture
 def sit(hand: Any, tmp_path: Path, make_status: Callable[..., Any]) -> Sit:
     """Tells a story before the nodes given: fakes, or names of nodes that nobody answers for."""
@@ -164,6 +171,16 @@ def test_what_is_no_length_of_time_arms_nothing(sit: Sit, typed: str) -> None:
         assert not seat.desk.armed.left_s
         await seat.pilot.pause()
         assert "is no length of time: :unlock 10m" in seat.text()
+
+    sit(story, "kyoto")
+
+
+def test_without_a_time_it_is_armed_for_as_long_as_the_settings_say(sit: Sit) -> None:
+    async def story(seat: Seat) -> None:
+        seat.desk.unlock_s = 90
+        await seat.press(*":unlock", "enter")
+        assert "ARMED 01:30" in seat.lines()[0]
+        assert "armed for 1.5 min; :lock ends it" in seat.text()
 
     sit(story, "kyoto")
 
@@ -333,7 +350,7 @@ def test_a_node_that_is_not_heard_is_refused_and_nothing_is_asked(sit: Sit, hand
     sit(story, "kyoto")
 
 
-def test_words_of_a_hostile_node_are_shown_plain(sit: Sit, start_node: Any) -> None:
+def test_words_of_a_hostile_node_are_shown_and_copied_plain(sit: Sit, start_node: Any, tmp_path: Path) -> None:
     fake = start_node("kyoto")
     fake.refuses(RESTART, 409, "[red]X", "[bold]a\x1b[31mb", "[/] " + "漢" * 200)
 
@@ -345,7 +362,10 @@ def test_words_of_a_hostile_node_are_shown_plain(sit: Sit, start_node: Any) -> N
         assert "[red]X" in seat.text()
         assert "\x1b" not in seat.text()
         await seat.press("y")
-        await seat.until(lambda: "copied: " in seat.text())
+        await seat.until(lambda: "copied: terminal" in seat.text())
+        copied = (tmp_path / "home/heliograph/copied.txt").read_text()
+        assert copied.startswith("0 done, 1 failed\nfailed kyoto/main: failed: [red]X")
+        assert copied.endswith("heliograph camera restart kyoto\n")
 
     sit(story, fake, size=(80, 24))
 
