@@ -79,11 +79,17 @@ class NodeClient:
         self.host = host
         self._timeout_s = timeout_s
         self._http: httpx.AsyncClient | None = None
+        self._under_way = 0
 
     async def close(self) -> None:
-        if self._http is not None:
-            await self._http.aclose()
-            self._http = None
+        http, self._http = self._http, None  # whoever asks meanwhile gets a new one
+        if http is not None:
+            await http.aclose()
+
+    async def rest(self) -> None:
+        """Closes where nothing is under way."""
+        if not self._under_way:
+            await self.close()
 
     async def status(self) -> NodeStatus:
         """What the node says of itself.
@@ -154,6 +160,7 @@ class NodeClient:
             headers=self._headers(asked.headers),
             timeout=timeout,
         )
+        self._under_way += 1
         try:
             response = await self._client().send(request, stream=True)
             try:
@@ -163,6 +170,8 @@ class NodeClient:
                 await response.aclose()
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise NodeUnreachable(_met(error)) from None
+        finally:
+            self._under_way -= 1
 
     def _client(self) -> httpx.AsyncClient:
         if self._http is None:

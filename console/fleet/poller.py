@@ -252,8 +252,8 @@ class _Node:
 
     async def _visit(self) -> None:
         await self.ask()
-        if not (self.keep or self.listens):
-            await self.client.close()
+        if not self.keep:
+            await self.client.rest()
 
     def _wait_s(self, interval_s: float) -> float:
         doubled = max(0, self._failures - self._model.patience.failed + 1)

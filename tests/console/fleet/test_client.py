@@ -405,3 +405,25 @@ def test_an_original_cut_in_the_middle_is_unreachable(start_node: Callable[..., 
     fake.answers(f"GET {IMAGE}", answer(JPEG, headers={"Content-Length": "1000", "Connection": "close"}))
     with pytest.raises(NodeUnreachable):
         asked(fake.host, original, 0.5)
+
+
+def test_a_client_rests_only_when_nothing_is_under_way(start_node: Callable[..., Any]) -> None:
+    fake = start_node()
+
+    async def whole() -> None:
+        client = NodeClient(fake.host)
+        await client.rest()
+        await client.status()
+        fake.delay = threading.Event()
+        asking = asyncio.create_task(client.status())
+        async with asyncio.timeout(5):
+            while len(fake.asked) < 2:  # noqa: ASYNC110 - what is waited for happens in another thread
+                await asyncio.sleep(0.01)
+        await client.rest()
+        fake.delay.set()
+        assert (await asking).node == "reykjavik"
+        await client.rest()
+        assert client._http is None
+        await client.close()
+
+    asyncio.run(whole())
