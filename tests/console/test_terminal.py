@@ -1,0 +1,264 @@
+"""The console as a real program on a real terminal, before two small nodes: how it begins, bears things, and ends."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import selectors
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+PATIENCE_S = 40.0
+LOGIN = "import os, sys; os.login_tty(0); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+"""Makes its standard input the controlling terminal of a new session, as a login does, and becomes the program."""
+ESCAPES = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[PX^_][^\x1b]*\x1b\\|[=>78c])")
+ENTER_SCREEN, LEAVE_SCREEN, SHOW_CURSOR = b"\x1b[?1049h", b"\x1b[?1049l", b"\x1b[?25h"
+MOUSE_OFF = b"\x1b[?1003l"
+LARGE, TINY = (80, 24), (20, 5)
+
+
+@dataclass
+class Terminal:
+    """A program on a pseudo terminal; `seen` is all that it has written there."""
+
+    words: list[str]
+    seen: bytes = b""
+    master: int = field(init=False)
+    slave: int = field(init=False)
+    before: list[Any] = field(init=False)
+    process: subprocess.Popen[bytes] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.master, self.slave = pty.openpty()
+        self.before = termios.tcgetattr(self.slave)
+        self.resize(LARGE)
+        tty: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), self.slave)
+        home = {name: value for name, value in os.environ.items() if name not in {"NO_COLOR", "TMUX"}}
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", LOGIN, "-m", "console.cli", *self.words],
+            env={**home, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8"}, **tty,
+        )  # fmt: skip
+        self.handle = os.pidfd_open(self.process.pid)
+
+    def resize(self, size: tuple[int, int]) -> None:
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
+
+    def type(self, text: str) -> None:
+        os.write(self.master, text.encode())
+
+    def shows(self, *words: str) -> None:
+        """Waits until each of them has been written since the last call; the program must be alive."""
+        mark = len(self.seen)
+        self._read_until(lambda: all(word in self.text(mark) for word in words))
+
+    def text(self, since: int = 0) -> str:
+        """What was written, without its escapes."""
+        return ESCAPES.sub(b"", self.seen[since:]).decode(errors="replace")
+
+    def ends(self) -> int:
+        """Waits until the program has; its status."""
+        self._read_until(lambda: False, ends=True)
+        return self.process.wait()
+
+    def hang_up(self) -> None:
+        os.close(self.master)
+        self.master = -1
+
+    def gone(self) -> int:
+        """Waits until the program has ended, without a terminal to read from."""
+        with selectors.DefaultSelector() as ready:
+            ready.register(self.handle, selectors.EVENT_READ)
+            assert ready.select(PATIENCE_S), "it goes on without a terminal"
+        return self.process.wait()
+
+    @property
+    def restored(self) -> bool:
+        """Whether it left the terminal as it was."""
+        return termios.tcgetattr(self.slave) == self.before
+
+    @property
+    def left_behind(self) -> bytes:
+        """What stands on the terminal after its own screen was closed."""
+        return ESCAPES.sub(b"", self.seen[self.seen.rindex(LEAVE_SCREEN) :]).strip()
+
+    def _read_until(self, done: Callable[[], bool], *, ends: bool = False) -> None:
+        deadline_s = time.monotonic() + PATIENCE_S
+        with selectors.DefaultSelector() as ready:
+            ready.register(self.master, selectors.EVENT_READ)
+            ready.register(self.handle, selectors.EVENT_READ)
+            while not done():
+                found = {key.fd for key, _ in ready.select(max(0.0, deadline_s - time.monotonic()))}
+                assert found, f"waited in vain; it wrote {self.text()[-3000:]!r}"
+                if self.master in found:
+                    self.seen += os.read(self.master, 65536)
+                elif ends:
+                    return
+                else:
+                    pytest.fail(f"it ended with {self.process.wait()}: {self.text()[-3000:]!r}")
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        os.close(self.handle)
+        os.close(self.slave)
+        if self.master >= 0:
+            os.close(self.master)
+
+
+@pytest.fixture
+def nodes(start_node: Callable[..., Any]) -> list[Any]:
+    return [start_node("kyoto"), start_node("cusco", state="warn", reasons=["the disk is filling"])]
+
+
+@pytest.fixture
+def listed(nodes: list[Any], inventory: Callable[..., str]) -> str:
+    return inventory(*nodes)
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def start(listed: str, state: Path) -> Iterator[Callable[..., Terminal]]:
+    """Starts the console on a terminal of its own and waits until both nodes are there."""
+    opened: list[Terminal] = []
+
+    def begin(folder: Path = state, shows: str = "1 ok") -> Terminal:
+        terminal = Terminal(["console", "-i", listed, "--state", str(folder)])
+        opened.append(terminal)
+        terminal.shows("kyoto", "cusco", shows)
+        return terminal
+
+    yield begin
+    for terminal in opened:
+        terminal.close()
+
+
+# --- beginning and ending ---------------------------------------------------------------------------------------------
+
+
+def test_it_shows_the_fleet_and_ends_by_q(start: Callable[..., Terminal]) -> None:
+    terminal = start()
+    assert ENTER_SCREEN in terminal.seen
+    terminal.type(":q\r")
+    assert terminal.ends() == 0
+    assert terminal.restored
+    assert terminal.left_behind == b""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_ends_it_and_the_terminal_is_as_before(start: Callable[..., Terminal], number: int) -> None:
+    terminal = start()
+    terminal.process.send_signal(number)
+    assert terminal.ends() == 128 + number
+    assert terminal.restored
+    closing = terminal.seen[terminal.seen.rindex(ENTER_SCREEN) :]
+    assert [closing.count(each) > 0 for each in (LEAVE_SCREEN, SHOW_CURSOR, MOUSE_OFF)] == [True, True, True]
+    assert terminal.left_behind == b""
+
+
+def test_ctrl_c_ends_it_as_it_ends_a_command(start: Callable[..., Terminal]) -> None:
+    terminal = start()
+    terminal.type("\x03")
+    assert terminal.ends() == 128 + signal.SIGINT
+    assert terminal.restored
+
+
+def test_a_lost_terminal_ends_it(start: Callable[..., Terminal], state: Path) -> None:
+    terminal = start()
+    terminal.hang_up()
+    assert terminal.gone() == 128 + signal.SIGHUP
+    assert (state / "snapshot.json").exists(), "what is known is kept also then"
+
+
+# --- size -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_terminal_that_shrinks_to_almost_nothing_and_grows_again(start: Callable[..., Terminal]) -> None:
+    terminal = start()
+    terminal.resize(TINY)
+    terminal.shows("fleet", "2/2")
+    terminal.type("jk?")
+    terminal.shows("Keys")
+    terminal.type("\x1b")
+    terminal.shows("2/2")
+    terminal.resize(LARGE)
+    terminal.shows("kyoto", "cusco", "READ-ONLY")
+    terminal.type(":q\r")
+    assert terminal.ends() == 0
+    assert "Traceback" not in terminal.text()
+
+
+# --- what is kept -----------------------------------------------------------------------------------------------------
+
+
+def test_where_nothing_can_be_kept_it_says_so_and_runs(start: Callable[..., Terminal]) -> None:
+    terminal = start(Path("/proc/heliograph"))
+    assert "/proc/heliograph" in terminal.text()
+    terminal.type(":q\r")
+    assert terminal.ends() == 0
+
+
+NEWER = {
+    "snapshot.json": '{"format":2,"nodes":"elsewhere"}',
+    "inventory.json": '{"format":2,"hosts":"elsewhere"}',
+    "views.json": '{"format":2,"views":"elsewhere"}',
+    "acks.jsonl": '{"format":2,"ack":"elsewhere"}\n',
+}
+
+
+def test_what_a_newer_version_wrote_is_left_as_it_is(start: Callable[..., Terminal], state: Path) -> None:
+    state.mkdir()
+    for name, text in NEWER.items():
+        (state / name).write_text(text)
+    terminal = start()
+    assert "newer" in terminal.text()
+    terminal.type(":q\r")
+    assert terminal.ends() == 0
+    assert {name: (state / name).read_text() for name in NEWER} == NEWER
+
+
+def test_the_screens_open_from_what_was_known_the_last_time(start: Callable[..., Terminal], nodes: list[Any]) -> None:
+    first = start()
+    first.type(":q\r")
+    assert first.ends() == 0
+    nodes[0].code = 500
+    second = start(shows="1 stale")
+    assert not re.search(r"● ok +kyoto", second.text()), "what is remembered is never green"
+
+
+# --- the inventory ----------------------------------------------------------------------------------------------------
+
+
+def test_an_inventory_that_breaks_leaves_the_nodes_and_one_that_is_mended_brings_new_ones(
+    start: Callable[..., Terminal], start_node: Callable[..., Any], nodes: list[Any], inventory: Callable[..., str]
+) -> None:
+    terminal = start()
+    listed = Path(inventory(*nodes))
+    listed.write_text("{ broken")
+    terminal.shows("FLT-001")
+    terminal.type("/kyo\r")
+    terminal.shows("/ kyo")
+    terminal.type("\x1b")
+    inventory(*nodes, start_node("tromso"))
+    terminal.shows("tromso")
+    terminal.type(":q\r")
+    assert terminal.ends() == 0
+    assert "Traceback" not in terminal.text()
