@@ -93,7 +93,7 @@ class JobsScreen(GatheredView):
         if more:
             yield f"+{more} not listed"
         if mute:
-            yield f"{mute} nodes give none"
+            yield "1 node gives none" if mute == 1 else f"{mute} nodes give none"
 
     # --- the one under the cursor ---------------------------------------------------------------------------------
 
@@ -254,7 +254,7 @@ def attempts(job: JobRecord) -> list[Line]:
         Line((
             Cell(f"{each.attempt:>3}  ", "dim"),
             Cell(f"{each.started[SECONDS]}Z to {each.ended[SECONDS]}Z  "),
-            Cell(clean(f"{each.outcome} {each.error_code} {each.error}").strip()),
+            Cell(clean(" ".join(filter(None, (each.outcome, each.error_code, each.error))))),
         ))
         for each in reversed(job.attempts or ())
     ]  # fmt: skip

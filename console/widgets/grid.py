@@ -60,6 +60,7 @@ class RowGrid(ScrollView, can_focus=True, inherit_bindings=False):
         self._painted: dict[int, Painted] = {}
         self._shown: tuple[str, ...] = ()
         self._longest = 0
+        self._measured: frozenset[str] = frozenset()
 
     @property
     def page(self) -> int:
@@ -123,8 +124,9 @@ class RowGrid(ScrollView, can_focus=True, inherit_bindings=False):
         """The column of names follows the longest one that was ever shown: columns do not jump to and fro."""
         column = next(one for one in self.table.columns if one.key == self.table.name)
         manner = self._manner()
-        rows = (self.listing.read(key) for key in self._shown)
+        rows = (self.listing.read(key) for key in self._shown if key not in self._measured)
         longest = max((cell_len(column.cell(row, manner).text) for row in rows if row is not None), default=0)
+        self._measured = frozenset(self._shown)
         if longest > self._longest:
             self._longest = longest
             self.lay_out()
