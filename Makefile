@@ -62,7 +62,7 @@ bench: $(STAMP) ## figures beside the peers' way; prints one table, writes bench
 
 shots: $(STAMP) ## PNGs of every screen at three sizes, dark, light, without colour, into shots/; ARGS="--only fleet"
 	@.ci/deps ensure shots
-	@$(BIN)/python -m tests.shots $(ARGS)
+	@TEXTUAL_COLOR_SYSTEM=truecolor $(BIN)/python -m tests.shots $(ARGS)
 
 lock: $(STAMP) ## resolve the newest allowed versions into locks/
 	$(LOCK) --extra dev --universal --python-version 3.11 -o locks/dev.txt

@@ -28,7 +28,7 @@ def _path(row: Setting, _manner: Manner) -> Cell:
 SETTING_TABLE: Table[Setting] = Table(
     kind=SETTINGS,
     columns=(
-        Column("line", "LINE", 4, 4, 2, _number, "of the document as it is in force", right=True),
+        Column("line", "LINE", 5, 5, 2, _number, "of the document as it is in force", right=True),
         Column("setting", "SETTING", 30, 400, 0, _text, "as YAML; bold where the document itself says so"),
         Column("origin", "ORIGIN", 8, 8, 0, _origin, "document = it says so; default = it does not"),
         Column("path", "PATH", 24, 60, 1, _path, "to filter by, and to name the field by"),

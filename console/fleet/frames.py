@@ -68,8 +68,8 @@ class FrameRow:
         if self.gap is not None:
             return clean(" ".join(filter(None, (self.gap.reason, self.gap.error_code, self.gap.sentence))))
         assert self.frame is not None
-        marks = [name for name in ("flagged", "quarantined") if getattr(self.frame, name)]
-        return clean(", ".join([*(self.frame.reasons or ()), *marks]))
+        mark = "quarantined" if self.frame.quarantined else "flagged" if self.frame.flagged else ""
+        return clean(", ".join(filter(None, (*(self.frame.reasons or ()), mark))))
 
 
 def frame_row(node: str, frame: FrameRecord) -> FrameRow:

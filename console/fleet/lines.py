@@ -44,19 +44,33 @@ SAYINGS = {
 }
 """Events that are a change, by kind.  A frame is one only when it is a camera's first or a bad one."""
 
+ROUTINE = {
+    "frame": "{camera}: frame, {verdict} {score} {reasons}",
+    "job": "{job_kind} {key}: {state} {error_code}",
+    "shoot_opened": "{shoot}: opened",
+}
+"""Events that change nothing, where everything is listed."""
+
 
 def saying(event: StreamEvent, kind: str = "") -> str | None:
     """An event in a few words; None for one that changes nothing or is not known to this release."""
-    template = SAYINGS.get(kind or event.kind)
-    if template is None:
+    return _filled(SAYINGS.get(kind or event.kind, ""), event)
+
+
+def _filled(template: str, event: StreamEvent) -> str | None:
+    if not template:
         return None
-    values = {name: ", ".join(map(str, one)) if isinstance(one, list) else str(one) for name, one in event.body.items()}
+    values = {
+        name: ", ".join(map(str, one)) if isinstance(one, list) else str(one)
+        for name, one in event.body.items()
+        if one is not None
+    }
     return clean(template.format_map(defaultdict(str, values)).strip())
 
 
 def told(event: StreamEvent) -> str:
-    """An event in a few words, also one that changes nothing: its kind and its fields as they came."""
-    said = saying(event)
+    """An event in a few words, also one that changes nothing; of an unknown kind its fields as they came."""
+    said = saying(event) or _filled(ROUTINE.get(event.kind, ""), event)
     if said is not None:
         return said
     return clean(" ".join([event.kind, *(f"{name}={value}" for name, value in event.body.items() if value != "")]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
@@ -11,13 +12,13 @@ from textual.content import Content
 from textual.geometry import Size
 
 from console.columns.frames import bytes_text, shutter, verdict_cell
-from console.columns.table import Cell, Manner
+from console.columns.table import Cell
 from console.fleet.asking import Asked, Stage
 from console.fleet.client import NodeClient
 from console.fleet.frames import FrameRow, exposure_s, gain
 from console.fleet.times import Times, shown
 from console.widgets.lines import Line, Lines
-from console.widgets.pane import Framing, asking, note, trouble
+from console.widgets.pane import Framing, after, asking, note, trouble
 from console.widgets.picture import Kept, Picture, Raster, decode
 
 SETTLE_S = 0.12
@@ -55,20 +56,26 @@ class FramePane(Vertical):
         self._title(title, ascii_only=ascii_only)
         self._wanted = None
         self.picture.say(lines)
-        self.query_one(Lines).show([])
+        self._tell([])
 
     def show(self, title: str, row: FrameRow, client: NodeClient | None, framing: Framing) -> None:
         """That frame; its picture follows."""
         self._title(title, ascii_only=framing.manner.ascii)
-        self.query_one(Lines).show(facts(row, framing.manner))
+        framing = replace(framing, width=max(LEAST_CELLS[0], self.size.width))
+        self._tell(facts(row, framing))
         picture = self.picture
-        framing = Framing(framing.manner, max(LEAST_CELLS[0], picture.size.width), framing.now_s, framing.again)
         if row.gap is not None:
             picture.say(note(f"no picture: {row.why}", framing))
         elif client is None:
             picture.say(note("a recording has no pictures: there is nobody to ask", framing))
         else:
             self._aim(row, client, framing)
+
+    def _tell(self, lines: list[Line]) -> None:
+        where, height = self.query_one(Lines), max(1, len(lines))
+        if where.size.height != height:
+            where.styles.height = height
+        where.show(lines)
 
     def _aim(self, row: FrameRow, client: NodeClient, framing: Framing) -> None:
         picture = self.picture
@@ -118,22 +125,21 @@ class FramePane(Vertical):
             self.set_class(ascii_only, "ascii")
 
 
-def facts(row: FrameRow, manner: Manner) -> list[Line]:
+def facts(row: FrameRow, framing: Framing) -> list[Line]:
     """When, how good and why; how it was taken."""
+    manner = framing.manner
     at, age = shown(row.at, Times.UTC, manner.now_us), shown(row.at, Times.AGO, manner.now_us)
-    judged = verdict_cell(row, manner)
-    score = "" if row.score is None else f"  score {row.score}"
-    first = (Cell(f"{at}  {age} ago  ", "name"), judged, Cell(score))
-    return [Line(first), Line((Cell(row.why, "warn"),)), Line((Cell(_taken(row), "dim"),))]
+    judged, score = verdict_cell(row, manner), "" if row.score is None else f" {row.score}"
+    lines = after(Cell(f"{judged.text}{score}  ", judged.style), f"{at} {age} ago", framing, "name")
+    return [*lines, *note(row.why, framing, "warn"), *note(_taken(row), framing)]
 
 
 def _taken(row: FrameRow) -> str:
     if row.frame is None:
         return ""
     frame, gained = row.frame, gain(row)
-    size = f"{frame.width} x {frame.height}" if frame.width and frame.height else ""
+    size = f"{frame.width}x{frame.height}" if frame.width and frame.height else ""
     parts = (
-        row.camera,
         shutter(exposure_s(row)),
         "" if gained is None else f"gain {gained:.1f}",
         size,

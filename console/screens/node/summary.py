@@ -13,6 +13,7 @@ from console.fleet.text import ago, clean
 from console.fleet.times import Times, shown, to_us
 from console.fleet.view import LOOKS, OLD_WORDS, Happening, NodeView, Word, cause, disk_used_pct
 from console.widgets.lines import Line
+from console.widgets.paint import fitted
 from console.widgets.pane import Framing, after, faded, length, note, pairs, told
 from node.wire.records import DeepHealth, ProbeRecord
 from node.wire.status import Alert, CameraStatus, NodeStatus, TargetStatus
@@ -30,6 +31,9 @@ WHEN = {Times.AGO: 4, Times.UTC: 12, Times.SITE: 12}
 """Cells of a time."""
 BAR_CELLS = 8
 DAY_S = 86400
+DUE_S = 5.0
+LEAST_CAUSE = 24
+"""Cells of a cause that still says something."""
 DIGEST_CHARS = 6
 MOST_ROWS = 40
 """Of one kind, whatever a node sends."""
@@ -72,21 +76,24 @@ def sign(word: Word, manner: Manner) -> str:
 
 def identity(facts: Facts, manner: Manner, width: int) -> Line:
     """Site, version, configuration, uptime; at the right state, cause and age: as much of it as fits."""
-    forms = list(_identities(facts, manner))
+    forms = list(_identities(facts, manner, width))
     fitting = (form for form in forms if length(form.left) + 2 + length(form.right) <= width)
     return next(fitting, forms[-1])
 
 
-def _identities(facts: Facts, manner: Manner) -> Iterator[Line]:
+def _identities(facts: Facts, manner: Manner, width: int) -> Iterator[Line]:
+    """A cause that is too long is cut before more of the rest goes: the alerts below say it whole."""
     dot = " | " if manner.ascii else " · "
     about = _about(facts)
     state = Cell(f"{sign(facts.word, manner)} {facts.word}", facts.word)
     why = clean(cause(facts.view, facts.word, facts.now_s))
     age = Cell("   never heard" if facts.view.heard_s is None else f"   age {ago(facts.view.silence_s(facts.now_s))}")
     for count in range(len(about), -1, -1):
-        yield Line((Cell(" " + dot.join(about[:count])),), (state, Cell(f"  {why}" if why else ""), age))
-    for room in (100, 60, 40, 20):
-        yield Line((), (state, Cell(f"  {why[:room]}{manner.cut}"), age))
+        left = (Cell(" " + dot.join(about[:count])),)
+        yield Line(left, (state, Cell(f"  {why}" if why else ""), age))
+        room = width - length((*left, state, age)) - 4
+        if room >= LEAST_CAUSE:
+            yield Line(left, (state, Cell(f"  {fitted(why, room, cut=manner.cut)}"), age))
     yield Line((), (state, age))
 
 
@@ -142,7 +149,7 @@ def _next(camera: CameraStatus, facts: Facts) -> str:
 def _until(at: str, facts: Facts) -> str:
     at_us = to_us(at)
     left_s = 0.0 if at_us is None else (at_us - facts.now_us) / US
-    return f"in {ago(left_s)}" if left_s >= 0 else f"{ago(-left_s)} ago"
+    return f"in {ago(left_s)}" if left_s >= 0 else f"due {ago(-left_s)} ago" if left_s < -DUE_S else "due now"
 
 
 def _utc(at: str | None, facts: Facts) -> str:
