@@ -1,0 +1,80 @@
+"""The two palettes: whatever is said can be read, on every ground that it stands on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from textual.color import Color
+
+from console.app import FleetApp
+from console.widgets.lines import Lines
+from console.widgets.paint import STYLES
+from console.widgets.themes import THEMES
+
+READABLE = 4.5
+"""WCAG 2, level AA, for text of usual size."""
+GROUNDS = ("background", "surface", "cursor")
+
+
+def luminance(color: Color) -> float:
+    parts = [part / 255 for part in color.rgb]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one: Color, other: Color) -> float:
+    high, low = sorted((luminance(one), luminance(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_black_on_white_has_the_contrast_that_it_has() -> None:
+    assert contrast(Color.parse("#000000"), Color.parse("#ffffff")) == pytest.approx(21)
+    assert contrast(Color.parse("#767676"), Color.parse("#ffffff")) == pytest.approx(4.54, abs=0.01)
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_every_style_can_be_read_on_every_ground(theme: str, look: Callable[..., None]) -> None:
+    wrong: list[str] = []
+
+    async def story(seen: Any) -> None:
+        seen.app.theme = THEMES[theme].name
+        await seen.settle()
+        variables = seen.app.get_css_variables()
+        head = seen.screen.query_one("#head", Lines)
+        for style in STYLES:
+            found = head.get_component_styles(f"cell--{style}").color
+            assert found.a == 1, f"{style} is see-through"
+            for ground in GROUNDS:
+                ratio = contrast(found, Color.parse(variables[ground]))
+                if ratio < READABLE:
+                    wrong.append(f"{style} on {ground}: {ratio:.2f}")
+
+    look(story)
+    assert wrong == []
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_state_and_age_are_no_matter_of_colour_alone(theme: str, look: Callable[..., None]) -> None:
+    async def story(seen: Any) -> None:
+        seen.app.theme = THEMES[theme].name
+        await seen.settle()
+        assert "◌ unreachable" in seen.line_of("cusco")
+        assert "120/120?" in seen.line_of("cusco")
+
+    look(story)
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_the_screen_opens_in_the_theme_that_is_asked_for(theme: str, look: Callable[..., None]) -> None:
+    async def story(seen: Any) -> None:
+        app = FleetApp(seen.screen.desk, theme=theme)
+        assert app.theme == f"heliograph-{theme}"
+        assert app.current_theme.dark is (theme == "dark")
+
+    look(story)
+
+
+def test_both_palettes_have_the_same_colours() -> None:
+    assert THEMES["dark"].variables.keys() == THEMES["light"].variables.keys()
