@@ -234,6 +234,10 @@ class View(Screen[None]):
         self._resolver = Resolver(self.scopes)
 
     def on_key(self, event: events.Key) -> None:
+        if self.app.screen is not self:  # typed ahead: what has opened since then has the keys
+            event.stop()
+            self.app.post_message(events.Key(event.key, event.character))
+            return
         printed = event.character if event.is_printable and event.character else ""
         prompt = self.query_one(Prompt)
         if prompt.display:

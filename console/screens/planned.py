@@ -39,6 +39,8 @@ LOGGED_AT_ONCE = 300
 """Orders in one entry of the command log: more make a further entry, so that each can be run as it stands."""
 UNDO_DEEP = 50
 BORDERS, INDENT, WHEEL_LINES, MINUTE_S = 2, 4, 3, 60
+PARTS = 2
+"""Its lines of text: what is planned, and the question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +234,7 @@ class PlanScreen(ModalScreen[None]):
         self.set_focus(None)
 
     def _show(self) -> None:
-        if not self.query("#planned"):  # not there yet, or no longer: the console ends while orders are under way
+        if len(self.query(Lines)) < PARTS:  # not there yet, or no longer: the console ends while orders are under way
             return
         box, told, question = self.query_one("#planned"), self.query_one("#told", Lines), self._question()
         width = max(10, box.content_region.width or self.size.width - BORDERS - 2)
@@ -287,6 +289,12 @@ class PlanScreen(ModalScreen[None]):
         return f"{self._said}: {asked}" if self._said else asked
 
     # --- keys -----------------------------------------------------------------------------------------------------
+
+    def on_key(self, event: events.Key) -> None:
+        """Fast typing comes in one piece: a key may be on its way before there is an entry."""
+        if isinstance(self.focused, Input) and event.is_printable and event.character:
+            self.focused.insert_text_at_cursor(event.character)
+            event.stop()
 
     def action_scroll_lines(self, lines: int) -> None:
         self._top = max(0, self._top + lines)

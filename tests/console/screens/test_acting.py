@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual import events
 from textual.app import ComposeResult
 from textual.pilot import Pilot
 
@@ -485,6 +486,23 @@ def test_of_several_nodes_their_number_is_typed(sit: Sit, start_node: Any) -> No
         await seat.over()
         assert "2 done" in seat.text()
         assert [len(fake.orders) for fake in fakes] == [1, 1, 0]
+
+    sit(story, *fakes)
+
+
+def test_keys_that_come_in_one_piece_reach_what_they_open(sit: Sit, start_node: Any) -> None:
+    fakes = [start_node("kyoto"), start_node("oslo")]
+    for fake in fakes:
+        fake.answers(RESTART, RESTARTED)
+
+    async def story(seat: Seat) -> None:
+        seat.desk.armed.unlock()
+        for keys in (["r", "y"], ["A", "r", "2", "enter"]):
+            for key in keys:
+                seat.app.post_message(events.Key(key, key if len(key) == 1 else None))
+            await seat.over()
+            await seat.press("escape")
+        assert [len(fake.orders) for fake in fakes] == [2, 1]
 
     sit(story, *fakes)
 
