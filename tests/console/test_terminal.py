@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import pty
 import re
@@ -262,3 +263,31 @@ def test_an_inventory_that_breaks_leaves_the_nodes_and_one_that_is_mended_brings
     terminal.type(":q\r")
     assert terminal.ends() == 0
     assert "Traceback" not in terminal.text()
+
+
+# --- acknowledgements -------------------------------------------------------------------------------------------------
+
+
+def acks(state: Path) -> list[dict[str, Any]]:
+    lines = filter(None, (state / "acks.jsonl").read_text().splitlines())
+    return [entry["ack"] for entry in map(json.loads, lines) if "ack" in entry]
+
+
+def test_what_was_acknowledged_outlives_kill_9(start: Callable[..., Terminal], nodes: list[Any], state: Path) -> None:
+    since = "2027-01-15T07:00:00.000Z"
+    alert = {"code": "disk_low", "severity": "crit", "subject": "data", "since": since, "sentence": "it is full"}
+    nodes[1].says(state="crit", alerts=[alert])
+    terminal = start(shows="1 unacked")
+    terminal.type("ga")
+    terminal.shows("fleet › alerts", "disk_low")
+    terminal.type("a")
+    terminal.shows("reason")
+    terminal.type("seen it\r")
+    terminal.shows("acknowledged 1 alert")
+    terminal.process.kill()
+    assert terminal.ends() == -signal.SIGKILL
+    assert [(one["key"], one["reason"]) for one in acks(state)] == [("cusco/disk_low/data", "seen it")]
+    again = start(shows="1 crit")
+    again.type("ga")
+    again.shows("disk_low", "acked 1")
+    assert "unacked" not in again.text()
