@@ -124,9 +124,7 @@ class FleetApp(App[bool]):
 
     def visit(self, view: str, *, node: str = "", text: str | None = None) -> None:
         """Shows that view; what it was opened from is where Esc leads back to."""
-        stage, shown = self._stage, self._stage.views.get(view)
-        if shown is None:
-            return
+        stage, shown = self._stage, self._stage.views[view]
         shown.aim(node)
         if isinstance(shown, RowsView) and text is not None:
             shown.listing.filter_by(text)

@@ -159,6 +159,8 @@ LETTERS: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 """One letter, one meaning, on every screen: what each may stand for."""
 
+OF_WHOLE_LISTS = frozenset({"view", "save_view"})
+"""Not known in a detail, where digits are tabs."""
 SCREENS: Mapping[str, tuple[Scope, ...]] = {
     "nodes": (Scope.EVERYWHERE, Scope.ROWS, Scope.FLEET),
     "jobs": (Scope.EVERYWHERE, Scope.ROWS, Scope.JOBS),
@@ -177,7 +179,7 @@ def known_on(scopes: Iterable[Scope]) -> Iterator[Action]:
     """The actions of a screen, in the order of the table; a digit is a tab where there are tabs."""
     here = frozenset(scopes)
     for action in ACTIONS:
-        if here.intersection(action.scopes) and not (action.id == "view" and Scope.NODE in here):
+        if here.intersection(action.scopes) and not (action.id in OF_WHOLE_LISTS and Scope.NODE in here):
             yield action
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from console.columns.nodes import NODE_TABLE
 from console.columns.table import Manner, is_utf8, plain
-from console.commands.command import Command, inventory_option
+from console.commands.command import Command, inventory_option, selected, selector, to_ask
 from console.commands.ground import inventory_of
 from console.fleet import inventory
 from console.fleet.nodes import row_of
@@ -20,6 +20,7 @@ from console.fleet.view import FleetModel, Patience
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
+    selector(parser)
     inventory_option(parser)
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="one JSON object")
@@ -27,7 +28,9 @@ def _options(parser: argparse.ArgumentParser) -> None:
 
 
 def _status(given: argparse.Namespace) -> int:
-    model = asyncio.run(_asked(inventory.read(inventory_of(given))))
+    model = asyncio.run(_asked(to_ask(inventory.read(inventory_of(given)), given.words)))
+    if given.words:
+        model.set_hosts([model.views[name].host for name in selected(model, given.words)])
     if given.json:
         print(json.dumps(as_json(model), ensure_ascii=False, indent=2))
     else:

@@ -16,6 +16,7 @@ from console.fleet.desk import Desk
 from console.fleet.lines import Teller
 from console.fleet.nodes import NodeRow, row_of
 from console.fleet.summary import node_as_json
+from console.screens.acking import acknowledge, alerts_of
 from console.screens.base import Handler
 from console.screens.rows import RowsView
 from console.widgets.inspector import described
@@ -68,7 +69,10 @@ class FleetScreen(RowsView):
         return ("status", key)
 
     def row_handlers(self) -> Mapping[str, Handler]:
-        return {"open": lambda _: self._open_node()}
+        return {
+            "open": lambda _: self._open_node(),
+            "ack": lambda _: acknowledge(self, alerts_of(self.desk, self.listing.chosen())),
+        }
 
     def _open_node(self) -> None:
         if self.listing.cursor is not None:

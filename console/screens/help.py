@@ -15,7 +15,9 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from console.columns.alerts import ALERT_TABLE
+from console.columns.document import SETTING_TABLE
 from console.columns.events import EVENT_TABLE
+from console.columns.frames import FRAME_TABLE
 from console.columns.jobs import JOB_TABLE
 from console.columns.nodes import NODE_TABLE
 from console.columns.table import Table
@@ -45,6 +47,8 @@ TABLES: dict[Scope, Table[Any]] = {
     Scope.JOBS: JOB_TABLE,
     Scope.ALERTS: ALERT_TABLE,
     Scope.EVENTS: EVENT_TABLE,
+    Scope.FRAMES: FRAME_TABLE,
+    Scope.CONFIG: SETTING_TABLE,
 }
 """Whose columns and fields are explained where."""
 ARMED = "…"

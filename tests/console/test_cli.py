@@ -16,6 +16,7 @@ import pytest
 from console import cli
 from console.commands import demo
 from console.demo.show import Options
+from node.wire.errors import NothingSelected
 from node.wire.version import __version__
 
 
@@ -33,6 +34,18 @@ def test_status_as_json_is_for_programs(
     assert cli.main(["status", "--json", "--inventory", inventory(start_node("kyoto"))]) == 0
     (node,) = json.loads(capsys.readouterr().out)["nodes"]
     assert (node["node"], node["state"], node["status"]["cameras"][0]["due"]) == ("kyoto", "ok", 120)
+
+
+def test_status_of_the_nodes_that_are_named_or_pass_a_filter(
+    start_node: Callable[..., Any], inventory: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = inventory(start_node("kyoto", state="crit"), start_node("cusco"))
+    assert cli.main(["status", "cusco", "-i", path]) == 0
+    assert cli.main(["status", "state:crit", "-i", path]) == 2
+    well, ill = capsys.readouterr().out.split("STATE")[1:]
+    assert ("cusco" in well, "kyoto" in well) == (True, False)
+    assert ("cusco" in ill, "kyoto" in ill) == (False, True)
+    assert cli.main(["status", "nairobi", "-i", path]) == NothingSelected.exit
 
 
 def test_status_in_plain_text_is_for_people(
@@ -71,7 +84,7 @@ def test_a_wrong_inventory_is_named_with_every_fault(tmp_path: Path, capsys: pyt
 @pytest.mark.parametrize(
     "words",
     [
-        [], ["fly"], ["status", "--json", "--plain"], ["status", "extra"], ["demo", "--nodes", "0"],
+        [], ["fly"], ["status", "--json", "--plain"], ["status", "--extra"], ["demo", "--nodes", "0"],
         ["demo", "--nodes", "many"], ["demo", "--nodes", "33"], ["demo", "--for", "0"], ["demo", "--for", "-5"],
         ["demo", "--for", "5 days"], ["demo", "--sun", "0.5"], ["demo", "--sun", "nan"],
         ["demo", "--frames", ".", "--faults"],
