@@ -14,7 +14,7 @@ from console.columns.table import Cell, Manner
 from console.fleet.asking import Asked, Stage
 from console.fleet.text import ago, clean
 from console.widgets.lines import Line, Lines
-from node.wire.errors import HeliographError
+from node.wire.errors import HeliographError, OrderRefused
 
 T = TypeVar("T")
 BORDER_LINES = 2
@@ -78,15 +78,16 @@ def note(text: str, framing: Framing, style: str = "dim") -> list[Line]:
 
 
 def trouble(error: HeliographError, framing: Framing) -> list[Line]:
-    """Its code, what it says, what helps, and how to ask again."""
-    if error.code == NO_SUCH_ROUTE:
+    """Its code, what it says, what helps, and how to ask again; the node's own where it has said no."""
+    if isinstance(error, OrderRefused) and error.theirs == NO_SUCH_ROUTE:
         return note("this node's release does not tell it", framing)
-    said = [*note(_short(error), framing, "crit"), *note(clean(error.hint), framing)]
+    advice = error.advice if isinstance(error, OrderRefused) else error.hint
+    said = [*note(_short(error), framing, "crit"), *note(clean(advice), framing)]
     return [*said, *note(framing.again, framing)]
 
 
 def _short(error: HeliographError) -> str:
-    return clean(str(error))
+    return clean(error.detail if isinstance(error, OrderRefused) else str(error))
 
 
 def faded(line: Line) -> Line:
