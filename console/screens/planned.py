@@ -179,6 +179,7 @@ class PlanScreen(ModalScreen[None]):
         self._command = self._plan.command
         self._orders = {step.aim: Order(step) for step in self._plan.steps}
         self._begun: set[str] = set()
+        self._wrapped: dict[tuple[tuple[str, str], int], tuple[Line, ...]] = {}
         self._top = 0
 
     # --- what it looks like ---------------------------------------------------------------------------------------
@@ -215,10 +216,10 @@ class PlanScreen(ModalScreen[None]):
         self.call_after_refresh(self._show)
 
     def _tick(self) -> None:
-        """Armed mode may run out while the plan is read."""
-        if self._phase is Phase.ASKING:
-            if not self._desk.armed.left_s:
-                self._close_entries(Phase.OVER, RAN_OUT)
+        """Armed mode may run out while the plan is read; outcomes of thousands of orders are shown together."""
+        if self._phase is Phase.ASKING and not self._desk.armed.left_s:
+            self._over(RAN_OUT)
+        elif self._phase is not Phase.OVER:
             self._show()
 
     def on_mouse_scroll_down(self) -> None:
@@ -256,16 +257,23 @@ class PlanScreen(ModalScreen[None]):
         return "   ".join(filter(None, (armed, more)))
 
     def _lines(self, width: int) -> Iterator[Line]:
+        for paragraph in self._paragraphs():
+            if (paragraph, width) not in self._wrapped:
+                self._wrapped[paragraph, width] = tuple(_in_lines(*paragraph, width))
+            yield from self._wrapped[paragraph, width]
+
+    def _paragraphs(self) -> Iterator[tuple[str, str]]:
+        """Each with its style."""
         kind = DEEDS[self._deed]
         if self._phase is Phase.ASKING:
-            yield from _paragraph("costs: ", kind.risk, "dim", width)
-            yield from _paragraph("undo: ", undoing(kind), "dim", width)
+            yield f"costs: {kind.risk}", "dim"
+            yield f"undo: {undoing(kind)}", "dim"
         for aim, why in self._plan.refused:
-            yield from _paragraph(f"{self._sign(Fate.FAILED)} ", f"{aim}: cannot: {why}", "warn", width)
+            yield f"{self._sign(Fate.FAILED)} {aim}: cannot: {why}", "warn"
         for order in self._listed():
             style = order.fate.value[2] if order.fate is not Fate.WAITING else "plain"
-            yield from _paragraph(f"{self._sign(order.fate)} ", order.line(), style, width)
-        yield from _paragraph("same as: ", self._command, "dim", width)
+            yield f"{self._sign(order.fate)} {order.line()}", style
+        yield f"same as: {self._command}", "dim"
 
     def _listed(self) -> list[Order]:
         """In the order of the plan; once it is over, what went wrong first."""
@@ -414,7 +422,6 @@ class PlanScreen(ModalScreen[None]):
                 async for outcome in outcomes:
                     self._orders[outcome.aim].settle(outcome)
                     self._desk.source.ask_now(outcome.aim.node)
-                    self._show()
         finally:
             self._end()
 
@@ -464,9 +471,9 @@ class PlanScreen(ModalScreen[None]):
         ]
 
 
-def _paragraph(head: str, text: str, style: str, width: int) -> Iterator[Line]:
-    """The head stands before its first line, and the others are set in."""
-    first, *rest = wrapped(clean(head + text, LONGEST_CHARS), width)
+def _in_lines(text: str, style: str, width: int) -> Iterator[Line]:
+    """The first one in full, the others set in."""
+    first, *rest = wrapped(clean(text, LONGEST_CHARS), width)
     yield Line((Cell(first, style),))
-    for line in (part for whole in rest for part in wrapped(whole, width - INDENT)):
+    for line in wrapped(" ".join(rest), width - INDENT) if rest else ():
         yield Line((Cell(" " * INDENT + line, style),))

@@ -9,7 +9,7 @@ import shlex
 import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from textual import events
@@ -96,6 +96,12 @@ Story = Callable[[Seat], Awaitable[None]]
 Sit = Callable[..., None]
 
 
+def _host(one: Any) -> Host:
+    if isinstance(one, Host):
+        return one
+    return Host(one, "127.0.0.1", 9, "http") if isinstance(one, str) else cast("Host", one.host)
+
+
 @pytest.fixture(autouse=True)
 def _at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is copied goes to a file here."""
@@ -105,11 +111,11 @@ def _at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def sit(hand: Any, tmp_path: Path, make_status: Callable[..., Any]) -> Sit:
-    """Tells a story before the nodes given: fakes, or names of nodes that nobody answers for."""
+    """Tells a story before the nodes given: fakes, hosts, or names of nodes that nobody answers for."""
 
     def run(story: Story, *nodes: Any, size: tuple[int, int] = (120, 40), live: bool = True, **status: Any) -> None:
         async def whole() -> None:
-            hosts = [Host(one, "127.0.0.1", 9, "http") if isinstance(one, str) else one.host for one in nodes]
+            hosts = [_host(one) for one in nodes]
             fleet = Still(hosts, patience=Patience(poll_s=60), clock=hand.as_clock())
             for host in hosts:
                 fleet.model.heard(host.name, make_status(host.name, **{"version": "0.2.0", **status}))
@@ -523,11 +529,9 @@ def test_enter_alone_on_several_nodes_is_no(sit: Sit, start_node: Any) -> None:
 def test_two_hundred_marked_nodes_are_one_plan_that_scrolls(sit: Sit, start_node: Any) -> None:
     fake = start_node("kyoto")
     fake.answers(RESTART, RESTARTED)
-    names = [f"cam-{number:03d}" for number in range(199)]
+    hosts = [Host(f"cam-{number:03d}", "127.0.0.1", fake.port, "http") for number in range(200)]  # one server
 
     async def story(seat: Seat) -> None:
-        for name in names:  # all of them are one server
-            seat.fleet.client(name).host = fake.host  # type: ignore[union-attr]
         seat.desk.armed.unlock()
         await seat.press("A", "r")
         assert "200 orders to 200 nodes" in seat.text()
@@ -539,10 +543,11 @@ def test_two_hundred_marked_nodes_are_one_plan_that_scrolls(sit: Sit, start_node
         assert " 0 lines below" in seat.text()
         await seat.press(*"200", "enter")
         await seat.over()
-        assert "200 done" in seat.text() or "failed" in seat.text()
+        assert "200 done; y copies this" in seat.text()
+        assert len(fake.orders) == len({key for _, key, _ in fake.orders}) == 200
         assert len(seat.log()[0][0].split()) == 203
 
-    sit(story, fake, *names, size=(80, 24))
+    sit(story, *hosts, size=(80, 24))
 
 
 def test_esc_while_it_runs_stops_and_says_what_may_still_happen(sit: Sit, start_node: Any) -> None:
@@ -643,6 +648,46 @@ def test_two_marked_dead_jobs_of_two_nodes_wait_again_once_two_is_typed(sit: Sit
         assert [orders(fake) for fake in fakes] == [[f"/v1/jobs/{job_id(1)}/redrive"]] * 2
 
     sit(story, *fakes, queue=QUEUE)
+
+
+def test_on_the_list_of_jobs_the_marked_ones_are_meant(sit: Sit, node_with: Any) -> None:
+    fakes = [node_with("kyoto", "dead", "retry"), node_with("oslo", "dead")]
+
+    async def story(seat: Seat) -> None:
+        seat.desk.armed.unlock()
+        await seat.press("g", "j")
+        await seat.until(lambda: len(seat.desk.jobs.rows()) == 3 and "3/3" in seat.lines()[1])
+        await seat.press("A", "r")
+        assert "2 orders to 2 nodes, 1 cannot" in seat.text()
+        await seat.press("2", "enter")
+        await seat.over()
+        assert [len(fake.orders) for fake in fakes] == [1, 1]
+
+    sit(story, *fakes, queue=QUEUE)
+
+
+TASKS = [  # from a console that has just been opened
+    ("restart the camera of the sickest", (*";un", "enter", "r", "y"), RESTART),
+    ("redrive its dead job", (*";un", "enter", *"gj", "r", "y"), "POST /v1/jobs/01ARZ3NDEKTSV4RRFFQ69G0001/redrive"),
+]
+
+
+@pytest.mark.parametrize(("task", "keys", "route"), TASKS)
+def test_no_task_takes_more_than_eight_keys(
+    sit: Sit, node_with: Any, task: str, keys: tuple[str, ...], route: str
+) -> None:
+    fake = node_with("kyoto", "dead")
+    fake.answers(RESTART, RESTARTED)
+
+    async def story(seat: Seat) -> None:
+        await seat.until(lambda: len(seat.desk.jobs.rows()) == 1)
+        for key in keys:
+            await seat.press(key)
+        await seat.over()
+        assert [f"POST {path}" for path in orders(fake)] == [route], task
+        assert len(keys) <= 8
+
+    sit(story, fake, queue=QUEUE)
 
 
 def test_only_dead_jobs_wait_again_the_others_are_refused_beforehand(sit: Sit, node_with: Any) -> None:
