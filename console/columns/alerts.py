@@ -67,7 +67,7 @@ ALERT_TABLE: Table[GroupLine] = Table(
             "first", "FIRST", 12, 12, 5, _first, "since when the first of them; t changes how it is shown", right=True
         ),
         Column("for", "FOR", 5, 5, 2, _for, "for how long; ? = as last heard", right=True),
-        Column("ack", "ACK", 16, 22, 3, _ack, "who knows of it, and how long that holds still"),
+        Column("ack", "ACK", 14, 22, 3, _ack, "who knows of it, and how long that holds still"),
         Column("note", "NOTE", 18, 400, 4, _note, "what these nodes share and others do not, or the sentence"),
     ),
     growth=(("note", 30), ("ack", 22), ("note", 400)),

@@ -17,6 +17,8 @@ from node.wire.times import US, to_text
 EVERY: tuple[By, ...] = ("cause", "node", "site")
 NOWHERE = "(no site)"
 SOON_S = 3600
+ROUND_UP_S = 59
+"""What holds for 8 h is not said to hold for 7 h a second later."""
 SHARED_EVERY_S = 10.0
 """What a group's nodes share is worked out over the whole fleet: no more often than that."""
 OPEN, PARTLY, KNOWN = "open", "partly", "acked"
@@ -69,7 +71,7 @@ def _joined(value: Callable[[AlertRow], str]) -> Callable[[GroupLine], str]:
 
 def left(ack: Ack, now_us: int) -> str:
     """How long it still holds."""
-    return "until over" if ack.until_us is None else f"{ago(max(0, ack.until_us - now_us) / US)} left"
+    return "until over" if ack.until_us is None else f"{ago(max(0, ack.until_us - now_us) / US + ROUND_UP_S)} left"
 
 
 @dataclass(slots=True)

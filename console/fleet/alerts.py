@@ -271,7 +271,7 @@ class _Common:
         if len(inside) < 2 or not outside:  # noqa: PLR2004 - one node shares nothing, nor do all
             return []
         here = Counter(trait for traits in inside for trait in traits)
-        parts = {trait: count / len(inside) for trait, count in here.items()}
+        parts = {trait: count / len(inside) for trait, count in here.items() if count > 1}
         more = {trait: part - (self._everywhere[trait] - here[trait]) / outside for trait, part in parts.items()}
         telling = [trait for trait, part in parts.items() if part >= SHARED_BY and more[trait] >= SHARED_MORE]
         return [f"{trait} {here[trait]}/{len(inside)}" for trait in sorted(telling, key=lambda one: (-more[one], one))]

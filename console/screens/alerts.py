@@ -59,12 +59,11 @@ class AlertsScreen(GatheredView):
 
     def _show_members(self) -> None:
         line = self.listing.current()
-        pane = self.panel
         if line is None:
-            pane.tell("", [], ascii_only=self.desk.ascii)
+            self.tell("", [])
             return
         title = f"{line.value}: {_several(len(line.group.rows), 'alert')} of {_several(len(line.group.nodes), 'node')}"
-        pane.tell(title, list(self._members(line)), ascii_only=self.desk.ascii)
+        self.tell(title, list(self._members(line)))
 
     def _members(self, line: GroupLine) -> Iterator[Line]:
         group = line.group
@@ -128,8 +127,8 @@ class AlertsScreen(GatheredView):
 
 def _said(row: AlertRow, now_us: int) -> str:
     old = " (as last heard)" if row.stale else ""
-    ack = "" if row.ack is None else f"; {row.ack.by} knows, {left(row.ack, now_us)}: {row.ack.reason}"
-    return f"{row.sentence}{old}{ack}"
+    ack = "" if row.ack is None else f"  {row.ack.by} knows, {left(row.ack, now_us)}: {row.ack.reason}"
+    return row.sentence + old + ack
 
 
 def _several(count: int, what: str) -> str:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
-from textual import events
 from textual.app import ComposeResult
 
 from console.columns.table import Cell
 from console.fleet.desk import Desk
 from console.screens.rows import NOTHING, RowsView
+from console.widgets.lines import Line
 from console.widgets.pane import Pane
 
 PANEL_LINES = 6
@@ -50,6 +50,12 @@ class GatheredView(RowsView):
         said = super().notice()
         return "" if said == self.desk.notice and self.size.width < NARROW else said
 
-    def on_resize(self, event: events.Resize) -> None:
-        self.panel.display = event.size.height >= PANEL_FROM_HEIGHT
-        super().on_resize(event)
+    @property
+    def has_room(self) -> bool:
+        return self.size.height >= PANEL_FROM_HEIGHT
+
+    def tell(self, title: str, lines: Sequence[Line]) -> None:
+        """In the panel, which keeps its height: the list above must not jump.  Without a title there is none."""
+        self.panel.display = self.has_room and bool(title)
+        whole = [*lines, *([Line()] * PANEL_LINES)][:PANEL_LINES]
+        self.panel.tell(title, whole, ascii_only=self.desk.ascii)

@@ -18,7 +18,7 @@ from console.fleet.jobs import PATH, STATES, JobRow
 from console.fleet.text import clean
 from console.screens.base import Handler, View
 from console.screens.chooser import Choice, Chooser
-from console.screens.gathered import PANEL_LINES, GatheredView
+from console.screens.gathered import GatheredView
 from console.screens.headline import Crumb
 from console.screens.inspect import Inspect
 from console.screens.node.screen import NodeScreen
@@ -100,12 +100,10 @@ class JobsScreen(GatheredView):
     def _show_attempts(self) -> None:
         row = self._rows.get(self.listing.cursor or "")
         self._look_at(row)
-        pane = self.panel
-        if row is None or not pane.display:
-            pane.tell("attempts", [], ascii_only=self.desk.ascii)
-            return
-        lines = self._attempts()[:PANEL_LINES]
-        pane.tell(f"{row.node}/{row.job.id}: attempts", lines, ascii_only=self.desk.ascii)
+        if row is None:
+            self.tell("", [])
+        else:
+            self.tell(f"{row.node}/{row.job.id}: attempts", self._attempts())
 
     def _look_at(self, row: JobRow | None) -> None:
         """The node is asked when the cursor rests, and again now and then, or when its job has moved."""
@@ -115,7 +113,7 @@ class JobsScreen(GatheredView):
         elif key in self._fresh:
             self._asked.want()
         rested = now_s - self._rests[1] >= REST_S
-        if row is not None and rested and self.panel.display and self._asked.due(self.model.clock.monotonic()):
+        if row is not None and rested and self.has_room and self._asked.due(self.model.clock.monotonic()):
             self.run_worker(self._ask(row, self._asked), group="attempts", exclusive=True)
 
     async def _ask(self, row: JobRow, asked: Asked[JobRecord]) -> None:

@@ -76,6 +76,24 @@ def test_a_group_says_how_grave_it_is_where_for_how_long_and_what_is_shared(grou
     assert (warns["severity"], warns["note"]) == ("! warn", "disk_filling it is")
 
 
+def test_what_one_of_two_nodes_has_is_not_shared(ground: Callable[..., Ground]) -> None:
+    it = ground("a", "b", "c", "d")
+    it.hears("a", alert(), site="dam-3")
+    it.hears("b", alert(), site="tower")
+    it.take()
+    assert it.line("cause:camera_offline").note == ""
+
+
+def test_what_was_acknowledged_for_eight_hours_is_said_to_hold_for_eight(ground: Callable[..., Ground]) -> None:
+    it = ground()
+    it.hears("a", alert())
+    it.take()
+    it.book.acknowledge(Ack("a/camera_offline/main", "mw", "known", NOW_US, NOW_US + 8 * 60 * MINUTE_US))
+    it.hand.now_s += 3
+    it.take()
+    assert it.cells("cause:camera_offline")["ack"] == "mw, 8h left"
+
+
 def test_who_knows_of_it_is_said_with_what_time_is_left(ground: Callable[..., Ground]) -> None:
     it = ground()
     it.hears("a", alert())

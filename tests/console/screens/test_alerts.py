@@ -131,6 +131,7 @@ def test_where_nothing_fires_it_says_so_and_how_many_are_not_heard(look: Look, m
         seen.model.heard("kyoto", make_status("kyoto"))
         await seen.press(*"ga")
         assert "nothing fires; 1 node not heard yet" in seen.text()
+        assert "╭" not in seen.text(), "no empty box"
         await seen.press("enter", "a")
         assert "no alert here to acknowledge" in seen.lines()[1]
         assert isinstance(seen.app.screen, AlertsScreen)
