@@ -7,6 +7,7 @@ import io
 import json
 import os
 import secrets
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -53,6 +54,16 @@ def write_whole(path: Path, data: bytes, *, mode: int, over: bool) -> None:
             draft.unlink(missing_ok=True)
 
 
+def as_json(value: object, *, indent: int | None = None) -> str:
+    """JSON that can be shown and pasted: what acts on a terminal, or hides there, stands as its number."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    return text if text.isprintable() else "".join(map(_seen, text))
+
+
+def _seen(char: str) -> str:
+    return json.dumps(char)[1:-1] if char != "\n" and unicodedata.category(char).startswith("C") else char
+
+
 def _csv(columns: Sequence[str], records: Sequence[Record]) -> str:
     text = io.StringIO()
     writer = csv.writer(text)  # its lines end as RFC 4180 has them, so that a lone \r in a cell is quoted
@@ -66,11 +77,11 @@ def _cell(value: Value) -> Value:
 
 
 def _json(_: Sequence[str], records: Sequence[Record]) -> str:
-    return json.dumps(list(records), ensure_ascii=False, indent=2) + "\n"
+    return as_json(list(records), indent=2) + "\n"
 
 
 def _jsonl(_: Sequence[str], records: Sequence[Record]) -> str:
-    return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+    return "".join(as_json(record) + "\n" for record in records)
 
 
 FORMS: Mapping[str, Callable[[Sequence[str], Sequence[Record]], str]] = {".csv": _csv, ".json": _json, ".jsonl": _jsonl}

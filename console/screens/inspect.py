@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import ClassVar
 
 from rich.cells import cell_len
@@ -38,7 +39,7 @@ class Inspect(ModalScreen[None]):
 
     def __init__(self, title: str, text: str) -> None:
         super().__init__()
-        self._title, self._text = title, text
+        self._title, self._text = title, "\n".join(map(_readable, text.split("\n")))
 
     def compose(self) -> ComposeResult:
         cut = self._text[:MOST_CHARS]
@@ -79,3 +80,10 @@ class Inspect(ModalScreen[None]):
         box = self._box
         above, hidden = round(box.scroll_y), box.max_scroll_y
         box.border_subtitle = SCROLLS.format(below=hidden - above, above=above) if hidden else CLOSES
+
+
+def _readable(line: str) -> str:
+    """Nothing that acts on a terminal, here or where it is pasted."""
+    if line.isprintable():
+        return line
+    return "".join(" " if unicodedata.category(char).startswith("C") else char for char in line)

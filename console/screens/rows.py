@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -11,6 +10,7 @@ from textual.app import ComposeResult
 
 from console.columns.table import Cell, Table
 from console.fleet.desk import Desk
+from console.fleet.exporting import as_json
 from console.fleet.listing import Listing
 from console.fleet.record import Replay
 from console.fleet.state import SavedView
@@ -71,7 +71,7 @@ class RowsView(View):
 
     def inspected(self, key: str) -> tuple[str, str]:
         """What `v` shows: a title, and text of any length."""
-        return key, json.dumps(self.known(key), ensure_ascii=False, indent=2)
+        return key, as_json(self.known(key), indent=2)
 
     def twin(self, key: str) -> Sequence[str]:  # noqa: ARG002 - for lists whose rows have commands of their own
         """The words after `heliograph` that show that row without a screen."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -17,7 +16,7 @@ from console.columns.table import Column, Manner, Table
 from console.fleet import copying
 from console.fleet.copying import homely
 from console.fleet.desk import Desk
-from console.fleet.exporting import FORMS, NotExported, Record, Value, export
+from console.fleet.exporting import FORMS, NotExported, Record, Value, as_json, export
 from console.fleet.listing import Listing
 from console.fleet.record import Replay
 from console.fleet.times import Times
@@ -119,7 +118,7 @@ def _row(view: Listed, key: str) -> str:
 
 
 def _json(view: Listed, key: str) -> str:
-    return json.dumps(view.known(key), ensure_ascii=False)
+    return as_json(view.known(key))
 
 
 def _command(view: Listed, key: str) -> str:

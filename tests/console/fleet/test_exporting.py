@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from console.fleet import exporting
-from console.fleet.exporting import NotExported, export
+from console.fleet.exporting import NotExported, as_json, export
 
 COLUMNS = ("node", "disk", "cause")
 RECORDS = [
@@ -105,3 +105,11 @@ def test_many_rows_with_hostile_text_are_written(tmp_path: Path) -> None:
     for ending in exporting.FORMS:
         export(tmp_path / f"many{ending}", COLUMNS, records)
     assert len((tmp_path / "many.jsonl").read_text().splitlines()) == 5000
+
+
+def test_json_shows_what_acts_on_a_terminal_as_its_number_and_says_the_same() -> None:
+    value = {"a": "\x1b[31m\x9b\u202eevil\u200b", "b": "港\n"}
+    text = as_json(value, indent=2)
+    assert json.loads(text) == value
+    assert not set(text) & set("\x1b\x9b\u202e\u200b")
+    assert "港" in text
