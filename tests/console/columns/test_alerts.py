@@ -80,6 +80,8 @@ def test_what_one_of_two_nodes_has_is_not_shared(ground: Callable[..., Ground]) 
     it = ground("a", "b", "c", "d")
     it.hears("a", alert(), site="dam-3")
     it.hears("b", alert(), site="tower")
+    for name in "cd":
+        it.hears(name)
     it.take()
     assert it.line("cause:camera_offline").note == ""
 
