@@ -28,14 +28,15 @@ from tests.shots.png import png_of
 
 SIZES = ((80, 24), (120, 40), (200, 60))
 LOOKS = ("dark", "light", "nocolor")
+NODE = "a node"
 SHOTS: dict[str, tuple[str, ...]] = {
     "fleet": (),
-    "node": ("enter",),
-    "node-jobs": ("enter", "2"),
-    "node-frames": ("enter", "3"),
-    "node-compare": ("enter", "3", "="),
-    "node-events": ("enter", "4"),
-    "node-config": ("enter", "5"),
+    "node": (NODE, "1"),
+    "node-jobs": (NODE, "2"),
+    "node-frames": (NODE, "3"),
+    "compare": (NODE, "3", "=", "comma"),
+    "node-events": (NODE, "4"),
+    "node-config": (NODE, "5"),
     "jobs": ("g", "j"),
     "alerts": ("g", "a"),
     "acknowledge": ("g", "a", "a"),
@@ -44,8 +45,8 @@ SHOTS: dict[str, tuple[str, ...]] = {
     "palette": (";",),
     "help": ("question_mark",),
 }
-"""Each screen and the keys that lead to it from the fleet."""
-SETTLE_S, LOOK_S = 4.0, 0.4
+"""Each screen and the keys that lead to it from the fleet; NODE stands for those that open the node wanted."""
+SETTLE_S, LOOK_S = 6.0, 1.2
 TOLD = re.compile(r"heliograph status -i (\S+)")
 
 
@@ -65,7 +66,7 @@ def demo(nodes: int, warm_s: float) -> Iterator[Path]:
             process.stdout.close()
 
 
-async def shoot(listed: Path, size: tuple[int, int], look: str, only: list[str]) -> dict[str, str]:
+async def shoot(listed: Path, size: tuple[int, int], look: str, wanted: argparse.Namespace) -> dict[str, str]:
     """SVG by screen."""
     clock, found = Clock(), dict[str, str]()
     with tempfile.TemporaryDirectory() as folder:
@@ -75,12 +76,17 @@ async def shoot(listed: Path, size: tuple[int, int], look: str, only: list[str])
         async with app.run_test(size=size) as pilot:
             await asyncio.sleep(SETTLE_S)
             depth = len(app.screen_stack)
-            for name in only:
+            for name in wanted.only:
                 await _home(app, pilot, depth)
-                await pilot.press(*SHOTS[name])
+                await pilot.press(*_keys(name, wanted.node))
                 await _settled(app)
                 found[name] = app.export_screenshot(title=f"heliograph {size[0]}x{size[1]}")
     return found
+
+
+def _keys(name: str, node: str) -> Iterator[str]:
+    for key in SHOTS[name]:
+        yield from (key,) if key != NODE else (*f":node {node}", "enter") if node else ("enter",)
 
 
 async def _home(app: FleetApp, pilot: Pilot[bool | None], depth: int) -> None:
@@ -111,7 +117,8 @@ def main() -> int:
     parser.add_argument("--only", nargs="*", choices=SHOTS, default=list(SHOTS), help="these screens")
     parser.add_argument("--sizes", nargs="*", default=["80x24", "120x40", "200x60"], help="WIDTHxHEIGHT")
     parser.add_argument("--looks", nargs="*", choices=LOOKS, default=LOOKS)
-    parser.add_argument("--nodes", type=int, default=6)
+    parser.add_argument("--node", default="", help="whose screens; default: the worst one's")
+    parser.add_argument("--nodes", type=int, default=6, help="of the demo")
     parser.add_argument("--inventory", type=Path, help="of a fleet that runs already, in place of a demo")
     parser.add_argument("--warm", type=float, default=120.0, help="seconds before the first picture")
     given = parser.parse_args()
@@ -125,13 +132,14 @@ def main() -> int:
 
 def _all(given: argparse.Namespace, listed: Path) -> None:
     given.to.mkdir(parents=True, exist_ok=True)
+    os.environ["COLORTERM"], os.environ["TERM"] = "truecolor", "xterm-256color"
     for look in given.looks:
         os.environ.pop("NO_COLOR", None)
         if look == "nocolor":
             os.environ["NO_COLOR"] = "1"
         for words in given.sizes:
             width, height = map(int, words.split("x"))
-            for name, svg in asyncio.run(shoot(listed, (width, height), look, given.only)).items():
+            for name, svg in asyncio.run(shoot(listed, (width, height), look, given)).items():
                 (given.to / f"{name}-{words}-{look}.png").write_bytes(png_of(svg))
             print(f"{words} {look}: {len(given.only)} pictures in {given.to}", file=sys.stderr)
 
