@@ -177,6 +177,7 @@ class PlanScreen(ModalScreen[None]):
         self._phase = Phase.ASKING if self._plan.steps else Phase.OVER
         self._said = "" if self._plan.steps else NOTHING
         self._command = self._plan.command
+        self._copied = "y copies this"
         self._orders = {step.aim: Order(step) for step in self._plan.steps}
         self._begun: set[str] = set()
         self._wrapped: dict[tuple[tuple[str, str], int], tuple[Line, ...]] = {}
@@ -291,7 +292,7 @@ class PlanScreen(ModalScreen[None]):
         if self._phase is Phase.SENDING:
             return f"{counted(self._orders.values())} of {steps}; Esc stops here"
         if self._phase is Phase.OVER:
-            return f"{self._said}; y copies this, Esc closes"
+            return f"{self._said}; {self._copied}, Esc closes"
         yes = f"type {len(self._plan.nodes)} and Enter" if self._many else "y"
         asked = f"{steps} to {nodes}{cannot}. {yes} = do it; Enter alone or Esc = no"
         return f"{self._said}: {asked}" if self._said else asked
@@ -327,7 +328,8 @@ class PlanScreen(ModalScreen[None]):
 
     async def _copy(self) -> None:
         where = await copying.copy("\n".join(self.text()), self.app.copy_to_clipboard)
-        self._say(f"copied: {where}")
+        self._copied = f"copied: {where}"
+        self._show()
 
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:

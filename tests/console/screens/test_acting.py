@@ -282,6 +282,8 @@ def test_armed_mode_that_runs_out_while_the_plan_is_open_sends_nothing(sit: Sit,
         await seat.press("y")
         assert "armed mode has run out: nothing was sent" in seat.text()
         await seat.press("y")
+        await seat.until(lambda: "copied: " in seat.text())
+        assert "armed mode has run out: nothing was sent" in seat.text()
         assert fake.orders == []
         await seat.press("escape")
         await seat.press("r")
