@@ -46,16 +46,22 @@ def _why_not(view: View, name: str) -> str:
 async def _session(view: View, name: str, command: Sequence[str]) -> None:
     try:
         with view.app.batch_update(), view.app.suspend():  # nothing is painted meanwhile
-            status = await in_foreground(command)
+            said = await _lent(name, command)
     except SuspendNotSupported:
         view.reply("this terminal cannot be lent to ssh")
         return
-    except OSError as error:
-        view.reply(f"{PROGRAM}: {error.strerror}")
-        return
-    said = f"{PROGRAM} to {name} has ended" + (f" with {status}" if status else "")
+    view.app.refresh()
     _log(view, command, said)
     view.reply(said)
+
+
+async def _lent(name: str, command: Sequence[str]) -> str:
+    """How it went.  Nothing may be raised here, or the terminal would not be taken back."""
+    try:
+        status = await in_foreground(command)
+    except OSError as error:
+        return f"{PROGRAM}: {error.strerror}"
+    return f"{PROGRAM} to {name} has ended" + (f" with {status}" if status else "")
 
 
 def _log(view: View, command: Sequence[str], said: str) -> None:
