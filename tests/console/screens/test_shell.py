@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.nodes import wait_for
+from tests.nodes import ended, wait_for
 
 Tmux = Callable[..., str]
 PROGRAM = """
@@ -19,6 +20,7 @@ import asyncio, sys
 from pathlib import Path
 from console.app import FleetApp
 from console.fleet.desk import Desk
+from console.fleet.ending import Ending
 from console.fleet.inventory import Host
 from console.fleet.poller import Fleet
 from console.fleet.state import Book
@@ -33,12 +35,21 @@ class Quiet(Fleet):
 
 fleet = Quiet([Host("kyoto", "127.0.0.1", 1, "http", ssh=("-p", "22", "kyoto.example"))])
 desk = Desk(fleet, Book.open(Path("state"), Path("inventory.yml"), Clock()), operator="mw")
-asyncio.run(FleetApp(desk).run_async())
+
+async def main():
+    ending = Ending()
+    ending.watch(asyncio.get_running_loop())
+    await FleetApp(desk, stop=ending.event).run_async()
+    print("the console has ended", ending.exit_status, flush=True)
+    Path("ended").touch()
+
+asyncio.run(main())
 """
 SSH = """
-import signal, sys
+import os, signal, sys
 signal.signal(signal.SIGINT, lambda *_: print("interrupted", flush=True))
 print("ssh was called with", *sys.argv[1:], flush=True)
+open("pid", "w").write(str(os.getpid()))
 for line in sys.stdin:
     print("far away:", line.strip(), flush=True)
     if line.strip() == "exit":
@@ -99,3 +110,13 @@ def test_without_the_program_the_screen_says_so(tmux: Tmux, tmp_path: Path) -> N
     (tmp_path / "ssh").unlink()
     tmux("send-keys", "!")
     on_screen(tmux, "ssh: No such file or directory")
+
+
+def test_a_console_that_is_ended_meanwhile_takes_ssh_with_it(tmux: Tmux, tmp_path: Path) -> None:
+    on_screen(tmux, "READ-ONLY")
+    tmux("send-keys", "!")
+    on_screen(tmux, "ssh was called with")
+    wait_for(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text(), "ssh runs")
+    os.kill(int(tmux("display", "-p", "#{pane_pid}")), signal.SIGTERM)
+    wait_for((tmp_path / "ended").exists, "the console ends")
+    wait_for(lambda: ended([int((tmp_path / "pid").read_text())]), "ssh ends")
