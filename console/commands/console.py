@@ -65,6 +65,7 @@ def _live(given: argparse.Namespace, settings: ConsoleSettings) -> Desk:
         operator=settings.operator,
         ascii=ascii_only(settings),
         unlock_s=settings.unlock_default_s,
+        bell=settings.bell,
         chores=(partial(watch_inventory, fleet, path, book.write_hosts, fresh=not known),),
     )
     if given.record is not None:

@@ -105,7 +105,9 @@ class Groups:
 
     def _as_noted(self) -> dict[str, Group]:
         found = ((group, self.groups.get(group.key)) for group in grouped(self.board.rows(), self.by))
-        return {group.key: replace(group, note=before.note if before else "") for group, before in found}
+        return {
+            group.key: replace(group, note=before.note) if before and before.note else group for group, before in found
+        }
 
 
 def nodes_of(group: Group, by: By) -> str:

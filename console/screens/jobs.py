@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from console.columns.jobs import JOB_TABLE
@@ -114,7 +115,7 @@ class JobsScreen(GatheredView):
             self._asked.want()
         rested = now_s - self._rests[1] >= REST_S
         if row is not None and rested and self.has_room and self._asked.due(self.model.clock.monotonic()):
-            self.run_worker(self._ask(row, self._asked), group="attempts", exclusive=True)
+            self.run_worker(partial(self._ask, row, self._asked), group="attempts", exclusive=True)
 
     async def _ask(self, row: JobRow, asked: Asked[JobRecord]) -> None:
         client = self.desk.source.client(row.node)
@@ -161,7 +162,7 @@ class JobsScreen(GatheredView):
         if row is None:
             self.reply("nothing to look into")
             return
-        self.run_worker(self._inspect_whole(row), group="inspect", exclusive=True)
+        self.run_worker(partial(self._inspect_whole, row), group="inspect", exclusive=True)
 
     async def _inspect_whole(self, row: JobRow) -> None:
         """With payload, result and attempts; where its node does not answer, what the list has of it."""
@@ -195,7 +196,7 @@ class JobsScreen(GatheredView):
             self.reply(f"no job ends with {letters[:26]}, and a recording has nobody to ask")
         else:
             self.reply(f"asking the nodes for …{letters[:26]}")
-            self.run_worker(self._search(letters), group="search", exclusive=True)
+            self.run_worker(partial(self._search, letters), group="search", exclusive=True)
 
     async def _search(self, letters: str) -> None:
         found = await search(self.desk.source, letters)

@@ -47,6 +47,5 @@ expected  # the parts that come next
 _.rescope, LETTERS, _.begin_recording  # tabs, letters, recordings
 held_until  # the screens that show a held camera
 _.write_hosts, _.read_hosts, _.save_view, _.recordings  # the console on the state kept
-_.raised_crit, _.unacked, grouped  # the header and the list of alerts
 Replay  # the console that plays a recording back
-theme, bell  # settings that the screens take up
+theme  # settings that the screens take up
