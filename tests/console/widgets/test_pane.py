@@ -61,7 +61,7 @@ def test_an_old_answer_stays_dim_with_its_age_and_why() -> None:
 def test_trouble_has_code_words_hint_and_the_key_that_asks_again() -> None:
     said = text(asked(OrderRefused("DSK-001", "disk is full", "no room for 3 MB", "make room")))
     assert said == "DSK-001 disk is full: no room for 3 MB\nmake room\nr asks again"
-    assert "FLT-003" in text(asked(NodeRefused("HTTP 401")))
+    assert "FLT-004" in text(asked(NodeRefused("HTTP 401")))
 
 
 def test_a_route_that_an_older_node_does_not_have_is_no_fault() -> None:
