@@ -98,6 +98,14 @@ def test_every_table_of_the_reference_is_the_codes(page: Path) -> None:
     assert text == generate.filled(text), STALE
 
 
+def test_every_picture_of_the_console_is_one_that_make_shots_draws() -> None:
+    shown = re.findall(r"!\[[^\]]+\]\(pictures/(\w+)\.png\)", generate.CONSOLE.read_text())
+    assert sorted(shown) == sorted(path.stem for path in (ROOT / "docs" / "pictures").iterdir())
+    source = (ROOT / "tests" / "shots" / "__main__.py").read_text()  # not imported: it wants cairo
+    [drawn] = re.findall(r"^PICTURES = (\(.*\))$", source, re.MULTILINE)
+    assert sorted(shown) == sorted(re.findall(r"\w+", drawn))
+
+
 def test_every_table_stands_on_one_page() -> None:
     found = [each["name"] for page in TABLED for each in generate.MARKED.finditer(page.read_text())]
     assert sorted(found) == sorted(generate.TABLES)

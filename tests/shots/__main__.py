@@ -46,6 +46,8 @@ SHOTS: dict[str, tuple[str, ...]] = {
     "help": ("question_mark",),
 }
 """Each screen and the keys that lead to it from the fleet; NODE stands for those that open the node wanted."""
+PICTURES = ("fleet", "node", "compare", "alerts", "plan")
+"""Those of docs/console.md."""
 SETTLE_S, LOOK_S = 6.0, 1.2
 TOLD = re.compile(r"heliograph status -i (\S+)")
 
@@ -120,8 +122,11 @@ def main() -> int:
     parser.add_argument("--node", default="", help="whose screens; default: the worst one's")
     parser.add_argument("--nodes", type=int, default=6, help="of the demo")
     parser.add_argument("--inventory", type=Path, help="of a fleet that runs already, in place of a demo")
+    parser.add_argument("--docs", action="store_true", help="only the pictures of docs/console.md, into docs/pictures")
     parser.add_argument("--warm", type=float, default=120.0, help="seconds before the first picture")
     given = parser.parse_args()
+    if given.docs:
+        given.to, given.only, given.sizes, given.looks = Path("docs/pictures"), PICTURES, ["120x40"], ["dark"]
     if given.inventory is not None:
         _all(given, given.inventory)
         return 0
@@ -140,7 +145,8 @@ def _all(given: argparse.Namespace, listed: Path) -> None:
         for words in given.sizes:
             width, height = map(int, words.split("x"))
             for name, svg in asyncio.run(shoot(listed, (width, height), look, given)).items():
-                (given.to / f"{name}-{words}-{look}.png").write_bytes(png_of(svg))
+                called = name if given.docs else f"{name}-{words}-{look}"
+                (given.to / f"{called}.png").write_bytes(png_of(svg))
             print(f"{words} {look}: {len(given.only)} pictures in {given.to}", file=sys.stderr)
 
 
