@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from textual.app import App
-from textual.worker import Worker
 
 from console.columns.table import Column, Manner, Table
 from console.fleet import copying
@@ -61,9 +60,6 @@ class Listed(Protocol):
 
     def choose(self, chooser: Chooser, then: Callable[[Choice], object]) -> None:
         """Lets pick one."""
-
-    def run_worker(self, work: Coroutine[Any, Any, None], *, group: str, exclusive: bool) -> Worker[None]:
-        """Beside the screen."""
 
 
 def taking_handlers(view: Listed) -> Mapping[str, Handler]:
@@ -138,7 +134,7 @@ def _copy(view: Listed, form: str) -> None:
         view.reply(NOTHING if write else f"{form[:20]} is none of {', '.join(FORMS_OF_COPY)}")
         return
     lines = dict.fromkeys(write(view, key) for key in keys)
-    view.run_worker(_copied(view, "\n".join(lines), _several(len(keys))), group="copy", exclusive=True)
+    view.app.run_worker(_copied(view, "\n".join(lines), _several(len(keys))), group="copy", exclusive=True)
 
 
 async def _copied(view: Listed, text: str, what: str) -> None:
@@ -177,7 +173,7 @@ def _begin(view: Listed, name: str, *, over: bool) -> None:
     work = _exported(
         view, partial(export, path, columns, records, over=over), f"{_several(len(records))} to {homely(path)}"
     )
-    view.run_worker(work, group="export", exclusive=False)
+    view.app.run_worker(work, group="export", exclusive=False)
 
 
 async def _exported(view: Listed, act: Callable[[], None], what: str) -> None:

@@ -16,7 +16,7 @@ from console.fleet.times import Times, shown, to_us
 from console.fleet.view import CAMERA_RANK, LOOKS, Word, disk_used_pct, lowest_quality, worst_camera
 from console.widgets.lines import Line
 from console.widgets.paint import fitted
-from node.wire.status import CameraStatus, NodeStatus
+from node.wire.status import CameraStatus, NodeStatus, TargetStatus
 from node.wire.times import US
 
 LABEL_CELLS = 8
@@ -66,12 +66,11 @@ def _head(row: NodeRow, alerts: Sequence[AlertRow], manner: Manner, width: int) 
 
 
 def _since(row: NodeRow, alerts: Sequence[AlertRow], manner: Manner) -> str:
-    """Of the oldest alert; where there is none, when it was heard."""
+    """Of the oldest alert."""
     first_us = min((alert.since_us for alert in alerts), default=0)
     if first_us:
         return f"  since {_at(first_us, manner, row.zone)}"
-    heard = "not heard yet" if row.view.heard_s is None else f"heard {ago(row.view.silence_s(row.now_s))} ago"
-    return f"  {heard}"
+    return "  not heard yet" if row.view.heard_s is None else ""
 
 
 def _at(at_us: int, manner: Manner, zone: str) -> str:
@@ -101,7 +100,7 @@ def _queue(_: NodeRow, status: NodeStatus, __: Manner) -> list[Cell]:
         return []
     stuck = f" {queue.stuck} stuck" if queue.stuck else ""
     dead = Cell(f" {queue.dead} dead", "warn" if queue.dead else "plain")
-    return [Cell(f"{queue.due} due {queue.running} run"), Cell(stuck, "warn"), dead]
+    return [Cell(f"{queue.due} due {queue.running} run"), dead, Cell(stuck, "warn")]
 
 
 def _disk(_: NodeRow, status: NodeStatus, manner: Manner) -> list[Cell]:
@@ -130,14 +129,19 @@ def _quality(_: NodeRow, status: NodeStatus, manner: Manner) -> list[Cell]:
 
 
 def _archive(_: NodeRow, status: NodeStatus, __: Manner) -> list[Cell]:
-    unsent = [f"{clean(target.name)} {target.unsent} unsent" for target in status.archive if target.unsent]
-    broken = [f"{clean(target.name)} {target.breaker}" for target in status.archive if target.breaker != "closed"]
+    """What fails first; where nothing is amiss, that."""
     if not status.archive:
         return [Cell("none", "dim")]
-    return [
-        Cell(" ".join(broken) + (" " if broken else ""), "warn"),
-        Cell(" ".join(unsent) or ("" if broken else "all sent")),
-    ]
+    amiss = sorted((target for target in status.archive if _lacks(target)), key=lambda one: one.breaker == "closed")
+    said = [Cell(_lacks(target), "plain" if target.breaker == "closed" else "warn") for target in amiss]
+    return said or [Cell("all sent")]
+
+
+def _lacks(target: TargetStatus) -> str:
+    """What one target has not got, and whether it is given anything now; empty = all is well."""
+    parts = (target.breaker if target.breaker != "closed" else "", f"{target.unsent} unsent" if target.unsent else "")
+    told = ", ".join(filter(None, parts))
+    return f"{clean(target.name)} {told} " if told else ""
 
 
 def _clock(_: NodeRow, status: NodeStatus, __: Manner) -> list[Cell]:
@@ -165,7 +169,7 @@ def _next(row: NodeRow, status: NodeStatus, manner: Manner) -> list[Cell]:
         return []
     if manner.times is Times.AGO:
         left_s = (at_us - manner.now_us) / US
-        return [Cell(f"in {ago(left_s)}" if left_s >= 0 else f"{ago(-left_s)} ago")]
+        return [Cell(f"in {ago(left_s)}" if left_s >= 1 else "now" if not row.old else "")]
     return [Cell(manner.time(following, row.zone))]
 
 

@@ -6,6 +6,7 @@ _.border_subtitle  # Textual draws it
 _.cursor_position  # Textual's input
 _.placeholder  # Textual's input
 _.border_title  # Textual draws it
+_.min_width  # Textual lays out by it
 _.total_tokens  # anyio's limit of worker threads
 _.should_exit  # uvicorn's main loop
 _.handleError  # logging calls it where a line cannot be written
