@@ -47,7 +47,7 @@ async def _show(given: argparse.Namespace, settings: ConsoleSettings) -> int:
 
 
 def _live(given: argparse.Namespace, settings: ConsoleSettings) -> Desk:
-    """With the nodes and values of the last time, where there are any: the inventory is read beside the screens."""
+    """With the nodes of the last time, where there are any: the inventory is read beside the screens."""
     from console.fleet.desk import Desk
     from console.fleet.poller import Fleet
     from console.fleet.view import Patience
@@ -57,7 +57,6 @@ def _live(given: argparse.Namespace, settings: ConsoleSettings) -> Desk:
     known = book.read_hosts()
     hosts = known or inventory.read(path)
     fleet = Fleet(hosts, patience=Patience(poll_s=settings.poll_s))
-    book.read_snapshot(fleet.model)
     desk = Desk(
         fleet,
         book,
