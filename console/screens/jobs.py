@@ -6,8 +6,9 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
+
+from textual.worker import Worker
 
 from console.columns.jobs import JOB_TABLE
 from console.columns.table import Cell
@@ -49,6 +50,7 @@ class JobsScreen(GatheredView):
         self._counts: Counter[str] = Counter()
         self._rests: tuple[str | None, float] = (None, 0.0)
         self._asked = Asked[JobRecord](AGAIN_S)
+        self._work: Worker[None] | None = None
         self._sought = ""
         super().__init__(desk)
 
@@ -110,12 +112,16 @@ class JobsScreen(GatheredView):
         """The node is asked when the cursor rests, and again now and then, or when its job has moved."""
         now_s, key = self.desk.clock.monotonic(), row.key if row is not None else None
         if key != self._rests[0]:
-            self._rests, self._asked = (key, now_s), Asked[JobRecord](AGAIN_S)
+            self._rests, self._asked, self._work = (key, now_s), Asked[JobRecord](AGAIN_S), None
         elif key in self._fresh:
             self._asked.want()
-        rested = now_s - self._rests[1] >= REST_S
-        if row is not None and rested and self.has_room and self._asked.due(self.model.clock.monotonic()):
-            self.run_worker(partial(self._ask, row, self._asked), group="attempts", exclusive=True)
+        if row is not None and self.has_room and now_s - self._rests[1] >= REST_S:
+            self._ask_for(row)
+
+    def _ask_for(self, row: JobRow) -> None:
+        under_way = self._work is not None and not self._work.is_finished
+        if self._asked.due(self.model.clock.monotonic()) and not under_way:
+            self._work = self.run_worker(self._ask(row, self._asked), group="attempts", exclusive=True)
 
     async def _ask(self, row: JobRow, asked: Asked[JobRecord]) -> None:
         client = self.desk.source.client(row.node)
@@ -162,7 +168,7 @@ class JobsScreen(GatheredView):
         if row is None:
             self.reply("nothing to look into")
             return
-        self.run_worker(partial(self._inspect_whole, row), group="inspect", exclusive=True)
+        self.run_worker(self._inspect_whole(row), group="inspect", exclusive=True)
 
     async def _inspect_whole(self, row: JobRow) -> None:
         """With payload, result and attempts; where its node does not answer, what the list has of it."""
@@ -196,7 +202,7 @@ class JobsScreen(GatheredView):
             self.reply(f"no job ends with {letters[:26]}, and a recording has nobody to ask")
         else:
             self.reply(f"asking the nodes for …{letters[:26]}")
-            self.run_worker(partial(self._search, letters), group="search", exclusive=True)
+            self.run_worker(self._search(letters), group="search", exclusive=True)
 
     async def _search(self, letters: str) -> None:
         found = await search(self.desk.source, letters)

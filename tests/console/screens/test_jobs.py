@@ -45,7 +45,7 @@ class Answers(NodeClient):
         if not found:
             raise OrderRefused("API-003", "no such job")
         tries = [{**ATTEMPT, "attempt": number, "outcome": "failed", "error": f"try {number}"} for number in (1, 2, 3)]
-        return kind.model_validate({**found[0], "payload": {"shoot": "[red]\x1b"}, "attempts": tries})
+        return kind.model_validate({**found[0], "payload": {"shoot": "[red]\x1b\x9b2J\u202e"}, "attempts": tries})
 
     async def close(self) -> None: ...
 
@@ -190,8 +190,8 @@ def test_v_shows_the_whole_job_and_without_an_answer_what_the_list_has(look: Loo
         await seen.press(*"gjv")
         await until(seen, lambda: isinstance(seen.app.screen, Inspect))
         told = json.loads(seen.app.screen._text)
-        assert (told["node"], len(told["attempts"]), told["payload"]["shoot"]) == ("kyoto", 3, "[red]\x1b")
-        assert "\x1b" not in seen.text()
+        assert (told["node"], len(told["attempts"]), told["payload"]["shoot"]) == ("kyoto", 3, "[red]\x1b 2J ")
+        assert not {"\x1b", "\x9b", "\u202e"} & set(seen.text())
         assert "[red]" in seen.text()
         await seen.press("escape")
         nodes["kyoto"].error = NodeUnreachable("no route")
