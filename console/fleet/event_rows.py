@@ -48,6 +48,7 @@ class Feed:
     paused: bool = False
     lines: dict[str, EventLine] = field(default_factory=dict)
     _told: int = 0
+    _kept: int = 0
 
     @property
     def waiting(self) -> int:
@@ -58,12 +59,19 @@ class Feed:
         """What has come since the last time; how many."""
         if self.paused:
             return 0
+        if self._went_back():
+            self.lines.clear()
         fresh = [self._line(number, one) for number, one in self._fresh()]
-        self._told = self.model.told
+        self._told, self._kept = self.model.told, len(self.model.happenings)
         self.lines |= {line.key: line for line in fresh}
         for key in list(islice(self.lines, max(0, len(self.lines) - self.most))):
             del self.lines[key]
         return len(fresh)
+
+    def _went_back(self) -> bool:
+        """A recording was set back: the model has forgotten what has not happened yet."""
+        expected = min(EVENTS_KEPT, self._kept + self.model.told - self._told)
+        return len(self.model.happenings) < expected
 
     def _fresh(self) -> Iterator[tuple[int, Happening]]:
         """Of all that the model still has; what came before that is gone."""

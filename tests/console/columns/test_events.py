@@ -108,6 +108,18 @@ def test_while_it_is_held_events_are_counted_and_come_when_it_goes_on(model: Fle
     assert (feed.take(), feed.waiting, list(feed.lines)) == (2, 0, ["0", "1", "2"])
 
 
+def test_where_a_recording_is_set_back_what_has_not_happened_yet_goes(model: FleetModel) -> None:
+    feed = Feed(model)
+    for number in range(5):
+        model.happened("kyoto", event(number))
+    feed.take()
+    model.happenings.clear()
+    model.happened("cusco", event(7))
+    assert (feed.take(), [line.event.id for line in feed.lines.values()]) == (1, [7])
+    model.happenings.clear()
+    assert (feed.take(), feed.lines) == (0, {})
+
+
 def test_of_more_than_is_kept_the_latest_come(model: FleetModel) -> None:
     feed = Feed(model)
     feed.paused = True
