@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
@@ -87,8 +88,7 @@ class FramePane(Vertical):
         if self._wanted != (row.key, size):
             self._wanted, self._asked = (row.key, size), Asked[Raster](float("inf"))
         if self._asked.due(framing.now_s):
-            load = self._load(row, client, framing)
-            self.run_worker(load, group=f"picture-{self.id}", exclusive=True)
+            self.run_worker(partial(self._load, row, client, framing), group=f"picture-{self.id}", exclusive=True)
         self._draw(self._asked, framing)
 
     async def _load(self, row: FrameRow, client: NodeClient, framing: Framing) -> None:
@@ -108,8 +108,8 @@ class FramePane(Vertical):
 
     def _draw(self, asked: Asked[Raster], framing: Framing) -> None:
         """What came of it, where nothing else is wanted by now."""
-        if asked is not self._asked or self._wanted is None:
-            return
+        if asked is not self._asked or self._wanted is None or not self.query(Picture):
+            return  # the last: the screen is being taken down
         if asked.value is not None:
             self.picture.draw(asked.value)
         elif asked.error is not None:

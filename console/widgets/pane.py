@@ -96,7 +96,7 @@ def faded(line: Line) -> Line:
 
 def wrapped(text: str, width: int) -> list[str]:
     """Broken at blanks; what is longer than a line is broken anywhere."""
-    return textwrap.wrap(text, max(8, width))
+    return textwrap.wrap(text, max(8, width), break_on_hyphens=False)
 
 
 def pairs(label: str, text: str, framing: Framing, style: str = "plain") -> list[Line]:

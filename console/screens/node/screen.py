@@ -200,12 +200,12 @@ class NodeScreen(RowsView):
         for question in self.tab.questions() if client is not None else ():
             if question[0].due(now_s):
                 assert client is not None
-                self.run_worker(self._answered_by(client, question), group=GROUP)
+                self.run_worker(partial(self._answered_by, client, question), group=GROUP)
 
     async def _answered_by(self, client: NodeClient, question: Question) -> None:
         asked, ask = question
         await asked.ask(lambda: ask(client), self.model.clock.monotonic)
-        if self.is_current:
+        if self.is_current and self.query(TabLine):  # not while the screen is being taken down
             self.paint()
 
     def _ask_again(self) -> None:
