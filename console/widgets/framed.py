@@ -11,6 +11,7 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
 from textual.geometry import Size
+from textual.worker import Worker
 
 from console.columns.frames import bytes_text, shutter, verdict_cell
 from console.columns.table import Cell
@@ -88,7 +89,8 @@ class FramePane(Vertical):
         if self._wanted != (row.key, size):
             self._wanted, self._asked = (row.key, size), Asked[Raster](float("inf"))
         if self._asked.due(framing.now_s):
-            self.run_worker(partial(self._load, row, client, framing), group=f"picture-{self.id}", exclusive=True)
+            load = partial(self._load, row, client, framing)
+            _: Worker[None] = self.run_worker(load, group=f"picture-{self.id}", exclusive=True)
         self._draw(self._asked, framing)
 
     async def _load(self, row: FrameRow, client: NodeClient, framing: Framing) -> None:

@@ -12,6 +12,7 @@ from textual.app import ComposeResult
 from textual.containers import Container, VerticalScroll
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher
+from textual.worker import Worker
 
 from console.columns.table import Cell, Table
 from console.fleet.client import NodeClient
@@ -200,7 +201,11 @@ class NodeScreen(RowsView):
         for question in self.tab.questions() if client is not None else ():
             if question[0].due(now_s):
                 assert client is not None
-                self.run_worker(partial(self._answered_by, client, question), group=GROUP)
+                self._begin(client, question)
+
+    def _begin(self, client: NodeClient, question: Question) -> None:
+        # a function, not its coroutine: what is cancelled before its turn would complain that nobody awaited it
+        _: Worker[None] = self.run_worker(partial(self._answered_by, client, question), group=GROUP)
 
     async def _answered_by(self, client: NodeClient, question: Question) -> None:
         asked, ask = question
