@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
+from textual import events
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.worker import Worker
@@ -63,6 +64,7 @@ class FleetApp(App[bool]):
     """
 
     CSS_PATH = "console.tcss"
+    TITLE = "heliograph"
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+c", "interrupt", "interrupt", show=False, priority=True)]
 
@@ -71,6 +73,7 @@ class FleetApp(App[bool]):
         self.desk = desk
         self._stop = stop
         self._stages: list[Stage] = []
+        self.set_class(desk.ascii, "ascii")
         for each in THEMES.values():
             self.register_theme(each)
         self.theme = THEMES[theme].name
@@ -149,6 +152,18 @@ class FleetApp(App[bool]):
 
     def more_handlers(self, view: View) -> Mapping[str, Handler]:
         return {name: handler for handlers in MORE for name, handler in handlers(view).items()}
+
+    # --- keys -----------------------------------------------------------------------------------------------------
+
+    async def on_event(self, event: events.Event) -> None:
+        """A view gets its keys here, one after the other.
+
+        By way of the focus, those of one burst would all go to what was there before the first of them.
+        """
+        screen = self.screen_stack[-1] if self.screen_stack else None
+        if isinstance(event, events.Key) and isinstance(screen, View) and screen.takes(event):
+            return
+        await super().on_event(event)
 
     # --- the end --------------------------------------------------------------------------------------------------
 

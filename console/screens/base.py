@@ -16,7 +16,7 @@ from console.fleet.desk import PAINT_S, SLOW_PAINT_S, Desk
 from console.fleet.view import FleetModel
 from console.registry import ALIASES, BY_COMMAND, BY_ID, FORCE, SCREENS, Action, Resolver, Scope, known_on
 from console.screens.chooser import Choice, Chooser
-from console.screens.headline import Crumb, breadcrumb, footline, headline
+from console.screens.headline import Crumb, breadcrumb, footline, headline, in_ascii
 from console.screens.help import HelpScreen
 from console.screens.palette import palette
 from console.widgets.lines import Line, Lines
@@ -219,7 +219,7 @@ class View(Screen[None]):
         self._line("#foot", footline(self.scopes, self._resolver, width, ascii_only=self.desk.ascii))
 
     def _line(self, where: str, line: Line) -> None:
-        self.query_one(where, Lines).show([line])
+        self.query_one(where, Lines).show([in_ascii(line) if self.desk.ascii else line])
 
     def reply(self, text: str) -> None:
         """Says it in the second line."""
@@ -233,26 +233,26 @@ class View(Screen[None]):
         """The tab is another one: so are the keys."""
         self._resolver = Resolver(self.scopes)
 
-    def on_key(self, event: events.Key) -> None:
-        if self.app.screen is not self:  # typed ahead: what has opened since then has the keys
-            event.stop()
-            self.app.post_message(events.Key(event.key, event.character))
-            return
-        printed = event.character if event.is_printable and event.character else ""
-        prompt = self.query_one(Prompt)
-        if prompt.display:
-            prompt.overtaken(printed)
-            if printed:
-                event.stop()
-            return  # other keys are the prompt's bindings
+    def takes(self, event: events.Key) -> bool:
+        """Whether the key is an action's here; while the prompt is open, keys are the prompt's."""
+        if not self.is_mounted or self.query_one(Prompt).display:
+            return False
         self.reply("")
         pending = self._resolver.pending
-        found = self._resolver.feed(printed if printed and printed != " " else event.key)
+        found = self._resolver.feed(_printed(event) if _printed(event) not in ("", " ") else event.key)
         if found is not None:
-            event.stop()
             self.act(found[0], Ask(key=found[1]))
         elif pending != self._resolver.pending:
             self._paint_lines()
+        return found is not None or bool(self._resolver.pending)
+
+    def on_key(self, event: events.Key) -> None:
+        """What the prompt's line did not get: fast typing comes in one piece, and a click takes the focus away."""
+        prompt = self.query_one(Prompt)
+        if prompt.display:
+            prompt.overtaken(_printed(event))
+            if _printed(event):
+                event.stop()
 
     def act(self, action: Action, ask: Ask) -> None:
         handler = self.handlers().get(action.id)
@@ -309,3 +309,7 @@ class View(Screen[None]):
         self.desk.times = self.desk.times.next()
         self.reply(f"times: {self.desk.times}")
         self.paint()
+
+
+def _printed(event: events.Key) -> str:
+    return event.character if event.is_printable and event.character else ""

@@ -49,6 +49,7 @@ class Chooser(ModalScreen[Choice | None]):
         super().__init__()
         self._title, self._choices, self._empty = title, tuple(choices), empty
         self._found = list(choices)
+        self._text = ""
         self._at = self._top = 0
 
     def compose(self) -> ComposeResult:
@@ -59,8 +60,18 @@ class Chooser(ModalScreen[Choice | None]):
 
     def on_mount(self) -> None:
         self.query_one("#choices").styles.height = min(MOST_LINES, max(1, len(self._choices)))
-        self.query_one(Input).focus()
+        self.set_focus(self.query_one(Input))
         self.call_after_refresh(self._show)
+
+    def on_key(self, event: events.Key) -> None:
+        """Fast typing comes in one piece: a key may be on its way before there is a line to type into."""
+        for line in self.query(Input):
+            if event.key == "enter":
+                self._take(line.value)
+                event.stop()
+            elif event.is_printable and event.character:
+                line.insert_text_at_cursor(event.character)
+                event.stop()
 
     def on_resize(self, _event: events.Resize) -> None:
         self.call_after_refresh(self._show)
@@ -68,12 +79,21 @@ class Chooser(ModalScreen[Choice | None]):
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:
         event.stop()
-        self._found, self._at, self._top = matching(self._choices, event.value), 0, 0
-        self._show()
+        self._find(event.value)
+
+    def _find(self, text: str) -> None:
+        if text != self._text:
+            self._text = text
+            self._found, self._at, self._top = matching(self._choices, text), 0, 0
+            self._show()
 
     @on(Input.Submitted)
     def _entered(self, event: Input.Submitted) -> None:
         event.stop()
+        self._take(event.value)
+
+    def _take(self, text: str) -> None:
+        self._find(text)  # Enter may overtake the news of what was typed
         if self._found:
             self.dismiss(self._found[self._at])
 

@@ -19,8 +19,17 @@ from node.wire.times import to_text
 
 MINUTE_S = 60
 GAP = 3
+SIGNS = str.maketrans({"›": ">", "…": "~", "·": "-"})
 HELP = "?"
 """The key that is shown however narrow it is."""
+
+
+def in_ascii(line: Line) -> Line:
+    """The same with signs that every terminal has."""
+    left, right = (
+        tuple(Cell(cell.text.translate(SIGNS), cell.style) for cell in part) for part in (line.left, line.right)
+    )
+    return Line(left, right)
 
 
 def headline(desk: Desk, width: int, manner: Manner, *, behind: bool = False) -> Line:

@@ -51,7 +51,7 @@ TABLES: dict[Scope, Table[Any]] = {
     Scope.CONFIG: SETTING_TABLE,
 }
 """Whose columns and fields are explained where."""
-ARMED = "…"
+ARMED, ARMED_ASCII = "…", "~"
 AROUND = 9
 """Cells beside the text: border, padding, the gap between two columns, the scroll bar."""
 CLOSES, SCROLLS = "Esc closes", "{below} lines below, {above} above: j k scroll, Esc closes"
@@ -59,15 +59,15 @@ CLOSES, SCROLLS = "Esc closes", "{below} lines below, {above} above: j k scroll,
 
 def help_text(scopes: Sequence[Scope], *, ascii_only: bool = False) -> tuple[Content, Content]:
     """The whole help of a screen as two columns."""
-    actions = list(known_on(scopes))
+    actions, armed = list(known_on(scopes)), ARMED_ASCII if ascii_only else ARMED
     keys = [
-        (shown_keys(one, ascii_only=ascii_only), one.says + (f" {ARMED}" if one.risk is Risk.NODE else ""))
+        (shown_keys(one, ascii_only=ascii_only), one.says + (f" {armed}" if one.risk is Risk.NODE else ""))
         for one in actions
         if one.keys
     ]
     commands = [(f":{one.command}", one.says) for one in actions if one.command]
     signs = {word: look.ascii if ascii_only else look.glyph for word, look in LOOKS.items()}
-    left = [*_section("Keys", keys), Content(f"  {ARMED} changes a node: armed by :unlock, after a plan"), Content("")]
+    left = [*_section("Keys", keys), Content(f"  {armed} changes a node: armed by :unlock, after a plan"), Content("")]
     right = [*_section("Commands", commands)]
     for table in (TABLES[scope] for scope in scopes if scope in TABLES):
         left += _section("Columns", [(one.title, one.says) for one in table.columns])

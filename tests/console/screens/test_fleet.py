@@ -192,6 +192,23 @@ def test_keys_that_come_in_one_piece_are_all_taken(look: Callable[..., None]) ->
     look(story)
 
 
+def test_keys_that_come_in_one_piece_reach_what_the_first_of_them_opens(look: Callable[..., None]) -> None:
+    async def story(seen: Any) -> None:
+        for key in ";unl":
+            seen.app.post_message(events.Key(key, key))
+        seen.app.post_message(events.Key("enter", "\r"))
+        for _ in range(3):
+            await seen.settle()
+        assert "ARMED" in seen.lines()[0]
+        for key in "gjgn":
+            seen.app.post_message(events.Key(key, key))
+        for _ in range(3):
+            await seen.settle()
+        assert isinstance(seen.app.screen, FleetScreen)
+
+    look(story)
+
+
 def test_a_wrong_filter_says_so_in_place_and_the_last_result_stays(look: Callable[..., None]) -> None:
     async def story(seen: Any) -> None:
         await seen.type("/kyoto")

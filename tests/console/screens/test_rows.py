@@ -367,6 +367,19 @@ def test_no_column_of_that_name_is_said_to_be_none(look: Look) -> None:
     look(story)
 
 
+@pytest.mark.parametrize("key", ["j", "question_mark", "semicolon", "v", "g", "E", "W"])
+def test_where_there_is_only_ascii_nothing_else_is_drawn(look: Look, key: str) -> None:
+    async def story(seen: Any) -> None:
+        seen.screen.desk.ascii = True
+        seen.app.set_class(True, "ascii")  # noqa: FBT003 - Textual's own
+        seen.screen.grid.lay_out()
+        await seen.press(key)
+        await seen.settle()
+        assert [line for line in seen.lines() if not line.isascii()] == []
+
+    look(story, (120, 32))
+
+
 # --- a shell ----------------------------------------------------------------------------------------------------------
 
 
