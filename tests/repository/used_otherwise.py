@@ -7,6 +7,7 @@ _.cursor_position  # Textual's input
 _.placeholder  # Textual's input
 _.border_title  # Textual draws it
 _.min_width  # Textual lays out by it
+TITLE  # Textual's name of the app, on its screenshots
 _.total_tokens  # anyio's limit of worker threads
 _.should_exit  # uvicorn's main loop
 _.handleError  # logging calls it where a line cannot be written
@@ -45,8 +46,5 @@ id_time_ms  # an id's time is read back
 
 # awaited: laid as ground for the parts that come next
 expected  # the parts that come next
-_.rescope, LETTERS, _.begin_recording  # tabs, letters, recordings
+_.rescope, LETTERS  # tabs, letters
 held_until  # the screens that show a held camera
-_.write_hosts, _.read_hosts, _.save_view, _.recordings  # the console on the state kept
-Replay  # the console that plays a recording back
-theme  # settings that the screens take up
