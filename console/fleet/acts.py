@@ -76,11 +76,11 @@ DEEDS: dict[Deed, Kind] = {
     ),
     Deed.HOLD: Kind(
         "hold capture of", "/v1/cameras/{camera}/hold", "camera", "hold",
-        "slots become gaps until it is resumed", Deed.RESUME, since=(0, 2, 0),
+        "slots become gaps until it is resumed", Deed.RESUME, since=(0, 3, 0),
     ),
     Deed.RESUME: Kind(
         "resume capture of", "/v1/cameras/{camera}/resume", "camera", "resume",
-        "slots are captured again", Deed.HOLD, since=(0, 2, 0),
+        "slots are captured again", Deed.HOLD, since=(0, 3, 0),
     ),
     Deed.REDRIVE: Kind(
         "let wait again", "/v1/jobs/{job}/redrive", "job", "retry",

@@ -142,6 +142,13 @@ def test_the_status_of_the_first_release_is_still_read() -> None:
     assert (status.disk.step, status.disk.reclaimable_bytes) == ("", None)
 
 
+def test_the_status_of_the_second_release_is_still_read() -> None:
+    status = NodeStatus.model_validate_json((HERE / "status-0.2.0.json").read_text())
+    assert status.version == "0.2.0"
+    assert {(camera.held, camera.held_until) for camera in status.cameras} == {(None, None)}
+    assert (status.timezone, len(status.archive)) == ("", len(TARGETS))
+
+
 def test_sixteen_cameras_have_sixteen_shares() -> None:
     names = tuple(f"camera-{number:02}" for number in range(16))
     made = full(names)

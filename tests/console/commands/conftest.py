@@ -63,7 +63,7 @@ def start(start_node: Callable[..., Any], make_camera: Callable[..., Any]) -> Ca
     """Starts a node of today's release with those cameras."""
 
     def started(name: str = "kyoto", cameras: tuple[str, ...] = ("main",), **changes: Any) -> Any:
-        told = {"version": "0.2.0", "cameras": [make_camera(each) for each in cameras], **changes}
+        told = {"version": "0.3.0", "cameras": [make_camera(each) for each in cameras], **changes}
         return start_node(name, **told)
 
     return started

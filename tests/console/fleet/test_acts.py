@@ -30,7 +30,7 @@ def fleet(hand: Any, make_status: Callable[..., Any], make_camera: Callable[...,
         named = [Host(host, "127.0.0.1", 1, "http") if isinstance(host, str) else host for host in hosts]
         model = FleetModel(named, patience=Patience(failed=1), clock=hand.as_clock())
         for host in named:
-            told = {"version": "0.2.0", "cameras": [make_camera(name) for name in cameras], **changes}
+            told = {"version": "0.3.0", "cameras": [make_camera(name) for name in cameras], **changes}
             model.heard(host.name, make_status(host.name, **told))
         return model
 
@@ -144,8 +144,8 @@ def test_an_older_release_is_told_by_its_version(fleet: Any) -> None:
     def refused(version: str) -> list[str]:
         return [why for _, why in plan(Deed.HOLD, [Aim("kyoto")], fleet("kyoto", version=version)).refused]
 
-    assert refused("0.1.0") == ["its release 0.1.0 cannot do that yet"]
-    assert refused("0.2.0") == refused("10.0.0.dev1") == refused("built by hand") == refused("") == []
+    assert refused("0.2.0") == ["its release 0.2.0 cannot do that yet"]
+    assert refused("0.3.0") == refused("10.0.0.dev1") == refused("built by hand") == refused("") == []
 
 
 @pytest.mark.parametrize(

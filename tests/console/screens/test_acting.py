@@ -118,7 +118,7 @@ def sit(hand: Any, tmp_path: Path, make_status: Callable[..., Any]) -> Sit:
             hosts = [_host(one) for one in nodes]
             fleet = Still(hosts, patience=Patience(poll_s=60), clock=hand.as_clock())
             for host in hosts:
-                fleet.model.heard(host.name, make_status(host.name, **{"version": "0.2.0", **status}))
+                fleet.model.heard(host.name, make_status(host.name, **{"version": "0.3.0", **status}))
             clock = hand.as_clock()
             book = Book.open(tmp_path / "state", None, clock) if live else None
             desk = Desk(fleet, book, operator="mw", clock=clock, pace=Pace(lambda: 0.0))
@@ -775,7 +775,7 @@ def test_the_command_of_a_plan_leads_to_the_same_plan(
 ) -> None:
     deed, subject, options = row
     fake = node_with("kyoto", "dead", "retry")
-    fake.says(version="0.2.0", queue=QUEUE)
+    fake.says(version="0.3.0", queue=QUEUE)
     for job in fake.routes["GET /v1/jobs"][0].body["items"]:
         fake.answers(f"GET /v1/jobs/{job['id']}", job)
     path = inventory(fake)
