@@ -46,5 +46,4 @@ id_time_ms  # an id's time is read back
 
 # awaited: laid as ground for the parts that come next
 expected  # the parts that come next
-_.rescope, LETTERS  # tabs, letters
-held_until  # the screens that show a held camera
+LETTERS  # letters
