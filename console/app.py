@@ -102,7 +102,14 @@ class FleetApp(App[bool]):
     def replay(self, path: Path) -> None:
         """Opens a recording above all else.  Raises RecordingUnusable."""
         below = self._stage.desk
-        desk = Desk(Replay(path), title=path.stem, ascii=below.ascii, times=below.times, operator=below.operator)
+        desk = Desk(
+            Replay(path),
+            title=path.stem,
+            ascii=below.ascii,
+            times=below.times,
+            operator=below.operator,
+            keys=below.keys,
+        )
         self._raise(desk)
 
     def leave(self) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+
+from node.wire.errors import ConsoleSettingsWrong, FieldFault
 
 
 class Scope(StrEnum):
@@ -139,7 +142,8 @@ FORCE = "!"
 """After a command's name: do it although something stands in the way."""
 SHOWN = {
     "down": "↓", "up": "↑", "pagedown": "PgDn", "pageup": "PgUp", "enter": "⏎", "escape": "Esc", "space": "spc",
-    "home": "Home", "end": "End",
+    "home": "Home", "end": "End", "tab": "Tab", "insert": "Ins", "delete": "Del", "backspace": "Bksp",
+    **{f"f{number}": f"F{number}" for number in range(1, 13)},
 }  # fmt: skip
 SHOWN_ASCII = SHOWN | {"down": "Down", "up": "Up", "enter": "Enter"}
 
@@ -175,12 +179,69 @@ SCREENS: Mapping[str, tuple[Scope, ...]] = {
 """Which scopes each screen has.  In a detail the digits are its tabs, so a saved view is not offered there."""
 
 
-def known_on(scopes: Iterable[Scope]) -> Iterator[Action]:
+Keys = Mapping[str, tuple[str, ...]]
+"""Other keys than those of the table, by the action's id."""
+NO_KEYS: Keys = {}
+BY_DIGITS = frozenset({"tab", "view"})
+"""Their digits say which."""
+
+
+def known_on(scopes: Iterable[Scope], keys: Keys = NO_KEYS) -> Iterator[Action]:
     """The actions of a screen, in the order of the table; a digit is a tab where there are tabs."""
     here = frozenset(scopes)
     for action in ACTIONS:
         if here.intersection(action.scopes) and not (action.id in OF_WHOLE_LISTS and Scope.NODE in here):
-            yield action
+            yield replace(action, keys=keys[action.id]) if action.id in keys else action
+
+
+def remapped(wanted: Mapping[str, str | Iterable[str]]) -> Keys:
+    """The keys that an operator wants.  Raises ConsoleSettingsWrong with everything that is wrong with them."""
+    keys = {name: (each,) if isinstance(each, str) else tuple(dict.fromkeys(each)) for name, each in wanted.items()}
+    faults = [FieldFault(f"keys.{name}", why) for name, each in keys.items() if (why := _refused(name, each))]
+    faults = faults or list(_clashes(keys))
+    if faults:
+        raise ConsoleSettingsWrong("keys of actions", fields=tuple(faults))
+    return keys
+
+
+def _refused(name: str, keys: tuple[str, ...]) -> str:
+    if name not in BY_ID:
+        return "there is no such action: the key page names them all"
+    if name in BY_DIGITS:
+        return "its keys are digits: they say which one"
+    if not keys and not BY_ID[name].command:
+        return "without a key it could not be reached"
+    wrong = [key for key in keys if not _is_key(key)]
+    return f"{wrong[0]!r} is no key: one or two characters, or one of {', '.join(sorted(SHOWN))}" if wrong else ""
+
+
+def _is_key(key: str) -> bool:
+    return key in SHOWN or (1 <= len(key) <= 2 and key.isprintable() and " " not in key)  # noqa: PLR2004 - two characters at most
+
+
+def _clashes(keys: Keys) -> Iterator[FieldFault]:
+    """On any screen: one key for two actions, or for one and the first of two."""
+    told: dict[str, dict[str, None]] = defaultdict(dict)
+    for scopes in SCREENS.values():
+        actions = list(known_on(scopes, keys))
+        for action in actions:
+            for other in (each for each in actions if action.id in keys and each is not action):
+                told[action.id] |= dict.fromkeys(_between(action, other))
+    yield from (FieldFault(f"keys.{name}", "; ".join(whys)) for name, whys in told.items() if whys)
+
+
+def _between(action: Action, other: Action) -> Iterator[str]:
+    for key in action.keys:
+        for theirs in other.keys:
+            if key == theirs:
+                yield f"{key} is also {other.id}"
+            elif _begins(key, theirs) or _begins(theirs, key):
+                yield f"{key} cannot stand beside {theirs} of {other.id}"
+
+
+def _begins(key: str, pair: str) -> bool:
+    """Whether the key is the first of those two."""
+    return len(pair) == 2 and pair not in SHOWN and pair[0] == key  # noqa: PLR2004 - two characters
 
 
 def shown_keys(action: Action, *, ascii_only: bool = False) -> str:
@@ -196,8 +257,8 @@ def shown_keys(action: Action, *, ascii_only: bool = False) -> str:
 class Resolver:
     """From keys to actions of some scopes; some are two characters."""
 
-    def __init__(self, scopes: Iterable[Scope]) -> None:
-        self._actions = {sequence: action for action in known_on(scopes) for sequence in action.keys}
+    def __init__(self, scopes: Iterable[Scope], keys: Keys = NO_KEYS) -> None:
+        self._actions = {sequence: action for action in known_on(scopes, keys) for sequence in action.keys}
         self.pending = ""
 
     def feed(self, key: str) -> tuple[Action, str] | None:
@@ -206,7 +267,7 @@ class Resolver:
         for sequence in (typed, key):
             if sequence in self._actions:
                 return self._actions[sequence], sequence
-            if any(other != sequence and len(other) <= 2 and other.startswith(sequence) for other in self._actions):  # noqa: PLR2004 - two characters at most
+            if any(_begins(sequence, other) for other in self._actions):
                 self.pending = sequence
                 return None
         return None
@@ -216,5 +277,5 @@ class Resolver:
         return [
             (sequence[1:], action)
             for sequence, action in self._actions.items()
-            if self.pending and len(sequence) == len(self.pending) + 1 and sequence.startswith(self.pending)
+            if self.pending and _begins(self.pending, sequence)
         ]

@@ -110,9 +110,13 @@ def duration(text: str) -> float:
     return float(match[1]) * SECONDS[match[2]]
 
 
-def on_terminal() -> bool:
-    """Whether somebody sits before a terminal that can be drawn on."""
-    return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+def no_terminal() -> str:
+    """Why screens cannot be drawn and typed at here; empty = they can.  They are drawn on standard error."""
+    files = {"standard input": sys.stdin, "standard output": sys.stdout, "standard error": sys.stderr}
+    lacking = [name for name, file in files.items() if not file.isatty()]
+    if lacking:
+        return f"{' and '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} none"
+    return "TERM is not set, or dumb" if os.environ.get("TERM", "dumb") == "dumb" else ""
 
 
 def say(line: str) -> None:

@@ -9,9 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from console.commands.command import Command, inventory_option, on_terminal
+from console.commands.command import Command, inventory_option, no_terminal
 from console.commands.ground import ascii_only, book_of, inventory_of, state_option
 from console.fleet import inventory
+from console.registry import remapped
 from console.settings import ConsoleSettings, load
 from node.wire.errors import NoTerminal
 
@@ -28,9 +29,11 @@ def _options(parser: argparse.ArgumentParser) -> None:
 
 
 def _console(given: argparse.Namespace) -> int:
-    if not on_terminal():
-        raise NoTerminal("standard input or output is none, or TERM is not set")
-    return asyncio.run(_show(given, load()))
+    if lacking := no_terminal():
+        raise NoTerminal(lacking)
+    settings = load()
+    remapped(settings.keys)  # before anything is opened
+    return asyncio.run(_show(given, settings))
 
 
 async def _show(given: argparse.Namespace, settings: ConsoleSettings) -> int:
@@ -65,6 +68,8 @@ def _live(given: argparse.Namespace, settings: ConsoleSettings) -> Desk:
         ascii=ascii_only(settings),
         unlock_s=settings.unlock_default_s,
         bell=settings.bell,
+        keys=remapped(settings.keys),
+        pictures=settings.pictures != "none",
         chores=(partial(watch_inventory, fleet, path, book.write_hosts, fresh=not known),),
     )
     if given.record is not None:
@@ -76,7 +81,13 @@ def _recorded(given: argparse.Namespace, settings: ConsoleSettings) -> Desk:
     from console.fleet.desk import Desk
     from console.fleet.record import Replay
 
-    return Desk(Replay(given.replay), title=given.replay.name, operator=settings.operator, ascii=ascii_only(settings))
+    return Desk(
+        Replay(given.replay),
+        title=given.replay.name,
+        operator=settings.operator,
+        ascii=ascii_only(settings),
+        keys=remapped(settings.keys),
+    )
 
 
 COMMANDS = {

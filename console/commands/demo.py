@@ -6,9 +6,11 @@ import argparse
 import asyncio
 from pathlib import Path
 
-from console.commands.command import Command, between, duration, on_terminal, say
+from console.commands.command import Command, between, duration, no_terminal, say
 from console.demo.places import Wish
 from console.demo.show import Options, play
+from console.registry import remapped
+from console.settings import load
 from node.wire.errors import PhotographsUnusable, UsageWrong
 
 MOST_NODES = 32
@@ -29,7 +31,11 @@ def _demo(given: argparse.Namespace) -> int:
         raise UsageWrong("--faults acts on made skies only: leave out --frames")
     frames = _photographs(given.frames) if given.frames is not None else None
     wish = Wish(given.nodes, frames, given.faults, given.sun)
-    return asyncio.run(play(Options(wish, given.for_s, on_terminal()), say))
+    if no_terminal():
+        return asyncio.run(play(Options(wish, given.for_s), say))
+    settings = load()
+    remapped(settings.keys)  # before any node is started
+    return asyncio.run(play(Options(wish, given.for_s, screen=True, settings=settings), say))
 
 
 def _photographs(folder: Path) -> Path:

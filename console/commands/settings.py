@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from console.commands.command import Command, say
+from console.registry import remapped
 from console.settings import as_toml, load, settings_path
 from node.wire.errors import OK
 
@@ -16,6 +17,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
 def _settings(_: argparse.Namespace) -> int:
     path = settings_path()
     settings = load(path)
+    remapped(settings.keys)
     say(f"# {path}" + ("" if path.exists() else " (not there: these are the defaults)"))
     say(as_toml(settings))
     return OK

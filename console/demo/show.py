@@ -6,7 +6,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from console.columns.table import is_utf8
@@ -19,6 +19,8 @@ from console.fleet.lines import Teller
 from console.fleet.poller import Fleet
 from console.fleet.state import Book
 from console.fleet.view import NodeView, Patience, counts_today
+from console.registry import remapped
+from console.settings import ConsoleSettings
 from node.wire.errors import NodeNeverReady
 
 POLL_S = 2.0
@@ -40,6 +42,8 @@ class Options:
     for_s: float | None = None
     screen: bool = False
     ready_limit_s: float = READY_LIMIT_S
+    settings: ConsoleSettings = field(default_factory=ConsoleSettings)
+    """How the screens look, and their keys."""
 
 
 async def play(options: Options, say: Say, clock: Clock | None = None) -> int:
@@ -103,17 +107,19 @@ async def _follow(grounds: Grounds, options: Options, ending: Ending, say: Say) 
     say(f"in another terminal: {hint}")
     if options.for_s is not None:
         asyncio.get_running_loop().call_later(options.for_s, ending.event.set)
-    await (
-        _screen(_desk(fleet, inventory, grounds.state, hint), ending) if options.screen else _lines(fleet, ending, say)
-    )
+    if options.screen:
+        book = Book.open(grounds.state, inventory, fleet.model.clock)
+        desk = _desk(fleet, book, inventory, options.settings, hint)
+        await _screen(desk, ending, options.settings.theme)
+    else:
+        await _lines(fleet, ending, say)
     ending.event.set()
     if ending.signal != signal.SIGHUP:  # then nobody is left to read it
         await _sum_up(fleet, ending, say)
 
 
-def _desk(fleet: Fleet, inventory: Path, state: Path, hint: str) -> Desk:
+def _desk(fleet: Fleet, book: Book, inventory: Path, settings: ConsoleSettings, hint: str) -> Desk:
     """What is acknowledged, recorded and copied goes with the demo."""
-    book = Book.open(state, inventory, fleet.model.clock)
     return Desk(
         fleet,
         book,
@@ -121,14 +127,16 @@ def _desk(fleet: Fleet, inventory: Path, state: Path, hint: str) -> Desk:
         notice=hint,
         inventory=inventory,
         operator="demo",
-        ascii=not is_utf8(sys.stdout.encoding),
+        ascii=settings.ascii == "always" or not is_utf8(sys.stdout.encoding),
+        keys=remapped(settings.keys),
+        pictures=settings.pictures != "none",
     )
 
 
-async def _screen(desk: Desk, ending: Ending) -> None:
+async def _screen(desk: Desk, ending: Ending, theme: str) -> None:
     from console.app import FleetApp  # noqa: PLC0415 - a demo without a terminal needs no Textual
 
-    interrupted = await FleetApp(desk, stop=ending.event).run_async()
+    interrupted = await FleetApp(desk, stop=ending.event, theme=theme).run_async()
     if interrupted:  # Ctrl-C is a key there; it means what it means without a screen
         ending.signal = signal.SIGINT
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -96,6 +96,10 @@ class Desk:
     """What else goes on beside the screens, until cancelled."""
     bell: bool = False
     """Whether a new critical alert is to be heard."""
+    keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Other keys than usual, by what they do."""
+    pictures: bool = True
+    """Whether frames are drawn; over a slow link they are not even asked for."""
     clock: Clock = field(default_factory=Clock)
     pace: Pace = field(default_factory=Pace)
     armed: Armed = field(init=False)

@@ -75,7 +75,7 @@ class View(Screen[None]):
         self._answer = ""
         self._answered_s = self._painted_s = float("-inf")
         self._seen = -1
-        self._resolver = Resolver(self.scopes)
+        self._resolver = Resolver(self.scopes, desk.keys)
 
     # --- for subclasses -------------------------------------------------------------------------------------------
 
@@ -158,8 +158,8 @@ class View(Screen[None]):
             "node": lambda ask: self._visit_node(ask.words),
             "time": lambda _: self._next_times(),
             "command": lambda _: self.query_one(Prompt).ask(COMMAND),
-            "palette": lambda _: self.choose(palette(self.scopes, ascii_only=self.desk.ascii), self._from_palette),
-            "help": lambda _: self.app.push_screen(HelpScreen(self.scopes, ascii_only=self.desk.ascii)),
+            "palette": lambda _: self._palette(),
+            "help": lambda _: self.app.push_screen(HelpScreen(self.scopes, self.desk.keys, ascii_only=self.desk.ascii)),
             "quit": lambda _: self.desktop.leave(),
             **self.desktop.more_handlers(self),
             **self.own_handlers(),
@@ -216,7 +216,8 @@ class View(Screen[None]):
         width, manner = self.size.width, self.manner()
         self._line("#head", headline(self.desk, width, manner, behind=self.desk.pace.slow))
         self._line("#crumb", breadcrumb(self.crumb(), self._answer, self.notice(), width))
-        self._line("#foot", footline(self.scopes, self._resolver, width, ascii_only=self.desk.ascii))
+        known = known_on(self.scopes, self.desk.keys)
+        self._line("#foot", footline(known, self._resolver, width, ascii_only=self.desk.ascii))
 
     def _line(self, where: str, line: Line) -> None:
         self.query_one(where, Lines).show([in_ascii(line) if self.desk.ascii else line])
@@ -231,7 +232,7 @@ class View(Screen[None]):
 
     def rescope(self) -> None:
         """The tab is another one: so are the keys."""
-        self._resolver = Resolver(self.scopes)
+        self._resolver = Resolver(self.scopes, self.desk.keys)
 
     def takes(self, event: events.Key) -> bool:
         """Whether the key is an action's here; while the prompt is open, keys are the prompt's."""
@@ -294,6 +295,10 @@ class View(Screen[None]):
                 then(choice)
 
         self.app.push_screen(chooser, taken)
+
+    def _palette(self) -> None:
+        known = known_on(self.scopes, self.desk.keys)
+        self.choose(palette(known, ascii_only=self.desk.ascii), self._from_palette)
 
     def _from_palette(self, choice: Choice) -> None:
         self.act(BY_ID[choice.id], Ask())

@@ -13,15 +13,15 @@ from console.fleet.record import Recorder, Replay
 from console.fleet.summary import counts, oldest_s
 from console.fleet.text import ago, clean
 from console.fleet.view import LOOKS, FleetModel
-from console.registry import Resolver, Scope, known_on, shown_keys
+from console.registry import Action, Resolver, shown_keys
 from console.widgets.lines import Line
 from node.wire.times import to_text
 
 MINUTE_S = 60
 GAP = 3
 SIGNS = str.maketrans({"›": ">", "…": "~", "·": "-"})
-HELP = "?"
-"""The key that is shown however narrow it is."""
+HELP = "help"
+"""The word whose key is shown however narrow it is."""
 
 
 def in_ascii(line: Line) -> Line:
@@ -163,20 +163,16 @@ def _rights(crumb: Crumb) -> Iterator[tuple[Cell, ...]]:
     yield (*held, *count, *marked)
 
 
-def footline(scopes: Iterable[Scope], resolver: Resolver, width: int, *, ascii_only: bool) -> Line:
+def footline(known: Iterable[Action], resolver: Resolver, width: int, *, ascii_only: bool) -> Line:
     """The keys worth knowing here; after the first of two keys, what the second may be."""
     if resolver.pending:
         hints = [(after, action.id.replace("_", " ")) for after, action in resolver.after_pending()]
         cells = [Cell(f"{resolver.pending}… ", "key")]
     else:
-        hints = [
-            (shown_keys(action, ascii_only=ascii_only).split()[0], action.foot)
-            for action in known_on(scopes)
-            if action.foot
-        ]
+        hints = [(shown_keys(action, ascii_only=ascii_only).split()[0], action.foot) for action in known if action.foot]
         hints.append((":q", "quit"))
         cells = []
-    last = _hint(*hints.pop(next((at for at, hint in enumerate(hints) if hint[0] == HELP), -1)))
+    last = _hint(*hints.pop(next((at for at, hint in enumerate(hints) if hint[1] == HELP), -1)))
     for hint in hints:
         if _length((*cells, *_hint(*hint), *last)) <= width + GAP:
             cells += _hint(*hint)

@@ -22,7 +22,7 @@ from console.columns.jobs import JOB_TABLE
 from console.columns.nodes import NODE_TABLE
 from console.columns.table import Table
 from console.fleet.view import LOOKS, Word
-from console.registry import Risk, Scope, known_on, shown_keys
+from console.registry import NO_KEYS, Keys, Risk, Scope, known_on, shown_keys
 
 STATES: dict[Word, str] = {
     Word.CRIT: "the node says that something is broken",
@@ -57,9 +57,11 @@ AROUND = 9
 CLOSES, SCROLLS = "Esc closes", "{below} lines below, {above} above: j k scroll, Esc closes"
 
 
-def help_text(scopes: Sequence[Scope], *, ascii_only: bool = False) -> tuple[Content, Content]:
+def help_text(
+    scopes: Sequence[Scope], remapped: Keys = NO_KEYS, *, ascii_only: bool = False
+) -> tuple[Content, Content]:
     """The whole help of a screen as two columns."""
-    actions, armed = list(known_on(scopes)), ARMED_ASCII if ascii_only else ARMED
+    actions, armed = list(known_on(scopes, remapped)), ARMED_ASCII if ascii_only else ARMED
     keys = [
         (shown_keys(one, ascii_only=ascii_only), one.says + (f" {armed}" if one.risk is Risk.NODE else ""))
         for one in actions
@@ -95,9 +97,9 @@ class HelpScreen(ModalScreen[None]):
         Binding("G", "end(1)", "last line", show=False),
     ]
 
-    def __init__(self, scopes: Sequence[Scope], *, ascii_only: bool = False) -> None:
+    def __init__(self, scopes: Sequence[Scope], keys: Keys = NO_KEYS, *, ascii_only: bool = False) -> None:
         super().__init__()
-        self._text = help_text(tuple(scopes), ascii_only=ascii_only)
+        self._text = help_text(tuple(scopes), keys, ascii_only=ascii_only)
 
     def compose(self) -> ComposeResult:
         left, right = self._text

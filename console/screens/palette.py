@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from console.registry import Action, Scope, known_on, shown_keys
+from console.registry import Action, shown_keys
 from console.screens.chooser import Choice, Chooser
 
 NOT_BY_WORDS = frozenset({"down", "up", "page_down", "page_up", "palette", "tab", "view", "node", "job"})
 """What is a key by nature, or wants words of its own."""
 
 
-def palette(scopes: Iterable[Scope], *, ascii_only: bool) -> Chooser:
-    actions = [action for action in known_on(scopes) if action.id not in NOT_BY_WORDS]
+def palette(known: Iterable[Action], *, ascii_only: bool) -> Chooser:
+    actions = [action for action in known if action.id not in NOT_BY_WORDS]
     choices = [
         Choice(action.id, f"{action.id.replace('_', ' ')}: {action.says}", _hint(action, ascii_only=ascii_only))
         for action in actions

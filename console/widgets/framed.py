@@ -31,9 +31,16 @@ LEAST_CELLS = (8, 3)
 class FramePane(Vertical):
     """Shows a frame, a gap, or words."""
 
-    def __init__(self, kept: Kept, now: Callable[[], float], *, id: str) -> None:  # noqa: A002 - Textual's own name
+    def __init__(
+        self,
+        kept: Kept,
+        now: Callable[[], float],
+        *,
+        id: str,  # noqa: A002 - Textual's own name
+        drawn: bool = True,
+    ) -> None:
         super().__init__(id=id)
-        self._kept, self._now = kept, now
+        self._kept, self._now, self._drawn = kept, now, drawn
         self._asked = Asked[Raster](float("inf"))
         self._wanted: tuple[str, Size] | None = None
 
@@ -68,6 +75,8 @@ class FramePane(Vertical):
         picture = self.picture
         if row.gap is not None:
             picture.say(note(f"no picture: {row.why}", framing))
+        elif not self._drawn:
+            picture.say(note("the settings say pictures = none", framing))
         elif client is None:
             picture.say(note("a recording has no pictures: there is nobody to ask", framing))
         else:

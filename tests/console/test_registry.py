@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import pytest
 
-from console.registry import ACTIONS, BY_COMMAND, LETTERS, SCREENS, Resolver, Risk, Scope, known_on, shown_keys
+from console.registry import (
+    ACTIONS,
+    BY_COMMAND,
+    LETTERS,
+    SCREENS,
+    Resolver,
+    Risk,
+    Scope,
+    known_on,
+    remapped,
+    shown_keys,
+)
+from node.wire.errors import ConsoleSettingsWrong
 
 
 def test_every_key_means_what_its_letter_means_everywhere() -> None:
@@ -90,3 +103,50 @@ def test_keys_are_shown_in_ascii_where_there_is_nothing_else() -> None:
 
 def test_every_scope_has_a_screen() -> None:
     assert {scope for scopes in SCREENS.values() for scope in scopes} == set(Scope)
+
+
+# --- other keys ---------------------------------------------------------------------------------------------------
+
+
+def faults(**keys: Any) -> dict[str, str]:
+    with pytest.raises(ConsoleSettingsWrong) as raised:
+        remapped(keys)
+    return {fault.path: fault.message for fault in raised.value.fields}
+
+
+def test_other_keys_take_the_place_of_the_usual_ones() -> None:
+    keys = remapped({"open": ["enter", "l", "l"], "hold": "f2", "reconnect": "R", "unlock": ()})
+    assert keys == {"open": ("enter", "l"), "hold": ("f2",), "reconnect": ("R",), "unlock": ()}
+    resolver = Resolver(SCREENS["nodes"], keys)
+    found = {key: resolver.feed(key) for key in ("l", "f2", "H", "R")}
+    assert {key: each and each[0].id for key, each in found.items()} == {
+        "l": "open", "f2": "hold", "H": None, "R": "reconnect",
+    }  # fmt: skip
+    assert remapped({}) == {}
+
+
+def test_two_actions_may_change_places() -> None:
+    assert remapped({"mark_all": "I", "mark_invert": "A"})
+
+
+def test_every_fault_of_other_keys_is_named_at_once() -> None:
+    told = faults(halt="h", tab="q", hold="ctrl+h", down=(), open="l l", mark="xyz", help="")
+    assert told.keys() == {f"keys.{name}" for name in ("halt", "tab", "hold", "down", "open", "mark", "help")}
+    assert "no such action" in told["keys.halt"]
+    assert "digits" in told["keys.tab"]
+    assert "'ctrl+h' is no key" in told["keys.hold"]
+    assert "could not be reached" in told["keys.down"]
+
+
+def test_a_key_that_another_action_has_is_refused() -> None:
+    assert faults(hold="t") == {"keys.hold": "t is also time"}
+    assert faults(open="f2", mark="f2") == {"keys.open": "f2 is also mark", "keys.mark": "f2 is also open"}
+
+
+def test_the_first_of_two_keys_is_none_by_itself_also_where_it_was_chosen() -> None:
+    assert faults(open="g")["keys.open"].startswith("g cannot stand beside gg of first")
+    assert faults(hold="tt") == {"keys.hold": "tt cannot stand beside t of time"}
+
+
+def test_keys_that_never_meet_may_be_the_same() -> None:
+    assert remapped({"hold": "x"}), "x cancels jobs, and nothing is held there"

@@ -37,10 +37,10 @@ class FramesTab(ListTab):
         now = self.desk.model.clock.monotonic
         with Horizontal(id="frames-list"):
             yield Vertical(*self.listed(), id="frames-rows")
-            yield FramePane(self.host.kept, now, id="picked")
+            yield FramePane(self.host.kept, now, id="picked", drawn=self.desk.pictures)
         with Horizontal(id="compare"):
-            yield FramePane(self.host.kept, now, id="before")
-            yield FramePane(self.host.kept, now, id="after")
+            yield FramePane(self.host.kept, now, id="before", drawn=self.desk.pictures)
+            yield FramePane(self.host.kept, now, id="after", drawn=self.desk.pictures)
 
     def again(self) -> None:
         super().again()

@@ -55,7 +55,7 @@ class SummaryTab(Tab):
                 yield Vertical(Pane(id="queue"), Pane(id="disk"), id="stores")
             yield from (Pane(id=name) for name in ("probes", "alerts", "happened"))
             yield Lines(id="dense")
-        yield FramePane(self.host.kept, now, id="last-good")
+        yield FramePane(self.host.kept, now, id="last-good", drawn=self.desk.pictures)
 
     def again(self) -> None:
         self.queue, self.health = Asked[QueueRecord](EVERY_S), Asked[DeepHealth](EVERY_S)

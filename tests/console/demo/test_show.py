@@ -21,6 +21,7 @@ from console.demo.show import Options, _sum, play
 from console.fleet.inventory import Host
 from console.fleet.poller import Fleet
 from console.fleet.view import NodeView
+from console.settings import ConsoleSettings
 from node.wire.errors import NodeNeverReady
 from tests.nodes import wait_for
 
@@ -237,3 +238,19 @@ def test_a_sum_that_does_not_come_out_is_said_not_to(
     assert _sum(NodeView(host, 0.0).heard(over, 5.0), 5.0) == "1 due is not 1 frame + 1 gap"
     assert _sum(NodeView(host, 0.0).failed(NodeNeverReady("x")), 0.0).startswith("never heard: FLT-005")
     assert _sum(NodeView(host, 0.0), 0.0) == "never heard: no answer in time"
+
+
+def test_the_demo_looks_as_the_settings_say(modes: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[FleetApp] = []
+
+    async def headless(app: FleetApp) -> bool:
+        found.append(app)
+        return False
+
+    monkeypatch.setattr(FleetApp, "run_async", headless)
+    settings = ConsoleSettings(theme="light", pictures="none", ascii="always", keys={"hold": "f2"})
+    status, _ = run(Options(NODES, screen=True, settings=settings))
+    assert status == 0
+    desk = found[0].desk
+    assert (found[0].theme, desk.pictures, desk.ascii) == ("heliograph-light", False, True)
+    assert desk.keys == {"hold": ("f2",)}

@@ -79,7 +79,7 @@ def look(
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "home"))  # what is copied lands there
     monkeypatch.delenv("TMUX", raising=False)
 
-    def run(story: Story, size: tuple[int, int] = (120, 40), more: int = 0) -> None:
+    def run(story: Story, size: tuple[int, int] = (120, 40), more: int = 0, **given: Any) -> None:
         names = ["reykjavik", "nairobi", "kyoto", "cusco", *(f"cam-{number:03d}" for number in range(more))]
 
         async def whole() -> None:
@@ -98,9 +98,9 @@ def look(
                 title="demo",
                 inventory=tmp_path / "inventory.yml",
                 operator="mw",
-                notice="heliograph status -i x.yml",
                 clock=hand.as_clock(),
                 pace=Pace(lambda: 0.0),  # the machine may be busy
+                **{"notice": "heliograph status -i x.yml", **given},
             )
             desk.alerts.refresh()
             app = FleetApp(desk)
