@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
+from rich.console import RenderableType
 from textual import events
 from textual.app import App
 from textual.binding import Binding, BindingType
+from textual.screen import Screen
 from textual.worker import Worker
 
 from console.fleet.desk import Desk
@@ -26,6 +28,7 @@ from console.screens.rows import RowsView
 from console.screens.session import session_handlers
 from console.screens.shell import shell_handlers
 from console.screens.tape import tape_handlers
+from console.widgets.spans import narrowed
 from console.widgets.themes import THEMES
 
 VIEWS: tuple[type[View], ...] = (
@@ -171,6 +174,11 @@ class FleetApp(App[bool]):
         if isinstance(event, events.Key) and isinstance(screen, View) and screen.takes(event):
             return
         await super().on_event(event)
+
+    # --- painting -------------------------------------------------------------------------------------------------
+
+    def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
+        super()._display(screen, narrowed(renderable))
 
     # --- the end --------------------------------------------------------------------------------------------------
 

@@ -92,7 +92,8 @@ class AlertBoard:
         self._acks: Mapping[str, Ack] = {}
         self._acked_keys: dict[str, set[str]] = {}
         self._gone_s: dict[str, float] = {}
-        self._listed: tuple[int, list[AlertRow], int] = (0, [], 0)
+        self._listed: tuple[int, list[AlertRow]] = (0, [])
+        self.unacked = 0
 
     def refresh(self) -> None:
         """Takes up what has changed; acknowledgements end whose condition has been gone for a whole poll."""
@@ -105,20 +106,13 @@ class AlertBoard:
 
     def rows(self) -> list[AlertRow]:
         """The worst first, then the oldest."""
-        return list(self._list()[1])
+        if self._listed[0] != self.revision:
+            rows = sorted((row for each in self._of_node.values() for row in each), key=_place)
+            self._listed = (self.revision, rows)
+        return list(self._listed[1])
 
     def of(self, node: str) -> tuple[AlertRow, ...]:
         return self._of_node.get(node, ())
-
-    @property
-    def unacked(self) -> int:
-        return self._list()[2]
-
-    def _list(self) -> tuple[int, list[AlertRow], int]:
-        if self._listed[0] != self.revision:
-            rows = sorted((row for each in self._of_node.values() for row in each), key=_place)
-            self._listed = (self.revision, rows, sum(row.ack is None for row in rows))
-        return self._listed
 
     def _take_acks(self) -> set[str]:
         """The nodes whose acknowledgements have changed."""
@@ -138,6 +132,7 @@ class AlertBoard:
         rows = self._found(view, {row.key: row for row in before}) if view is not None else ()
         if rows != before:
             self.revision += 1
+            self.unacked += _unacked(rows) - _unacked(before)
             known = {row.key for row in before if row.severity == "crit"}
             self.raised_crit += sum(_rings(row) and row.key not in known for row in rows)
             self._of_node[name] = rows
@@ -206,6 +201,10 @@ def _row(  # noqa: PLR0913 - the parts of a row
     code, subject = clean(code)[:CODE_CHARS], clean(subject)[:SUBJECT_CHARS]
     key = f"{name}/{code}/{subject}"
     return AlertRow(key, code, name, clean(site), subject, severity, clean(sentence), since_us, stale, None)
+
+
+def _unacked(rows: Iterable[AlertRow]) -> int:
+    return sum(row.ack is None for row in rows)
 
 
 def _rings(row: AlertRow) -> bool:

@@ -17,8 +17,10 @@ from console.fleet.jobs import JobBoard
 from console.fleet.record import Recorder
 from console.fleet.source import Source
 from console.fleet.state import Book
+from console.fleet.summary import Tally
 from console.fleet.times import Times
 from console.fleet.view import FleetModel
+from console.fleet.watch import aside
 
 PAINT_S, SLOW_PAINT_S = 0.25, 1.0
 BEHIND_S, RECOVER_S = 0.2, 5.0
@@ -105,6 +107,7 @@ class Desk:
     armed: Armed = field(init=False)
     alerts: AlertBoard = field(init=False)
     jobs: JobBoard = field(init=False)
+    tally: Tally = field(init=False)
     recorder: Recorder | None = field(init=False, default=None)
     undo: list[Undo] = field(default_factory=list)
     """The latest last."""
@@ -116,6 +119,7 @@ class Desk:
         self.armed = Armed(self.clock)
         self.alerts = AlertBoard(self.source.model, self.book)
         self.jobs = JobBoard(self.source)
+        self.tally = Tally(self.source.model)
 
     @property
     def model(self) -> FleetModel:
@@ -156,7 +160,7 @@ class Desk:
                 self.recorder.record()
             if self.clock.monotonic() - kept_s >= SNAPSHOT_S:
                 kept_s = self.clock.monotonic()
-                self._write_snapshot()
+                await aside(self._write_snapshot)  # of thousands of nodes it takes most of a second
 
     def _write_snapshot(self) -> None:
         if self.book is not None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Generic, TypeVar
 
 from console.fleet.filter import Fields, FilterWrong, parse
 
 Row = TypeVar("Row")
-SLICES = 8
-"""Ages grow and states change by time alone: at each refresh one of so many parts of the rows is judged anew."""
+SLICES, SLICE_MOST = 8, 150
+"""Ages grow by time alone: at each refresh one of so many parts of the rows is judged anew, or so many of them."""
 DEEP = 2
 DOWN = "-"
 
@@ -96,11 +97,12 @@ class Listing(Generic[Row]):
         self._again = True
 
     def _judge(self, keys: Collection[str], changed: Iterable[str]) -> None:
-        known = self._known
-        gone = known.keys() - set(keys) if len(known) > len(keys) or any(key not in known for key in keys) else set()
-        again = {*changed, *(key for key in keys if key not in known)}
-        self._turn = (self._turn + 1) % SLICES
-        again.update(list(known)[self._turn :: SLICES])
+        known, wanted = self._known, set(keys)
+        gone = known.keys() - wanted
+        again = {*changed, *(wanted - known.keys())}
+        slices = max(SLICES, len(known) // SLICE_MOST)
+        self._turn = (self._turn + 1) % slices
+        again.update(islice(known, self._turn, None, slices))
         for key in [*again, *gone]:
             self._judge_one(key, None if key in gone else self.read(key))
 

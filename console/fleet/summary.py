@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from typing import Any
 
+from console.fleet.stir import Stir
 from console.fleet.view import LOOKS, RANK, FleetModel, Word, cause, last_good_age_s
 from node.wire.errors import HeliographError
 
@@ -17,6 +18,29 @@ def counts(model: FleetModel) -> dict[Word, int]:
     return {word: found[word] for word in LOOKS if found[word]}
 
 
+class Tally:
+    """The same, kept in step with a model at the cost of what changes."""
+
+    def __init__(self, model: FleetModel) -> None:
+        self._model = model
+        self._stir = Stir(model)
+        self._words: dict[str, Word] = {}
+        self._found: Counter[Word] = Counter()
+
+    def counts(self) -> dict[Word, int]:
+        for name in self._stir.take():
+            self._count(name)
+        return {word: self._found[word] for word in LOOKS if self._found[word]}
+
+    def _count(self, name: str) -> None:
+        before = self._words.pop(name, None)
+        if before is not None:
+            self._found[before] -= 1
+        if name in self._model.views:
+            self._words[name] = word = self._model.word(name)
+            self._found[word] += 1
+
+
 def worst_first(model: FleetModel) -> list[str]:
     """Every node's name, by state, then by name."""
     return sorted(model.views, key=lambda name: (RANK[model.word(name)], name))
@@ -24,10 +48,9 @@ def worst_first(model: FleetModel) -> list[str]:
 
 def oldest_s(model: FleetModel) -> float | None:
     """Age in seconds of the oldest status on the screen; None while a node has never answered."""
-    now_s = model.clock.monotonic()
-    if any(view.heard_s is None for view in model.views.values()):
-        return None
-    return max((view.silence_s(now_s) for view in model.views.values()), default=None)
+    heard_s = [view.heard_s for view in model.views.values()]
+    known_s = [each for each in heard_s if each is not None]
+    return model.clock.monotonic() - min(known_s) if known_s and len(known_s) == len(heard_s) else None
 
 
 def exit_status(model: FleetModel) -> int:

@@ -12,6 +12,8 @@ SAID_CHARS = 400
 def clean(text: str, chars: int = SAID_CHARS) -> str:
     """Fit for a terminal: no control or formatting characters, one line, bounded."""
     head = text[:chars]
+    if head.isprintable():  # almost always; it means just that
+        return head
     return "".join(" " if unicodedata.category(char).startswith(("C", "Z")) else char for char in head)
 
 

@@ -15,6 +15,7 @@ from console.columns.table import Cell
 from console.fleet.desk import Desk
 from console.fleet.lines import Teller
 from console.fleet.nodes import NodeRow, row_of
+from console.fleet.stir import Stir
 from console.fleet.summary import node_as_json
 from console.screens.acking import acknowledge, alerts_of
 from console.screens.base import Handler
@@ -40,6 +41,7 @@ class FleetScreen(RowsView):
         super().__init__(desk)
         self._teller = Teller(desk.model)
         self._news: deque[str] = deque(maxlen=NEWS_LINES)
+        self._stir = Stir(desk.model)
 
     def beside(self) -> ComposeResult:
         with Horizontal(id="beside"):
@@ -61,6 +63,9 @@ class FleetScreen(RowsView):
 
     def keys(self) -> Collection[str]:
         return self.model.views
+
+    def changed_keys(self, changed: Iterable[str]) -> Iterable[str]:  # noqa: ARG002 - it knows of silence too
+        return self._stir.take()
 
     def known(self, key: str) -> Mapping[str, Any]:
         return node_as_json(self.model, key)

@@ -10,7 +10,7 @@ from rich.cells import cell_len
 from console.columns.table import Cell, Manner
 from console.fleet.desk import Desk
 from console.fleet.record import Recorder, Replay
-from console.fleet.summary import counts, oldest_s
+from console.fleet.summary import oldest_s
 from console.fleet.text import ago, clean
 from console.fleet.view import LOOKS, FleetModel
 from console.registry import Action, Resolver, shown_keys
@@ -44,7 +44,7 @@ def _forms(desk: Desk, manner: Manner, *, behind: bool) -> Iterator[Line]:
     model = desk.model
     mode, short = _mode(desk)
     time = Cell(f"  {_now(desk)}")
-    words, signs = _counts(model, manner)
+    words, signs = _counts(desk, manner)
     brand, nodes = (
         Cell(f"heliograph {clean(desk.title)}".strip() + " ", "brand"),
         Cell(f"   {len(model.views)} nodes", "dim"),
@@ -101,10 +101,10 @@ def _length(cells: Sequence[Cell]) -> int:
     return sum(cell_len(cell.text) for cell in cells)
 
 
-def _counts(model: FleetModel, manner: Manner) -> tuple[list[Cell], list[Cell]]:
+def _counts(desk: Desk, manner: Manner) -> tuple[list[Cell], list[Cell]]:
     """By state, with its word and without."""
     words, signs = [], []
-    for word, count in counts(model).items():
+    for word, count in desk.tally.counts().items():
         sign = LOOKS[word].ascii if manner.ascii else LOOKS[word].glyph
         words.append(Cell(f" {sign} {count} {word} ", word))
         signs.append(Cell(f" {sign}{count}", word))

@@ -2,6 +2,7 @@
 
 # read by a library
 _.virtual_size  # Textual scrolls by it
+_.render_segments  # Textual sends it to the terminal
 _.border_subtitle  # Textual draws it
 _.cursor_position  # Textual's input
 _.placeholder  # Textual's input
