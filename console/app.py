@@ -29,7 +29,7 @@ from console.screens.session import session_handlers
 from console.screens.shell import shell_handlers
 from console.screens.tape import tape_handlers
 from console.widgets.spans import narrowed
-from console.widgets.themes import THEMES
+from console.widgets.themes import GREYS, THEMES
 
 VIEWS: tuple[type[View], ...] = (
     FleetScreen,
@@ -77,7 +77,8 @@ class FleetApp(App[bool]):
         self._stop = stop
         self._stages: list[Stage] = []
         self.set_class(desk.ascii, "ascii")
-        for each in THEMES.values():
+        themes = GREYS if self.no_color else THEMES
+        for each in themes.values():
             self.register_theme(each)
         self.theme = THEMES[theme].name
 

@@ -117,4 +117,4 @@ class Chooser(ModalScreen[Choice | None]):
 
     def _line(self, choice: Choice, *, here: bool) -> Line:
         pointer = Cell("> " if here else "  ", "key")
-        return Line((pointer, Cell(choice.text, "title" if here else "plain")), (Cell(choice.hint, "key"),))
+        return Line((pointer, Cell(choice.text, "picked" if here else "plain")), (Cell(choice.hint, "key"),))

@@ -12,7 +12,7 @@ from textual.widget import Widget
 from console.columns.table import Cell
 from console.fleet.view import Word
 
-STYLES = (*Word, "plain", "dim", "name", "spark", "title", "brand", "key", "mode", "armed")
+STYLES = (*Word, "plain", "dim", "name", "spark", "title", "brand", "key", "mode", "armed", "picked")
 CURSOR = "cell--cursor"
 COMPONENTS = frozenset({CURSOR, *(f"cell--{name}" for name in STYLES)})
 

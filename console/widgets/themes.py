@@ -1,4 +1,4 @@
-"""The colours, dark and light: by style in the style sheet, by theme here."""
+"""The colours, dark and light, and none: by style in the style sheet, by theme here."""
 
 from __future__ import annotations
 
@@ -32,5 +32,33 @@ LIGHT = Theme(
         "armed": "#b00020", "rule": "#9aa0a6",
     },
 )  # fmt: skip
+DARK_GREY = Theme(
+    name="heliograph-dark-grey",
+    primary="#c8c8c8",
+    foreground="#f2f2f2",
+    background="#101010",
+    surface="#1c1c1c",
+    panel="#262626",
+    dark=True,
+    variables={
+        **dict.fromkeys(("crit", "lost", "warn", "ok", "idle", "key", "brand", "spark", "armed"), "#f2f2f2"),
+        "quiet": "#a8a8a8", "cursor": "#333333", "rule": "#5a5a5a",
+    },
+)  # fmt: skip
+LIGHT_GREY = Theme(
+    name="heliograph-light-grey",
+    primary="#404040",
+    foreground="#161616",
+    background="#fafafa",
+    surface="#ececec",
+    panel="#e0e0e0",
+    dark=False,
+    variables={
+        **dict.fromkeys(("crit", "lost", "warn", "ok", "idle", "key", "brand", "spark", "armed"), "#161616"),
+        "quiet": "#565656", "cursor": "#d8d8d8", "rule": "#9a9a9a",
+    },
+)  # fmt: skip
 THEMES = {"dark": DARK, "light": LIGHT}
 """As the settings name them."""
+GREYS = {"dark": DARK_GREY, "light": LIGHT_GREY}
+"""The same without colour: what is grave is bold, underlined or reversed by the style sheet."""

@@ -1,18 +1,21 @@
-"""The two palettes: whatever is said can be read, on every ground that it stands on."""
+"""The palettes: whatever is said can be read, on every ground that it stands on, and without colour too."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 from textual.color import Color
+from textual.theme import Theme
 
 from console.app import FleetApp
 from console.widgets.lines import Lines
 from console.widgets.paint import STYLES
-from console.widgets.themes import THEMES
+from console.widgets.pane import Pane
+from console.widgets.themes import GREYS, THEMES
 
+SEEN = 1.9
 READABLE = 4.5
 """WCAG 2, level AA, for text of usual size."""
 GROUNDS = ("background", "surface", "cursor")
@@ -34,12 +37,25 @@ def test_black_on_white_has_the_contrast_that_it_has() -> None:
     assert contrast(Color.parse("#767676"), Color.parse("#ffffff")) == pytest.approx(4.54, abs=0.01)
 
 
+@pytest.fixture(params=["", "1"], ids=["colour", "no colour"])
+def themes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Mapping[str, Theme]:
+    """With colours, and without."""
+    if not request.param:
+        monkeypatch.delenv("NO_COLOR", raising=False)
+        return THEMES
+    monkeypatch.setenv("NO_COLOR", request.param)
+    return GREYS
+
+
 @pytest.mark.parametrize("theme", THEMES)
-def test_every_style_can_be_read_on_every_ground(theme: str, look: Callable[..., None]) -> None:
+def test_every_style_can_be_read_on_every_ground(
+    theme: str, themes: Mapping[str, Theme], look: Callable[..., None]
+) -> None:
     wrong: list[str] = []
 
     async def story(seen: Any) -> None:
-        seen.app.theme = THEMES[theme].name
+        assert seen.app.theme in {each.name for each in themes.values()}
+        seen.app.theme = themes[theme].name
         await seen.settle()
         variables = seen.app.get_css_variables()
         head = seen.screen.query_one("#head", Lines)
@@ -53,6 +69,59 @@ def test_every_style_can_be_read_on_every_ground(theme: str, look: Callable[...,
 
     look(story)
     assert wrong == []
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_borders_can_be_seen(theme: str, themes: Mapping[str, Theme], look: Callable[..., None]) -> None:
+    async def story(seen: Any) -> None:
+        seen.app.theme = themes[theme].name
+        await seen.settle()
+        variables = seen.app.get_css_variables()
+        assert contrast(Color.parse(variables["rule"]), Color.parse(variables["background"])) > SEEN
+        await seen.press("enter")
+        pane = seen.app.screen.query(Pane).first()
+        assert pane.styles.border_top[1] == Color.parse(variables["rule"])
+
+    look(story)
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_without_colour_what_is_grave_stands_out(
+    theme: str, look: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    async def story(seen: Any) -> None:
+        seen.app.theme = GREYS[theme].name
+        await seen.settle()
+        head = seen.screen.query_one("#head", Lines)
+        styles = {style: head.get_component_rich_style(f"cell--{style}", partial=True) for style in STYLES}
+        assert styles["crit"].reverse
+        assert styles["crit"].bold
+        assert styles["unreachable"].underline
+        assert styles["warn"].bold
+        assert not any((styles["ok"].reverse, styles["ok"].bold, styles["ok"].underline))
+        for style in STYLES:
+            color = styles[style].color.get_truecolor()
+            assert color.red == color.green == color.blue, style
+
+    look(story)
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_what_is_picked_is_the_brightest_of_the_choices(
+    theme: str, themes: Mapping[str, Theme], look: Callable[..., None]
+) -> None:
+    async def story(seen: Any) -> None:
+        seen.app.theme = themes[theme].name
+        await seen.press(";")
+        box = seen.app.screen.query_one("#choices", Lines)
+        picked, plain = (box.render_line(y)._segments[1].style for y in (0, 1))
+        assert picked.bold
+        assert picked.color == plain.color
+        assert picked.bgcolor != plain.bgcolor or picked.reverse
+
+    look(story)
 
 
 @pytest.mark.parametrize("theme", THEMES)
@@ -76,5 +145,6 @@ def test_the_screen_opens_in_the_theme_that_is_asked_for(theme: str, look: Calla
     look(story)
 
 
-def test_both_palettes_have_the_same_colours() -> None:
-    assert THEMES["dark"].variables.keys() == THEMES["light"].variables.keys()
+def test_all_palettes_have_the_same_colours() -> None:
+    every = [*THEMES.values(), *GREYS.values()]
+    assert len({frozenset(theme.variables) for theme in every}) == 1
