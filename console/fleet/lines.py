@@ -65,7 +65,8 @@ def _filled(template: str, event: StreamEvent) -> str | None:
         for name, one in event.body.items()
         if one is not None
     }
-    return clean(template.format_map(defaultdict(str, values)).strip())
+    # a field that is empty or not there leaves no gap
+    return clean(" ".join(template.format_map(defaultdict(str, values)).split()))
 
 
 def told(event: StreamEvent) -> str:

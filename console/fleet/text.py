@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from collections.abc import Iterable
 
 MINUTE_S, HOUR_S, DAY_S, YEAR_DAYS = 60, 3600, 86400, 366
 SAID_CHARS = 400
+ENDS = (".", "!", "?")
 
 
 def clean(text: str, chars: int = SAID_CHARS) -> str:
@@ -15,6 +17,15 @@ def clean(text: str, chars: int = SAID_CHARS) -> str:
     if head.isprintable():  # almost always; it means just that
         return head
     return "".join(" " if unicodedata.category(char).startswith(("C", "Z")) else char for char in head)
+
+
+def joined(sentences: Iterable[str]) -> str:
+    """One after the other: what has no full stop is parted by a semicolon."""
+    said = ""
+    for sentence in filter(None, (each.strip() for each in sentences)):
+        between = "" if not said else " " if said.endswith(ENDS) else "; "
+        said += between + sentence
+    return said
 
 
 def ago(seconds: float | None) -> str:

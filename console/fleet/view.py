@@ -11,7 +11,7 @@ from itertools import takewhile
 
 from console.fleet.clock import Clock
 from console.fleet.inventory import Host
-from console.fleet.text import ago
+from console.fleet.text import ago, joined
 from console.fleet.thrift import thrifty
 from node.wire.errors import ConsoleFileUnusable, HeliographError, NodeAnswerWrong, NodeRefused
 from node.wire.status import CameraStatus, NodeStatus
@@ -252,7 +252,7 @@ def _when(instant: str, status: NodeStatus) -> str:
 
 def _reasons(status: NodeStatus, gap: str) -> str:
     """What the node complains of; where that is nothing, what this console saw of it."""
-    said = "; ".join(status.reasons) or "; ".join(alert.sentence for alert in status.alerts)
+    said = joined(status.reasons) or joined(alert.sentence for alert in status.alerts)
     several = len(status.cameras) > 1
     well = sum(camera.state in WELL for camera in status.cameras)
     share = f"{well}/{len(status.cameras)} ok" if several else ""

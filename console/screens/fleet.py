@@ -22,6 +22,7 @@ from console.screens.base import Handler
 from console.screens.rows import RowsView
 from console.widgets.inspector import described
 from console.widgets.lines import Line, Lines
+from console.widgets.paint import shortened
 
 NEWS_LINES = 6
 NEWS_FROM_HEIGHT = 30
@@ -98,8 +99,13 @@ class FleetScreen(RowsView):
         super().update(changed)
         self.desk.source.attend(self.grid.shown)
         self._news.extend(self._teller.lines())
-        self.query_one("#news", Lines).show([Line((Cell(line),)) for line in self._news])
+        self._show_news()
         self.moved()
+
+    def _show_news(self) -> None:
+        width, cut = self.size.width, self.manner().cut
+        lines = [Line(shortened((Cell(line),), width, cut=cut)) for line in self._news]
+        self.query_one("#news", Lines).show(lines)
 
     def moved(self) -> None:
         inspector, key = self.query_one(f"#{INSPECTOR}", Lines), self.listing.cursor

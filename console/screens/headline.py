@@ -15,11 +15,17 @@ from console.fleet.text import ago, clean
 from console.fleet.view import LOOKS, FleetModel
 from console.registry import Action, Resolver, shown_keys
 from console.widgets.lines import Line
+from console.widgets.paint import shortened
 from node.wire.times import to_text
 
 MINUTE_S = 60
 GAP = 3
 SIGNS = str.maketrans({"›": ">", "…": "~", "·": "-"})
+NODES = " nodes"
+SLOW = Cell("1 Hz  ", "dim")
+"""How often is painted, where that is less often than usual."""
+LEAST_SAID = 16
+"""Cells of a notice that still say something."""
 HELP = "help"
 """The word whose key is shown however narrow it is."""
 
@@ -34,12 +40,23 @@ def in_ascii(line: Line) -> Line:
 
 def headline(desk: Desk, width: int, manner: Manner, *, behind: bool = False) -> Line:
     """Counts by state, the oldest data, the mode and the time: as much of it as fits, the counts last to go."""
-    forms = list(_forms(desk, manner, behind=behind))
-    fitting = (form for form in forms if _length(form.left) + 1 + _length(form.right) <= width)
-    return next(fitting, forms[-1])
+    forms = list(_forms(desk, manner))
+    line = next((form for form in forms if _fits(form, width)), forms[-1])
+    return _slowed(line, width) if behind else line
 
 
-def _forms(desk: Desk, manner: Manner, *, behind: bool) -> Iterator[Line]:
+def _slowed(line: Line, width: int) -> Line:
+    """It comes and goes: only the count of nodes, which the second line has too, makes room for it."""
+    fewer = tuple(cell for cell in line.left if not cell.text.endswith(NODES))
+    forms = (Line(left, (SLOW, *line.right)) for left in (line.left, fewer))
+    return next((form for form in forms if _fits(form, width)), line)
+
+
+def _fits(line: Line, width: int) -> bool:
+    return _length(line.left) + 1 + _length(line.right) <= width
+
+
+def _forms(desk: Desk, manner: Manner) -> Iterator[Line]:
     """From the fullest to the barest: the grave states are the last to lose their words."""
     model = desk.model
     mode, short = _mode(desk)
@@ -47,9 +64,9 @@ def _forms(desk: Desk, manner: Manner, *, behind: bool) -> Iterator[Line]:
     words, signs = _counts(desk, manner)
     brand, nodes = (
         Cell(f"heliograph {clean(desk.title)}".strip() + " ", "brand"),
-        Cell(f"   {len(model.views)} nodes", "dim"),
+        Cell(f"   {len(model.views)}{NODES}", "dim"),
     )
-    oldest, unacked = _oldest(model, behind=behind), _unacked(desk)
+    oldest, unacked = _oldest(model), _unacked(desk)
     yield Line((brand, *words, nodes, oldest), (*mode, *unacked, time))
     yield Line((brand, *words, oldest), (*mode, *unacked, time))
     yield Line((*words, oldest), (*mode, *unacked, time))
@@ -111,10 +128,9 @@ def _counts(desk: Desk, manner: Manner) -> tuple[list[Cell], list[Cell]]:
     return words, signs
 
 
-def _oldest(model: FleetModel, *, behind: bool) -> Cell:
+def _oldest(model: FleetModel) -> Cell:
     oldest = oldest_s(model)
-    said = "   some not heard yet" if oldest is None else f"   oldest {ago(oldest)}"
-    return Cell(said + ("   painting at 1 Hz" if behind else ""), "dim")
+    return Cell("   some not heard yet" if oldest is None else f"   oldest {ago(oldest)}", "dim")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +159,14 @@ def breadcrumb(crumb: Crumb, answer: str, notice: str, width: int) -> Line:
         cells.append(Cell(f"   {said}", "crit"))
     elif notice:
         cells.append(Cell(f"   {notice}", "dim"))
-    for right in _rights(crumb):
-        if _length((*cells, *right)) < width:
+    rights = [*_rights(crumb), ()]
+    for right in rights:
+        if _length((*cells, *right)) + bool(right) <= width:
             return Line(tuple(cells), right)
-    return Line(tuple(cells))
+    room, barest = width - 1 - _length(rights[-2]), rights[-2]
+    if room - _length(cells[:-1]) < LEAST_SAID:
+        room, barest = width, ()
+    return Line(shortened(cells, room), barest)
 
 
 def _rights(crumb: Crumb) -> Iterator[tuple[Cell, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
@@ -23,6 +24,16 @@ def fitted(text: str, width: int, *, right: bool = False, cut: str = "…") -> s
     if size > width:
         return set_cell_size(text, max(0, width - 1)) + cut[: max(0, width)]
     return " " * (width - size) + text if right else text + " " * (width - size)
+
+
+def shortened(cells: Iterable[Cell], width: int, *, cut: str = "…") -> tuple[Cell, ...]:
+    """As many of the cells as fit; what is cut off ends in `cut`."""
+    fitting, left = [], max(0, width)
+    for cell in cells:
+        size = cell_len(cell.text)
+        fitting.append(cell if size <= left else replace(cell, text=fitted(cell.text, left, cut=cut)))
+        left = max(0, left - size)
+    return tuple(cell for cell in fitting if cell.text)
 
 
 def strip_of(widget: Widget, cells: Iterable[Cell], width: int, *, cursor: bool = False) -> Strip:

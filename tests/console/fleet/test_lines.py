@@ -69,6 +69,11 @@ def test_no_saying_minds_an_event_without_its_fields_or_with_hostile_ones(kind: 
     assert told.isprintable()
 
 
+def test_a_field_that_is_empty_leaves_no_gap() -> None:
+    told = saying(event("quarantine", camera="main", integrity="intact", source="", path="quarantine/a.jpg"))
+    assert told == "main: picture quarantined, intact: quarantine/a.jpg"
+
+
 def test_a_kind_of_a_newer_release_is_no_line() -> None:
     assert saying(event("tea_time")) is None
 

@@ -165,6 +165,7 @@ def test_the_cause_is_the_nodes_reason_while_it_is_fresh(
     assert of(NEW) == "no answer yet"
     assert of(NEW.heard(make_status(), 1.0)) == ""
     assert of(NEW.heard(make_status(reasons=["one", "two"]), 1.0)) == "one; two"
+    assert of(NEW.heard(make_status(reasons=["One is so.", "Two", "", "three!"]), 1.0)) == "One is so. Two; three!"
     assert of(NEW.heard(make_status(alerts=[alert]), 1.0)) == "disk is filling"
     assert of(NEW.heard(make_status(cameras=lost, reasons=["b is offline"]), 1.0)) == "1/2 ok: b is offline"
     assert of(NEW.heard(make_status(), 1.0).failed(NodeUnreachable("slow"))) == ""
