@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import zlib
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Iterator
 from contextlib import aclosing
@@ -12,6 +11,7 @@ from typing import cast
 
 from console.fleet.client import NodeClient
 from console.fleet.clock import Clock
+from console.fleet.garbage import Garbage
 from console.fleet.gate import Gate, raised_limit, room_for
 from console.fleet.inventory import Host
 from console.fleet.view import FleetModel, NodeView, Patience
@@ -30,8 +30,6 @@ NEWS_APART_S = 1.0
 CHOOSE_S = 0.5
 FAILURES_BORNE = 3
 """A stream is not given up for one poll that came too late."""
-LARGE = 200
-"""From so many nodes on a fleet's weight is felt."""
 EVENTS_BURST, EVENTS_BREATH_S = 100, 0.5
 """So many events, then a pause: what a node tells beyond that waits in its connection, and the node cuts it."""
 BACKLOG = 50
@@ -58,7 +56,7 @@ class Fleet:
         self._troubled: dict[str, None] = {}
         self._seen = 0
         self._choose = asyncio.Event()
-        self._settled = False
+        self._garbage = Garbage(self.model.clock)
         self._notices: dict[str, str] = {}
         self.set_hosts(hosts)
 
@@ -80,7 +78,6 @@ class Fleet:
         self._room = room_for(len(wanted), raised_limit(len(wanted)))
         self.note("room", self._room.notice)
         for name in [name for name in wanted if name not in self._nodes]:
-            self._settled = False
             self._nodes[name] = node = _Node(self._connect(wanted[name]), self.model, self._gate)
             if self._tasks is not None:
                 node.start(self._tasks)
@@ -120,6 +117,7 @@ class Fleet:
                 self._tasks.create_task(self._listen(self._tasks))
         finally:
             self._tasks = None
+            self._garbage.leave()
             await self._close()
 
     async def _close(self) -> None:
@@ -128,7 +126,7 @@ class Fleet:
     async def _listen(self, tasks: asyncio.TaskGroup) -> None:
         """Opens and closes streams as nodes come into view or into trouble."""
         while True:
-            self._settle()
+            self._garbage.mind(len(self._nodes))
             wanted = set(self._chosen())
             for name, node in self._nodes.items():
                 if name in wanted:
@@ -141,17 +139,6 @@ class Fleet:
             except TimeoutError:
                 continue
             self._choose.clear()
-
-    def _settle(self) -> None:
-        """Once all nodes were asked: what is there now stays, and is no longer searched for garbage.
-
-        With thousands of connections that search stops everything for most of a second.
-        """
-        if self._settled or len(self._nodes) < LARGE:
-            return
-        self._settled = all(view.error or answers(view) for view in self.model.views.values())
-        if self._settled:
-            gc.freeze()
 
     def _chosen(self) -> list[str]:
         for name in self.model.changed_since(self._seen):

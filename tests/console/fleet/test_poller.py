@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, ClassVar, cast
 
 import pytest
 
-from console.fleet import poller
+from console.fleet import garbage, poller
 from console.fleet.client import NodeClient
 from console.fleet.gate import SPARE
 from console.fleet.inventory import Host
@@ -374,17 +375,16 @@ def test_without_descriptors_to_spare_connections_are_not_kept(
     unattended(lambda: Fleet(hosts(*"abcdefghi"), patience=SOON, connect=scripted), story)
 
 
-def test_what_a_large_fleet_holds_is_not_searched_for_garbage(
+def test_what_a_large_fleet_holds_is_seldom_searched_for_garbage(
     scripted: type[Scripted], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    frozen: list[int] = []
-    monkeypatch.setattr(poller, "LARGE", 3)
-    monkeypatch.setattr(poller.gc, "freeze", lambda: frozen.append(sum(one.polls > 0 for one in scripted.made)))
+    monkeypatch.setattr(garbage, "LARGE", 3)
+    usual = gc.get_threshold()
 
     async def story(fleet: Fleet) -> None:
-        await until(lambda: len(frozen) == 1)
-        fleet.set_hosts(hosts(*"abcd"))
-        await until(lambda: len(frozen) == 2)
+        assert gc.get_threshold() == usual
+        fleet.set_hosts(hosts(*"abc"))
+        await until(lambda: gc.get_threshold()[2] == garbage.NEVER)
 
-    run(lambda: Fleet(hosts(*"abc"), patience=SOON, connect=scripted), story)
-    assert frozen == [3, 4]
+    run(lambda: Fleet(hosts(*"ab"), patience=SOON, connect=scripted), story)
+    assert gc.get_threshold() == usual
