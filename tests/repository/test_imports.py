@@ -28,6 +28,7 @@ PURE = {
 # Outside libraries without a single home, each with the reason.
 AT_HOME_EVERYWHERE = {
     "pydantic": "every schema, on the node, on the wire and in the console, is a pydantic model",
+    "pydantic_core": "pydantic's own reader of JSON: bounded, and it tells what is torn; it comes with pydantic",
     "yaml": "operators write YAML: node.yml, documents put as YAML, inventories",
 }
 
@@ -37,7 +38,7 @@ IMPORTED_OTHERWISE = {
     "httptools": "uvicorn parses HTTP with it, a third of the time of its own parser",
     "tzdata": "zoneinfo reads it where the system has no time zones",
 }
-MODULE_OF = {"opencv-python-headless": "cv2", "pyyaml": "yaml"}
+MODULE_OF = {"opencv-python-headless": "cv2", "pillow": "PIL", "pyyaml": "yaml"}
 
 
 def _modules(folder: str) -> list[Path]:
