@@ -29,6 +29,22 @@ def test_every_key_means_what_its_letter_means_everywhere() -> None:
             assert action.id in LETTERS[first], (action.id, key)
 
 
+# the letters of the design; those of screens and deeds that do not exist yet are kept free for them
+NAMED = {"down", "up", "home", "end", "pagedown", "pageup", "enter", "escape", "space"}
+WHOLE = NAMED | set("jkGg-[]/nN:;?VAIUsScowt123456789W'yEblv=,.p!azmurxHCLPRBDT")
+LATER = {
+    "n": "matches of a pattern: in logs", "N": "as n", "w": "window of time: of the quality screen",
+    "'": "labels to jump to",
+    "b": "incident bundle", "l": "log tail", "z": "silence", "m": "maintenance", "L": "label of a frame",
+    "P": "push of configuration", "R": "rollout", "B": "roll back", "D": "clean-up plan", "T": "send unsent first",
+}  # fmt: skip
+
+
+def test_no_letter_is_used_that_the_design_keeps_for_something_else() -> None:
+    assert set(LETTERS) | set(LATER) == WHOLE
+    assert set(LETTERS).isdisjoint(LATER)
+
+
 def test_every_meaning_of_a_letter_is_an_action() -> None:
     ids = {action.id for action in ACTIONS}
     assert {one for meanings in LETTERS.values() for one in meanings} <= ids
@@ -38,9 +54,8 @@ def test_every_meaning_of_a_letter_is_an_action() -> None:
 def test_on_no_screen_a_key_means_two_things(screen: str) -> None:
     keys = [key for action in known_on(SCREENS[screen]) for key in action.keys]
     assert [key for key, count in Counter(keys).items() if count > 1] == []
-    named = {"down", "up", "home", "end", "pagedown", "pageup", "enter", "escape", "space"}
     alone = {key for key in keys if len(key) == 1}
-    twos = {key for key in keys if len(key) == 2 and key not in named}
+    twos = {key for key in keys if len(key) == 2 and key not in NAMED}
     assert {two for two in twos if two[0] in alone} == set(), "the first of two keys is none by itself"
 
 

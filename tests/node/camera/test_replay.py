@@ -110,7 +110,7 @@ def test_a_folder_that_is_missing_or_a_file_is_named(tmp_path: Path) -> None:
 
 def test_a_folder_that_goes_away_is_named(letters: Path) -> None:
     camera = opened(letters)
-    letters.rename(letters.with_name("elsewhere"))
+    letters.rename(letters.with_name(f"{letters.name}-gone"))
     with pytest.raises(DirectoryMissing, match=str(letters)):
         take(camera)
 

@@ -436,10 +436,10 @@ def _raise(error: Exception) -> Any:
 def test_a_data_folder_that_vanished_is_seen_before_the_shot_and_not_made_again(plan: Plan, rig: Rig) -> None:
     start = plan.clock.now_us()
     rig.run(start + 2 * MINUTE)
-    plan.folder.rename(plan.folder.with_name("elsewhere"))
+    plan.folder.rename(plan.folder.with_name(f"{plan.folder.name}-gone"))
     rig.run(start + 4 * MINUTE)
     assert not plan.folder.exists()
-    plan.folder.with_name("elsewhere").rename(plan.folder)
+    plan.folder.with_name(f"{plan.folder.name}-gone").rename(plan.folder)
     rig.run(start + 6 * MINUTE)
     check(plan, start, rig.loop.settled_us)
     assert reasons(plan.folder) == {"storage_fault": 2}
