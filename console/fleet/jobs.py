@@ -12,7 +12,7 @@ from console.fleet.client import NodeClient
 from console.fleet.source import Source
 from console.fleet.text import clean
 from console.fleet.view import OLD_WORDS, Happening
-from node.wire.errors import HeliographError
+from node.wire.errors import HeliographError, NodeAnswerWrong
 from node.wire.records import Page
 from node.wire.status import QueueStatus
 from node.wire.work_records import JobRecord
@@ -184,19 +184,24 @@ class JobBoard:
     # --- asking ---------------------------------------------------------------------------------------------------
 
     async def _ask(self, tasks: asyncio.TaskGroup, name: str, client: NodeClient) -> None:
-        known = self._known.get(name)
-        if known is None:  # it left the inventory before it was its turn
-            self._asking.discard(name)
-            return
-        facts, known.asked_s = self._facts(name), self._model.clock.monotonic()
-        room = MOST if self._count - len(known.rows) < MOST_IN_ALL else LEAST
         try:
-            self._learnt(name, known, facts, await listed(client, _states(facts), room))
+            await self._list(name, client)
         except HeliographError as error:
             self._failed(name, error)
+        except Exception as error:  # noqa: BLE001 - loop boundary: one node's oddity must not end the console
+            self._failed(name, NodeAnswerWrong(f"unexpected {type(error).__name__}"))
         finally:
             self._asking.discard(name)
             self._begin(tasks)
+
+    async def _list(self, name: str, client: NodeClient) -> None:
+        """Raises as `fetch` does."""
+        known = self._known.get(name)
+        if known is None or name not in self._model.views:  # it left the inventory before it was its turn
+            return
+        facts, known.asked_s = self._facts(name), self._model.clock.monotonic()
+        room = MOST if self._count - len(known.rows) < MOST_IN_ALL else LEAST
+        self._learnt(name, known, facts, await listed(client, _states(facts), room))
 
     def _learnt(self, name: str, known: _Known, facts: Facts, listing: Listing) -> None:
         if self._known.get(name) is not known:  # it left the inventory meanwhile
@@ -214,7 +219,7 @@ class JobBoard:
         self.revision += changed
 
     def _failed(self, name: str, error: HeliographError) -> None:
-        if name in self._known:
+        if name in self._known and name in self._model.views:
             self.trouble[name] = error
             self.revision += 1
 

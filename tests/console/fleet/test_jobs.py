@@ -240,6 +240,39 @@ def test_a_node_that_leaves_the_inventory_takes_its_rows_along(
     assert look(board) == []
 
 
+def test_a_node_that_leaves_between_the_making_of_its_task_and_its_turn_ends_nothing(
+    ground: Any, say: Any, make_job: Callable[..., Any]
+) -> None:
+    fleet = ground("cusco", "kyoto")
+    for name in ("cusco", "kyoto"):
+        fleet.nodes[name].jobs = [make_job(1)]
+        say(fleet, name, dead=1)
+    board = JobBoard(fleet)
+
+    async def story() -> None:
+        asked = asyncio.create_task(board.catch_up())
+        asyncio.get_running_loop().call_soon(fleet.model.set_hosts, [Host("kyoto", "127.0.0.1", 1, "http")])
+        await asked
+
+    asyncio.run(story())
+    assert fleet.nodes["cusco"].asked == []
+    assert look(board) == ["kyoto dead"]
+    assert board.trouble == {}
+
+
+def test_an_oddity_of_one_node_is_its_own_trouble_and_all_others_go_on(
+    ground: Any, say: Any, make_job: Callable[..., Any]
+) -> None:
+    fleet = ground("cusco", "kyoto")
+    fleet.nodes["cusco"].error = ZeroDivisionError("nobody thought of that")
+    fleet.nodes["kyoto"].jobs = [make_job(1)]
+    for name in ("cusco", "kyoto"):
+        say(fleet, name, dead=1)
+    board = JobBoard(fleet)
+    assert look(board) == ["kyoto dead"]
+    assert "unexpected ZeroDivisionError" in str(board.trouble["cusco"])
+
+
 def test_a_recording_has_nobody_to_ask(ground: Any, say: Any) -> None:
     fleet = ground()
     fleet.nodes.clear()
