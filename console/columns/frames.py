@@ -14,6 +14,9 @@ LOOKS = {
 """Sign, sign in ASCII, style."""
 LOW_SCORE = 50
 KILO = 1000
+SHORTEST_S = 1e-6
+"""No shutter is faster; and one divided by far less is no number."""
+MOST_BYTES = 10**30
 
 
 def verdict_cell(row: FrameRow, manner: Manner) -> Cell:
@@ -57,12 +60,14 @@ def shutter(seconds: float | None) -> str:
     """As photographers write it: 1/60 s, 2.5 s; empty where it is not known."""
     if seconds is None or seconds <= 0:
         return ""
+    if seconds < SHORTEST_S:
+        return f"{seconds:.0e} s"
     return f"{seconds:.3g} s" if seconds >= 0.3 else f"1/{round(1 / seconds)} s"  # noqa: PLR2004 - as cameras do
 
 
 def bytes_text(size: float) -> str:
     """In decimal units, three digits: 812 B, 1.25 MB."""
-    value, units = float(size), ["B", "kB", "MB", "GB", "TB"]
+    value, units = float(max(-MOST_BYTES, min(MOST_BYTES, size))), ["B", "kB", "MB", "GB", "TB"]
     while value >= KILO and len(units) > 1:
         value /= KILO
         units.pop(0)

@@ -11,8 +11,9 @@ from typing import Literal
 from console.fleet.state import Ack, Book
 from console.fleet.stir import Stir
 from console.fleet.text import clean
+from console.fleet.times import to_us
 from console.fleet.view import OLD_WORDS, FleetModel, NodeView, Word
-from node.wire.times import US, from_text
+from node.wire.times import US
 
 Severity = Literal["crit", "warn"]
 By = Literal["cause", "node", "site"]
@@ -188,10 +189,7 @@ def _told(view: NodeView, *, stale: bool) -> Iterator[AlertRow]:
 
 def _instant_us(text: str) -> int:
     """0 for what is no time."""
-    try:
-        return max(0, from_text(text))
-    except ValueError:
-        return 0
+    return max(0, to_us(text) or 0)
 
 
 def _row(  # noqa: PLR0913 - the parts of a row

@@ -45,6 +45,7 @@ REFUSALS = (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN)
 LIMITS = httpx.Limits(max_connections=8, max_keepalive_connections=4, keepalive_expiry=60.0)
 """A connection outlasts the time between two polls.  httpcore counts an open stream among those that are kept."""
 SAID_CHARS, FAULTS_SAID = 160, 3
+INTEGERS = 2**63
 TOKEN = re.compile(rb"[!-~]+")
 JPEG_HEAD = b"\xff\xd8\xff"
 OBJECT: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
@@ -100,7 +101,7 @@ class NodeClient:
             await self._body(Asked(STATUS_PATH, own_words=False), self._timeout_s), NodeStatus.model_validate_json
         )
         if status.node != self.host.name:
-            raise NodeAnswerWrong(f"it calls itself {status.node[:63]!r}")
+            raise NodeAnswerWrong(clean(f"it calls itself {status.node[:63]!r}"))
         return status
 
     async def fetch(self, path: str, kind: type[M], query: Mapping[str, str] | None = None) -> M:
@@ -213,9 +214,10 @@ def parse_event(block: Mapping[str, str]) -> StreamEvent | None:
     """The event in one block of an event stream, `reset` and `goodbye` too; None where it is none that we know."""
     data, read = block.get("data", ""), ASIDE.get(block.get("event", ""), StreamEvent.model_validate_json)
     try:
-        return read(data)
+        event = read(data)
     except ValidationError:
         return None
+    return event if _bounded(event) else None
 
 
 def _reset(data: str) -> StreamEvent:
@@ -246,11 +248,27 @@ def _met(error: BaseException) -> str:
 def understood(body: B, read: Callable[[B], R]) -> R:
     """That answer as what it should be.  Raises NodeAnswerWrong, which names the first wrong field."""
     try:
-        return read(body)
+        answer = read(body)
     except ValidationError as error:
         fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
         path = ".".join(str(part) for part in fault["loc"])
-        raise NodeAnswerWrong(": ".join(filter(None, (path, fault["msg"])))[:SAID_CHARS]) from None
+        raise NodeAnswerWrong(clean(": ".join(filter(None, (path, fault["msg"])))[:SAID_CHARS])) from None
+    if not _bounded(answer):
+        fields = answer.__dict__ if isinstance(answer, BaseModel) else OBJECT.validate_python(answer)
+        wrong = next(name for name, value in fields.items() if not _bounded(value))
+        raise NodeAnswerWrong(clean(f"{wrong}: a number of more than 64 bits"[:SAID_CHARS]))
+    return answer
+
+
+def _bounded(value: object) -> bool:
+    """Whether all its integers are such as a machine reckons with: a float overflows at larger ones."""
+    if isinstance(value, int):
+        return -INTEGERS <= value < INTEGERS
+    if isinstance(value, BaseModel):
+        return all(map(_bounded, value.__dict__.values()))
+    if isinstance(value, Mapping):
+        return all(map(_bounded, value.values()))
+    return all(map(_bounded, value)) if isinstance(value, tuple | list) else True
 
 
 async def _checked(response: httpx.Response, own_words: bool) -> None:
@@ -262,7 +280,7 @@ async def _checked(response: httpx.Response, own_words: bool) -> None:
         words = (problem.code, problem.title, problem.detail or fields, problem.hint)
         raise OrderRefused(*(clean(part[:SAID_CHARS]) for part in words))
     said = f"HTTP {response.status_code}" + (f": {problem.code} {problem.title}" if problem else "")
-    raise (NodeRefused if response.status_code in REFUSALS else NodeAnswerWrong)(said[:SAID_CHARS])
+    raise (NodeRefused if response.status_code in REFUSALS else NodeAnswerWrong)(clean(said[:SAID_CHARS]))
 
 
 async def _problem(response: httpx.Response) -> Problem | None:

@@ -30,10 +30,17 @@ def joined(sentences: Iterable[str]) -> str:
 
 def ago(seconds: float | None) -> str:
     """A length of time in at most four characters: 7s, 54m, 3h, 12d."""
-    if seconds is None or not math.isfinite(seconds):
+    if seconds is None or not _finite(seconds):
         return ""
     for unit, size, below in (("s", 1, 2 * MINUTE_S), ("m", MINUTE_S, 2 * HOUR_S), ("h", HOUR_S, 2 * DAY_S)):
         if seconds < below:
             return f"{max(0, int(seconds)) // size}{unit}"
     days = int(seconds) // DAY_S
     return f"{days}d" if days <= YEAR_DAYS else ">1y"
+
+
+def _finite(seconds: float) -> bool:
+    try:
+        return math.isfinite(seconds)
+    except OverflowError:  # an integer that no float can be
+        return True

@@ -10,6 +10,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from console.fleet.text import ago
 
 MICROSECONDS = 1_000_000
+FIRST_YEAR, LAST_YEAR = 2, 9998
+"""One less than there are: so every time has its place in every zone, and a fortnight after it."""
 
 
 class Times(StrEnum):
@@ -40,12 +42,15 @@ def shown(at: str | None, times: Times, now_us: int, zone: str = "") -> str:
 
 
 def parsed(at: str | None) -> datetime | None:
-    """None for what is no time: it came from elsewhere."""
+    """In UTC; None for what is no time, or none to reckon with: it came from elsewhere."""
     try:
         instant = datetime.fromisoformat(at) if at else None
-    except ValueError:
+        if instant is None or instant.tzinfo is None:
+            return None
+        utc = instant.astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return instant if instant is not None and instant.tzinfo is not None else None
+    return utc if FIRST_YEAR <= utc.year <= LAST_YEAR else None
 
 
 def to_us(at: str | None) -> int | None:

@@ -37,7 +37,16 @@ def test_each_verdict_has_a_sign_of_its_own_also_in_ascii() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "said"),
-    [(None, ""), (0.0, ""), (-1.0, ""), (1 / 60, "1/60 s"), (0.5, "0.5 s"), (12.0, "12 s"), (1e-6, "1/1000000 s")],
+    [
+        (None, ""),
+        (0.0, ""),
+        (-1.0, ""),
+        (1 / 60, "1/60 s"),
+        (0.5, "0.5 s"),
+        (12.0, "12 s"),
+        (1e-6, "1/1000000 s"),
+        (1e-320, "1e-320 s"),
+    ],
 )
 def test_exposures_are_written_as_photographers_do(seconds: float | None, said: str) -> None:
     assert shutter(seconds) == said
@@ -45,7 +54,15 @@ def test_exposures_are_written_as_photographers_do(seconds: float | None, said: 
 
 @pytest.mark.parametrize(
     ("size", "said"),
-    [(0, "0 B"), (999, "999 B"), (1000, "1 kB"), (1_234_567, "1.23 MB"), (5e15, "5000 TB"), (10**30, f"{10**18} TB")],
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1 kB"),
+        (1_234_567, "1.23 MB"),
+        (5e15, "5000 TB"),
+        (10**30, f"{10**18} TB"),
+        (10**400, f"{10**18} TB"),
+    ],
 )
 def test_sizes_have_three_digits(size: float, said: str) -> None:
     assert bytes_text(size) == said

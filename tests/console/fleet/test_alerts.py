@@ -206,6 +206,15 @@ def test_hostile_alerts_are_bounded_plain_and_each_once(ground: Callable[..., Gr
     assert it.board.unacked == 62
 
 
+@pytest.mark.parametrize(
+    "since", ["9999-12-31T23:59:59.999999-23:59", "0001-01-01T00:00:00+12:00", "9999-12-31T00:00:00Z"]
+)
+def test_a_time_that_no_calendar_has_is_none(ground: Callable[..., Ground], since: str) -> None:
+    it = ground("cam")
+    it.hears({**WARN, "since": since})
+    assert it.board.rows()[0].since_us == NOW_US
+
+
 def test_only_what_changed_is_looked_at(ground: Callable[..., Ground], monkeypatch: pytest.MonkeyPatch) -> None:
     it = ground(*(f"cam-{number}" for number in range(5000)))
     looked: list[str] = []

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from console.fleet import client
-from console.fleet.client import BODY_LIMIT_BYTES, NodeClient, parse_event
+from console.fleet.client import BODY_LIMIT_BYTES, OBJECT, NodeClient, parse_event, understood
 from console.fleet.inventory import Host
 from node.wire.errors import (
     ConsoleFileUnusable,
@@ -77,6 +77,31 @@ def test_an_answer_that_is_no_status_is_said_to_be_none(start_node: Callable[...
 def test_the_wrong_field_is_named(start_node: Callable[..., Any]) -> None:
     fake = start_node(cameras=[{"name": "main", "state": "ok", "due": "many"}])
     assert "cameras.0.due" in refusal(fake.host).detail
+
+
+@pytest.mark.parametrize("number", [2**63, -(2**63) - 1, 10**400])
+@pytest.mark.parametrize(
+    ("field", "changes"),
+    [
+        ("last_event_id", lambda number: {"last_event_id": number}),
+        ("disk", lambda number: {"disk": {"total_bytes": 1, "free_bytes": number, "level": "ok"}}),
+        ("cameras", lambda number: {"cameras": [{"name": "main", "state": "ok", "interval_s": str(number)}]}),
+    ],
+)
+def test_a_number_that_no_machine_reckons_with_is_no_answer(
+    start_node: Callable[..., Any], field: str, changes: Callable[[int], dict[str, Any]], number: int
+) -> None:
+    assert refusal(start_node(**changes(number)).host).detail == f"{field}: a number of more than 64 bits"
+
+
+def test_the_largest_numbers_are_taken(start_node: Callable[..., Any]) -> None:
+    assert ask(start_node(last_event_id=2**63 - 1, alerts_total=-(2**63)).host).last_event_id == 2**63 - 1
+
+
+def test_neither_is_such_an_event_or_a_free_answer() -> None:
+    assert parse_event({"data": json.dumps({"id": 1, "at": "", "kind": "gap", "body": {"n": [10**300]}})}) is None
+    with pytest.raises(NodeAnswerWrong, match="deep: a number"):
+        understood(b'{"deep": [{"n": 1%s}]}' % (b"0" * 300), OBJECT.validate_json)
 
 
 def test_a_body_of_more_than_a_megabyte_is_not_read_to_its_end(start_node: Callable[..., Any]) -> None:

@@ -13,6 +13,8 @@ from console.fleet.frames import (
     FrameRow,
     Roll,
     Turn,
+    _after,
+    _untils,
     exposure_s,
     frame_row,
     gap_row,
@@ -208,6 +210,13 @@ def test_times_that_are_none_do_no_harm() -> None:
     row = frame_row("reykjavik", FrameRecord(id="x", captured="yesterday"))
     assert (row.at_us, row.verdict, row.why) == (0, "unjudged", "")
     assert gap_row("reykjavik", SlotRecord(camera="a\x1b[31m", profile="auto", due="")).camera == "a [31m"
+
+
+@pytest.mark.parametrize("at", ["9998-12-31T23:59:59.999Z", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00+12:00"])
+def test_neither_do_times_at_the_end_of_the_calendar(at: str) -> None:
+    assert list(_untils(at, None))[-1] is None
+    assert _after(at)
+    assert frame_row("reykjavik", FrameRecord(id="x", captured=at)).at == at
 
 
 def test_exposure_is_what_the_camera_reports_else_what_was_asked_for() -> None:

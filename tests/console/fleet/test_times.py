@@ -7,6 +7,14 @@ import pytest
 from console.fleet.times import Times, shown, to_us
 
 NOW_US = 1_800_000_000_000_000  # 2027-01-15T08:00:00Z
+BEYOND = (
+    "0001-01-01T00:00:00+12:00",
+    "0001-06-01T00:00:00Z",
+    "9999-06-01T00:00:00Z",
+    "9999-12-31T23:59:59-12:00",
+    "9999-12-31T23:59:59.999999-23:59",
+)
+"""RFC 3339 all of them; but no calendar reckons with them in every zone."""
 
 
 @pytest.mark.parametrize(
@@ -24,6 +32,7 @@ NOW_US = 1_800_000_000_000_000  # 2027-01-15T08:00:00Z
         ("2027-01-15T07:59:53", Times.UTC, "", ""),
         ("yesterday", Times.AGO, "", ""),
         (None, Times.AGO, "", ""),
+        *((at, times, zone, "") for at in BEYOND for times in Times for zone in ("", "Asia/Tokyo")),
     ],
 )
 def test_a_time_is_shown_as_wanted(at: str | None, times: Times, zone: str, expected: str) -> None:
@@ -37,3 +46,4 @@ def test_they_go_round() -> None:
 def test_microseconds() -> None:
     assert to_us("2027-01-15T08:00:00.000Z") == NOW_US
     assert to_us("") is None
+    assert [to_us(at) for at in BEYOND] == [None] * len(BEYOND)
