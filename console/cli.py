@@ -32,8 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a node's words may not fit the terminal's alphabet
     try:
-        given = _parser().parse_args(arguments)
-        return int(given.act(given))
+        return _acted(arguments)
     except HeliographError as error:
         print("\n".join(error.lines()), file=sys.stderr)
         return error.exit
@@ -42,6 +41,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return OK
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def _acted(arguments: Sequence[str] | None) -> int:
+    """What one of several tasks raises is raised as if it had been the only one."""
+    try:
+        given = _parser().parse_args(arguments)
+        return int(given.act(given))
+    except ExceptionGroup as group:
+        ours, bugs = group.split((BrokenPipeError, HeliographError))
+        if ours is None or bugs is not None:
+            raise
+        raise _first(ours) from None
+
+
+def _first(error: Exception) -> Exception:
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -118,3 +118,16 @@ def test_a_signal_ends_it_in_order(start: Run, tmp_path: Path, number: int, stat
     _, said = child.communicate(timeout=20)
     assert (child.returncode, said) == (status, "")
     assert json.loads(record.read_text().splitlines()[-1])["end"] == "closed"
+
+
+def test_a_reader_that_leaves_ends_it_without_a_word(start: Run, tmp_path: Path) -> None:
+    node = start("kyoto")
+    inventory = {"all": {"hosts": {"kyoto": {
+        "ansible_host": "127.0.0.1", "heliograph_port": node.port, "heliograph_scheme": "http"}}}}  # fmt: skip
+    (tmp_path / "hosts.json").write_text(json.dumps(inventory))
+    reader, writer = os.pipe()
+    os.close(reader)
+    words = [sys.executable, "-m", "console.cli", "watch", "-i", str(tmp_path / "hosts.json")]
+    done = subprocess.run(words, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=20, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,9 @@ from typing import Any
 
 import pytest
 
+from console import cli
 from console.app import FleetApp
+from console.commands import demo
 from console.demo.grounds import PREFIX
 from console.demo.places import Wish
 from console.demo.show import Options, _sum, play
@@ -98,6 +101,25 @@ def test_a_reader_that_goes_away_leaves_nothing(modes: dict[str, str], temporary
 
     with pytest.raises(BrokenPipeError):
         asyncio.run(play(Options(NODES), say))
+    assert list(temporary.glob(f"{PREFIX}*")) == []
+
+
+def test_a_reader_that_goes_away_while_the_fleet_is_followed_gets_no_traceback(
+    modes: dict[str, str], temporary: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reader, writer = os.pipe()
+
+    def say(line: str) -> None:
+        print(line, flush=True)
+        if "in another terminal" in line:
+            os.close(reader)
+
+    monkeypatch.setattr(demo, "say", say)
+    with os.fdopen(writer, "w", closefd=False) as out:
+        monkeypatch.setattr(sys, "stdout", out)
+        assert cli.main(["demo", "--nodes", "1", "--for", "30"]) == 0
+    os.close(writer)
+    assert capsys.readouterr().err == ""
     assert list(temporary.glob(f"{PREFIX}*")) == []
 
 
