@@ -8,6 +8,7 @@ from console.columns.table import Cell, Column, Manner, Table, said
 from console.fleet.alert_rows import ALERTS, GroupLine, left
 from console.fleet.alerts import By
 from console.fleet.text import ago, clean
+from console.fleet.times import Times, shown
 from console.fleet.view import LOOKS, Word
 from node.wire.times import to_text
 
@@ -31,7 +32,8 @@ def _nodes(row: GroupLine, _manner: Manner) -> Cell:
 
 
 def _first(row: GroupLine, manner: Manner) -> Cell:
-    return Cell(manner.time(to_text(row.group.first_us)) or manner.unknown, "dim")
+    """Of the day, always in UTC: how long ago it is stands beside it."""
+    return Cell(shown(to_text(row.group.first_us), Times.UTC, manner.now_us) or manner.unknown, "dim")
 
 
 def _for(row: GroupLine, _manner: Manner) -> Cell:
@@ -63,15 +65,14 @@ ALERT_TABLE: Table[GroupLine] = Table(
         Column("severity", "STATE", 6, 6, 0, _severity, "how grave, worst first"),
         Column("cause", "CAUSE", 10, 40, 0, _value, "what fires; o groups by node or site instead"),
         Column("nodes", "NODES", 5, 5, 1, _nodes, "on how many nodes", right=True),
-        Column(
-            "first", "FIRST", 12, 12, 5, _first, "since when the first of them; t changes how it is shown", right=True
-        ),
+        Column("first", "FIRST", 9, 12, 5, _first, "since when the first of them, in UTC", right=True, snug=True),
         Column("for", "FOR", 5, 5, 2, _for, "for how long; ? = as last heard", right=True),
-        Column("ack", "ACK", 14, 22, 3, _ack, "who knows of it, and how long that holds still"),
+        Column("ack", "ACK", 4, 22, 3, _ack, "who knows of it, and how long that holds still", snug=True),
         Column("note", "NOTE", 18, 400, 4, _note, "what these nodes share and others do not, or the sentence"),
     ),
-    growth=(("note", 30), ("ack", 22), ("note", 400)),
+    growth=(("note", 400),),
     name="cause",
+    eager="note",
 )
 
 

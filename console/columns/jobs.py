@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from console.columns.table import Cell, Column, Manner, Table, aged, said
 from console.fleet.job_rows import JOBS, JobLine
-from console.fleet.text import ago
+from console.fleet.text import ago, clean
 from console.fleet.times import Times
 
 BAR_CELLS = 4
@@ -29,11 +29,11 @@ def _node(row: JobLine, _manner: Manner) -> Cell:
 
 
 def _kind(row: JobLine, _manner: Manner) -> Cell:
-    return said(row.job.kind)
+    return _dated(row, clean(row.job.kind))
 
 
 def _tries(row: JobLine, _manner: Manner) -> Cell:
-    return Cell(str(row.job.attempt))
+    return _dated(row, str(row.job.attempt))
 
 
 def _age(row: JobLine, manner: Manner) -> Cell:
@@ -62,34 +62,32 @@ def _site(row: JobLine, _manner: Manner) -> Cell:
 
 
 def _key(row: JobLine, _manner: Manner) -> Cell:
-    return said(row.job.key)
+    return _dated(row, clean(row.job.key))
 
 
 def _said(row: JobLine, _manner: Manner) -> Cell:
     ending = "to be cancelled; " if row.job.cancel_asked and row.job.state == "leased" else ""
-    return said(ending + row.said)
+    listed = f"{ago(row.listed_s)} ago: " if row.old and row.listed_s is not None else ""
+    return _dated(row, clean(listed + ending + row.said))
 
 
 JOB_TABLE: Table[JobLine] = Table(
     kind=JOBS,
     columns=(
-        Column("state", "STATE", 10, 12, 0, _state, "the job's state, dead first"),
+        Column("state", "STATE", 6, 12, 0, _state, "the job's state, dead first", snug=True),
         Column("job", "JOB", 8, 8, 0, _job, "the end of its id; :job finds it by that"),
         Column("node", "NODE", 8, 28, 0, _node, "the node that has it"),
         Column("site", "SITE", 12, 16, 9, _site, "where that stands"),
-        Column("kind", "KIND", 8, 9, 2, _kind, "what it does"),
+        Column("kind", "KIND", 6, 9, 2, _kind, "what it does", snug=True),
         Column("try", "TRY", 3, 3, 3, _tries, "attempts so far", right=True),
         Column("age", "AGE", 4, 4, 6, _age, "since it was made", right=True),
-        Column("next", "NEXT", 9, 12, 5, _next, "when it may begin", right=True),
+        Column("next", "NEXT", 5, 12, 5, _next, "when it may begin", right=True, snug=True),
         Column("progress", "PROGRESS", 10, 10, 7, _progress, "how far it is, of one that runs"),
         Column("key", "ABOUT", 20, 40, 8, _key, "what it is about"),
-        Column("said", "LAST ERROR", 20, 400, 1, _said, "why its last attempt failed, or what it does"),
+        Column("said", "LAST ERROR", 24, 400, 1, _said, "why its last attempt failed, or what it does"),
     ),
     growth=(
         ("said", 30),
-        ("state", 12),
-        ("kind", 9),
-        ("next", 12),
         ("site", 16),
         ("key", 24),
         ("said", 60),

@@ -123,7 +123,7 @@ def _digest(row: NodeRow, manner: Manner) -> Cell:
 NODE_TABLE: Table[NodeRow] = Table(
     kind=NODES,
     columns=(
-        Column("state", "STATE", 13, 13, 0, _state, "the node's state, worst first"),
+        Column("state", "STATE", 6, 13, 0, _state, "the node's state, worst first", snug=True),
         Column("node", "NODE", 8, 28, 0, _node, "its name in the inventory"),
         Column("site", "SITE", 8, 16, 10, _site, "where it stands"),
         Column("seen", "SEEN", 5, 5, 11, _seen, "how long ago it answered", right=True),
@@ -140,4 +140,5 @@ NODE_TABLE: Table[NodeRow] = Table(
     ),
     growth=(("cause", 34), ("site", 16), ("spark", 24), ("today", 12), ("cause", 400)),
     name="node",
+    eager="cause",
 )

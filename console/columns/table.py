@@ -17,6 +17,10 @@ SPARKS, SPARKS_ASCII = "▁▁▂▃▃▄▅▆▆▇", "0123456789"
 FULL, EMPTY, FULL_ASCII, EMPTY_ASCII = "█", "░", "#", "-"
 HIGHEST_SCORE = 100
 HOURS = 24
+MINOR = 10
+"""Columns with so high a `drop` are also dropped where that lets what is eager be read whole."""
+MOST_WISHED, LEAST = 60, 3
+"""Cells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,7 @@ class Manner:
 class Column(Generic[Row]):
     """`low`..`high` are cells on the screen; of the columns that do not fit, the highest `drop` goes first; 0 never.
 
-    A `tail` column that is cut keeps its end: the newest.
+    A `tail` column that is cut keeps its end: the newest.  A `snug` one is as wide as the longest that was shown in it.
     """
 
     key: str
@@ -75,40 +79,63 @@ class Column(Generic[Row]):
     says: str
     right: bool = False
     tail: bool = False
+    snug: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Table(Generic[Row]):
-    """The columns of a list.  `growth`: who gets the room that is left, in this order, up to how many cells."""
+    """The columns of a list.  `growth`: who gets the room that is left, in this order, up to how many cells.
+
+    `eager` is the column whose longest cell has room before anything else grows, and before the minor columns.
+    """
 
     kind: Kind[Row]
     columns: tuple[Column[Row], ...]
     growth: tuple[tuple[str, int], ...]
     name: str
     """The column that names the row: it is no wider than the longest name."""
+    eager: str = ""
+
+    def follows(self, column: Column[Row]) -> bool:
+        """Whether its width depends on what is shown in it."""
+        return column.snug or column.key in {self.name, self.eager}
 
     def layout(
-        self, width: int, longest_name: int, hidden: Collection[str] = ()
+        self, width: int, longest: Mapping[str, int], hidden: Collection[str] = ()
     ) -> tuple[tuple[Column[Row], int], ...]:
-        """The columns that fit into so many cells, each with its width; one cell lies between two of them."""
+        """The columns that fit into so many cells, each with its width; one cell lies between two of them.
+
+        `longest`: of the columns that follow what is shown, the cells of the longest.
+        """
         kept = [column for column in self.columns if column.key not in hidden or not column.drop]
-        lows = {column.key: column.low for column in kept}
-        named = next(column for column in self.columns if column.key == self.name)
-        lows[self.name] = max(named.low, min(named.high, longest_name))
+        lows = {column.key: self._low(column, longest) for column in kept}
+        wish = min(MOST_WISHED, longest.get(self.eager, 0))
         while _needed(kept, lows) > width and any(column.drop for column in kept):
             kept.remove(max(kept, key=lambda column: column.drop))
-        widths = self._grown(kept, lows, width - _needed(kept, lows))
+        wished = {**lows, self.eager: max(wish, lows.get(self.eager, 0))}
+        while _needed(kept, wished) > width and any(column.drop >= MINOR for column in kept):
+            kept.remove(max(kept, key=lambda column: column.drop))
+        widths = self._grown(kept, lows, ((self.eager, wish), *self.growth), width - _needed(kept, lows))
         return tuple((column, widths[column.key]) for column in kept)
 
-    def _grown(self, kept: Sequence[Column[Row]], lows: Mapping[str, int], spare: int) -> dict[str, int]:
-        """What is left goes round by the table; where there is not enough, the name gives way."""
+    def _low(self, column: Column[Row], longest: Mapping[str, int]) -> int:
+        fitted = column.snug or column.key == self.name
+        return max(column.low, min(column.high, longest.get(column.key, 0))) if fitted else column.low
+
+    def _grown(
+        self, kept: Sequence[Column[Row]], lows: Mapping[str, int], growth: Iterable[tuple[str, int]], spare: int
+    ) -> dict[str, int]:
+        """What is left goes round; where there is not enough, the name is the last to give way."""
         widths = {column.key: lows[column.key] for column in kept}
-        for key, upto in self.growth:
+        for key, upto in growth:
             if key in widths and spare > 0:
                 more = max(0, min(spare, upto - widths[key]))
                 widths[key] += more
                 spare -= more
-        widths[self.name] = max(1, widths[self.name] + min(0, spare))
+        for key in sorted(widths, key=lambda key: key == self.name):
+            less = min(max(0, -spare), max(0, widths[key] - LEAST))
+            widths[key] -= less
+            spare += less
         return widths
 
 

@@ -59,7 +59,8 @@ class RowGrid(ScrollView, can_focus=True, inherit_bindings=False):
         self._columns: tuple[tuple[Column[Any], int], ...] = ()
         self._painted: dict[int, Painted] = {}
         self._shown: tuple[str, ...] = ()
-        self._longest = 0
+        self._longest: dict[str, int] = {}
+        self._wider = False
         self._measured: frozenset[str] = frozenset()
 
     @property
@@ -127,8 +128,8 @@ class RowGrid(ScrollView, can_focus=True, inherit_bindings=False):
         rows = (self.listing.read(key) for key in self._shown if key not in self._measured)
         longest = max((cell_len(column.cell(row, manner).text) for row in rows if row is not None), default=0)
         self._measured = frozenset(self._shown)
-        if longest > self._longest:
-            self._longest = longest
+        if longest > self._longest.get(column.key, 0):
+            self._longest[column.key] = longest
             self.lay_out()
 
     def _follow(self, row: int) -> None:
@@ -165,9 +166,16 @@ class RowGrid(ScrollView, can_focus=True, inherit_bindings=False):
         return Painted(self._spaced(pointer + (MARK if key in self.listing.marks else " "), cells), cursor=here)
 
     def _fit(self, column: Column[Any], width: int, cell: Cell, manner: Manner) -> Cell:
+        if self.table.follows(column):
+            self._measure(column.key, cell_len(cell.text))
         if column.tail:
             return Cell(cell.text[-width:].rjust(width), cell.style)
         return Cell(fitted(cell.text, width, right=column.right, cut=manner.cut), cell.style)
+
+    def _measure(self, key: str, cells: int) -> None:
+        if cells > self._longest.get(key, 0):
+            self._longest[key] = cells
+            self._wider = True
 
     def _spaced(self, gutter: str, cells: Sequence[Cell]) -> tuple[Cell, ...]:
         spaced = [Cell(gutter)]
@@ -176,6 +184,13 @@ class RowGrid(ScrollView, can_focus=True, inherit_bindings=False):
         return tuple(spaced[:-1])
 
     def _repaint(self) -> None:
+        self._paint_lines()
+        if self._wider:  # what is shown now is longer than what was: as far as there is room, so are the columns
+            self._wider = False
+            self.lay_out()
+            self._paint_lines()
+
+    def _paint_lines(self) -> None:
         for y in range(self.size.height):
             before, now = self._painted.get(y), self._line(y)
             if before != now:

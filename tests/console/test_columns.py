@@ -17,6 +17,7 @@ from node.wire.errors import NodeUnreachable
 COLUMNS = NODE_TABLE.columns
 CELLS = {column.key: column.cell for column in COLUMNS}
 ASCII = Manner(ascii=True)
+LONGEST = {"node": 12, "state": 13}
 
 
 @pytest.fixture
@@ -139,7 +140,7 @@ def test_a_spark_shows_the_last_day_higher_is_better() -> None:
 
 def test_a_layout_never_is_wider_than_the_screen() -> None:
     for width in range(1, 260):
-        chosen = NODE_TABLE.layout(width, 12)
+        chosen = NODE_TABLE.layout(width, LONGEST)
         used = sum(size for _, size in chosen) + len(chosen) - 1
         assert used <= max(width, 15), width
         assert [column.key for column, _ in chosen][:2] == ["state", "node"]
@@ -158,13 +159,35 @@ def test_a_layout_never_is_wider_than_the_screen() -> None:
     ],
 )
 def test_the_less_important_columns_go_first(width: int, expected: list[str]) -> None:
-    assert [column.key for column, _ in NODE_TABLE.layout(width, 12)] == expected
+    assert [column.key for column, _ in NODE_TABLE.layout(width, LONGEST)] == expected
 
 
 def test_a_wide_screen_gives_the_room_to_the_cause() -> None:
-    sizes = {column.key: size for column, size in NODE_TABLE.layout(199, 9)}
+    sizes = {column.key: size for column, size in NODE_TABLE.layout(199, {"node": 9, "state": 6})}
     assert (sizes["node"], sizes["spark"], sizes["site"]) == (9, 24, 16)
     assert sizes["cause"] > 60
+
+
+def test_the_state_is_as_wide_as_its_longest_word() -> None:
+    for words, expected in ((0, 6), (6, 6), (13, 13), (99, 13)):
+        sizes = {column.key: size for column, size in NODE_TABLE.layout(80, {"node": 9, "state": words})}
+        assert sizes["state"] == expected
+
+
+def test_the_cause_is_read_whole_before_minor_columns_are_shown() -> None:
+    short, long = ({"node": 9, "state": 6, "cause": cells} for cells in (20, 56))
+    assert {"site", "seen", "version", "digest"} <= {column.key for column, _ in NODE_TABLE.layout(150, short)}
+    chosen = {column.key: size for column, size in NODE_TABLE.layout(150, long)}
+    assert chosen["cause"] >= 56
+    assert "digest" not in chosen
+    assert {"spark", "disk", "jobs", "unsent"} <= chosen.keys()
+    endless = {"node": 9, "state": 6, "cause": 4000}
+    assert {"spark", "disk", "jobs"} <= {column.key for column, _ in NODE_TABLE.layout(150, endless)}
+
+
+def test_where_there_is_hardly_room_the_name_is_the_last_to_give_way() -> None:
+    assert [size for _, size in NODE_TABLE.layout(17, {"node": 9, "state": 13})] == [7, 9]
+    assert [size for _, size in NODE_TABLE.layout(11, {"node": 9, "state": 13})] == [3, 7]
 
 
 def test_the_tables_agree() -> None:

@@ -69,7 +69,7 @@ def test_a_group_says_how_grave_it_is_where_for_how_long_and_what_is_shared(grou
     it.hears("d")
     assert it.take() == {"cause:camera_offline", "cause:disk_filling"}
     assert it.cells("cause:camera_offline") == {
-        "severity": "✖ crit", "cause": "camera_offline", "nodes": "2", "first": "60m", "for": "60m", "ack": "·",
+        "severity": "✖ crit", "cause": "camera_offline", "nodes": "2", "first": "07:00:00Z", "for": "60m", "ack": "·",
         "note": "dam-3 2/2",
     }  # fmt: skip
     warns = it.cells("cause:disk_filling", Manner(ascii=True))
@@ -214,3 +214,13 @@ def test_where_nothing_changes_nothing_is_grouped_and_what_is_shared_is_not_work
     it.hears("last", alert("code_3"), site="s3")
     it.take()
     assert (it.line("cause:code_3").note, calls) == ("s3 101/101", [True, False, True])
+
+
+def test_where_nobody_knows_of_anything_the_note_has_the_room() -> None:
+    longest = {"cause": 14, "ack": 1, "first": 9, "note": 60}
+    sizes = {column.key: size for column, size in ALERT_TABLE.layout(110, longest)}
+    assert (sizes["ack"], sizes["first"]) == (4, 9)
+    assert sizes["note"] >= 60
+    assert dict(sizes, ack=0) == {
+        column.key: size * (column.key != "ack") for column, size in ALERT_TABLE.layout(128, {**longest, "ack": 99})
+    }

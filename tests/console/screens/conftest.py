@@ -79,7 +79,7 @@ def look(
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "home"))  # what is copied lands there
     monkeypatch.delenv("TMUX", raising=False)
 
-    def run(story: Story, size: tuple[int, int] = (120, 40), more: int = 0, **given: Any) -> None:
+    def run(story: Story, size: tuple[int, int] = (120, 40), more: int = 0, only: str = "", **given: Any) -> None:
         names = ["reykjavik", "nairobi", "kyoto", "cusco", *(f"cam-{number:03d}" for number in range(more))]
 
         async def whole() -> None:
@@ -92,6 +92,8 @@ def look(
             fleet.model.heard("kyoto", make_status("kyoto", state="warn", reasons=["disk is filling"]))
             for _ in range(3):
                 fleet.model.failed("cusco", NodeUnreachable("no route"))
+            if only:
+                fleet.model.set_hosts(host for host in hosts if host.name in only)
             desk = Desk(
                 fleet,
                 Book.open(tmp_path / "state", tmp_path / "inventory.yml", hand.as_clock()),

@@ -467,7 +467,7 @@ def test_a_tiny_terminal_still_shows_the_cursors_row(look: Callable[..., None]) 
         await seen.press("G")
         await seen.pilot.resize_terminal(20, 5)
         await seen.settle()
-        assert seen.lines()[3].startswith("› ● ok          re")
+        assert seen.lines()[3].startswith("› ● ok    reykjavik ")
 
     look(story, more=30)
 

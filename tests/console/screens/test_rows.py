@@ -17,6 +17,7 @@ from console.registry import SCREENS, known_on
 from console.screens.chooser import Chooser
 from console.screens.inspect import MOST_CHARS, Inspect
 from console.screens.rows import RowsView
+from node.wire.errors import NodeUnreachable
 
 Look = Callable[..., None]
 
@@ -404,3 +405,26 @@ def test_a_terminal_that_cannot_be_lent_is_said_to_be_one(look: Look) -> None:
         await answered(seen, "this terminal cannot be lent to ssh")
 
     look(story)
+
+
+def test_the_state_takes_no_more_room_than_its_longest_word(look: Callable[..., None]) -> None:
+    async def story(seen: Any) -> None:
+        await seen.press("/")
+        await seen.type("kyoto")
+        await seen.press("enter")
+        assert "▲ warn        kyoto" in seen.line_of("kyoto"), "columns do not jump back"
+
+    look(story)
+
+
+def test_a_longer_word_makes_its_column_wider_at_once(look: Callable[..., None]) -> None:
+    async def story(seen: Any) -> None:
+        assert seen.lines()[2].startswith("  STATE^ NODE")
+        for name in seen.names()[:1]:
+            for _ in range(3):
+                seen.model.failed(name, NodeUnreachable("no route"))
+        await seen.settle()
+        assert seen.lines()[2].startswith("  STATE^        NODE")
+        assert "◌ unreachable" in seen.text()
+
+    look(story, only="reykjavik kyoto")
