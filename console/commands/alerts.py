@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -13,11 +12,12 @@ from fnmatch import fnmatchcase
 
 from console.commands.command import Command, duration, inventory_option, say, selected, selector, to_ask
 from console.commands.ground import ascii_only, book_of, hosts_of, state_option, warn
+from console.fleet.acked import Acked, logged_ack
 from console.fleet.alerts import AlertBoard, AlertRow
 from console.fleet.clock import Clock
 from console.fleet.inventory import Host
 from console.fleet.poller import Fleet
-from console.fleet.state import Ack, Book, CommandEntry
+from console.fleet.state import Ack, Book
 from console.fleet.text import ago, clean
 from console.fleet.view import LOOKS, FleetModel, Patience, Word
 from console.settings import load
@@ -132,10 +132,8 @@ def _ack(given: argparse.Namespace) -> int:
     until_us = None if given.for_s is None else now_us + round(given.for_s * US)
     acks = [Ack(key, settings.operator, given.reason, now_us, until_us) for key in keys]
     ends = () if given.for_s is None else ("--for", f"{given.for_s:g}s")
-    words = ("ack", *keys, "--reason", given.reason, *ends)
-    change = Change(
-        words, tuple(f"{key}: {rows[key].sentence}" for key in keys), lambda: book.acknowledge(*acks), "known"
-    )
+    done = Acked(("ack",), keys, ("--reason", given.reason, *ends), "known")
+    change = Change(done, tuple(f"{key}: {rows[key].sentence}" for key in keys), lambda: book.acknowledge(*acks))
     return _carry_out(given, book, settings.operator, change)
 
 
@@ -170,7 +168,7 @@ def _unack(given: argparse.Namespace) -> int:
     book = book_of(given, settings)
     keys = _meant(given.keys, book.acks, "no alert {} is acknowledged: `heliograph alerts` says which are")
     said = tuple(f"{key}: {book.acks[key].by} knew{_because(book.acks[key])}" for key in keys)
-    change = Change(("unack", *keys), said, lambda: book.withdraw(*keys), "open again")
+    change = Change(Acked(("unack",), keys, (), "open again"), said, lambda: book.withdraw(*keys))
     return _carry_out(given, book, settings.operator, change)
 
 
@@ -183,13 +181,11 @@ def _because(ack: Ack) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What is about to be done: a sentence for each alert, how it is done, and what they are then."""
+    """What is about to be done, how the log has it: a sentence for each alert, and how it is done."""
 
-    words: tuple[str, ...]
-    """The command line without its program."""
+    done: Acked
     sentences: tuple[str, ...]
     act: Callable[[], bool]
-    then: str
 
 
 def _carry_out(given: argparse.Namespace, book: Book, who: str, change: Change) -> int:
@@ -201,11 +197,10 @@ def _carry_out(given: argparse.Namespace, book: Book, who: str, change: Change) 
     if len(change.sentences) > 1 and not given.yes:
         _confirm(len(change.sentences))
     saved = change.act()
-    outcome = f"{len(change.sentences)} {change.then}" + ("" if saved else ", not saved")
-    book.log(CommandEntry(Clock().utc_us(), who, shlex.join(["heliograph", *change.words]), outcome))
+    logged_ack(book, Clock().utc_us(), who, change.done, saved=saved)
     if not saved:
         raise StateNotSaved(book.trouble)
-    say(f"{len(change.sentences)} {change.then}")
+    say(f"{len(change.sentences)} {change.done.then}")
     return OK
 
 

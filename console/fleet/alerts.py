@@ -44,6 +44,7 @@ OWN: dict[Word, Own] = {
     Word.STALE: Own("node.stale", "warn", "has been silent for some polls"),
 }
 SUBJECT = "node"
+OWN_KEYS = frozenset(f"{own.code}/{SUBJECT}" for own in OWN.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,20 +80,25 @@ class Group:
 class AlertBoard:
     """All alerts, kept in step with a model and a book at the cost of what changes.
 
-    Without a book (a recording) nothing is acknowledged.
+    Without a book (a recording) nothing is acknowledged.  Several consoles may share a book and not reach the same
+    nodes.  So that a node does not answer is over for others when theirs says so, not when this console reaches it: of
+    what a console finds itself it withdraws only what its own operator knows of, and counts others' no longer.
     """
 
-    def __init__(self, model: FleetModel, book: Book | None = None) -> None:
+    def __init__(self, model: FleetModel, book: Book | None = None, operator: str = "") -> None:
         self.revision = 0
         self.raised_crit = 0
         """How many critical alerts have come since the board was made: where it grows, a bell may ring."""
         self._model = model
         self._book = book
+        self._operator = clean(operator)
         self._stir = Stir(model)
         self._of_node: dict[str, tuple[AlertRow, ...]] = {}
         self._acks: Mapping[str, Ack] = {}
         self._acked_keys: dict[str, set[str]] = {}
         self._gone_s: dict[str, float] = {}
+        self._over: dict[str, Ack] = {}
+        """Others' acknowledgements of what they find themselves and this console has seen the end of."""
         self._listed: tuple[int, list[AlertRow]] = (0, [])
         self.unacked = 0
 
@@ -100,10 +106,16 @@ class AlertBoard:
         """Takes up what has changed; acknowledgements end whose condition has been gone for a whole poll."""
         names = self._stir.take() | self._take_acks()
         recovered = [key for name in names for key in self._look(name)]
-        if recovered and self._book is not None:
-            self._book.withdraw(*recovered, lasting=False)  # after a crash it is found again
-            for key in recovered:
-                del self._gone_s[key]
+        for key in recovered:
+            del self._gone_s[key]
+        ended = [key for key in recovered if self._may_end(self._acks[key])]
+        self._over |= {key: self._acks[key] for key in recovered if key not in ended}
+        if ended and self._book is not None:
+            self._book.withdraw(*ended, lasting=False)  # after a crash it is found again
+
+    def _may_end(self, ack: Ack) -> bool:
+        """Not what somebody else's console finds, and this one may have no part in."""
+        return clean(ack.by) == self._operator or not _is_own(ack.key)
 
     def rows(self) -> list[AlertRow]:
         """The worst first, then the oldest."""
@@ -125,6 +137,7 @@ class AlertBoard:
         for key in self._acks:
             self._acked_keys[_node(key)].add(key)
         self._gone_s = {key: gone_s for key, gone_s in self._gone_s.items() if key in self._acks}
+        self._over = {key: ack for key, ack in self._over.items() if self._acks.get(key) == ack}
         return {_node(key) for key in changed}
 
     def _look(self, name: str) -> list[str]:
@@ -153,7 +166,7 @@ class AlertBoard:
             row.key, row.code, row.node, row.site, row.subject, row.severity, row.sentence,
             since_us=row.since_us or (before.since_us if before is not None else self._silent_since_us(view)),
             stale=row.stale,
-            ack=self._acks.get(row.key),
+            ack=self._acks.get(row.key) if row.key not in self._over else None,
         )  # fmt: skip
 
     def _silent_since_us(self, view: NodeView) -> int:
@@ -167,6 +180,8 @@ class AlertBoard:
         for key in self._acked_keys.get(view.host.name, ()):
             if key in firing:
                 self._gone_s.pop(key, None)
+            elif key in self._over:
+                continue
             elif heard_s - self._gone_s.setdefault(key, heard_s) >= whole_s:
                 yield key
 
@@ -213,6 +228,11 @@ def _node(key: str) -> str:
     return key.partition("/")[0]
 
 
+def _is_own(key: str) -> bool:
+    """Whether it is of a condition that a console finds."""
+    return key.partition("/")[2] in OWN_KEYS
+
+
 def _place(row: AlertRow) -> tuple[int, int, str]:
     return SEVERITIES[row.severity], row.since_us, row.key
 
@@ -250,13 +270,11 @@ def _group(key: str, value: str, rows: list[AlertRow], common: _Common | None) -
     )
 
 
-def shared(model: FleetModel, names: Collection[str]) -> list[str]:
-    """What these nodes have in common and the others have not: `dam-3 8/11`, the most telling first."""
-    return _Common(model).of(names)
-
-
 class _Common:
-    """The traits of every node, counted once for many questions."""
+    """What nodes have in common and the others have not, most telling first: `dam-3 8/11`.
+
+    The traits of every node are counted once for many questions.
+    """
 
     def __init__(self, model: FleetModel) -> None:
         self._traits = {name: _traits(view) for name, view in model.views.items()}

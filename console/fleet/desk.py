@@ -16,7 +16,7 @@ from console.fleet.clock import Clock
 from console.fleet.jobs import JobBoard
 from console.fleet.record import Recorder
 from console.fleet.source import Source
-from console.fleet.state import Book
+from console.fleet.state import Book, Made
 from console.fleet.summary import Tally
 from console.fleet.times import Times
 from console.fleet.view import FleetModel
@@ -70,10 +70,10 @@ class Armed:
 
 @dataclass(frozen=True, slots=True)
 class Undo:
-    """What can be taken back: acknowledgements by their keys, or holds by what they were of."""
+    """What can be taken back: acknowledgements as they were made, or holds by what they were of."""
 
     says: str
-    acks: tuple[str, ...] = ()
+    acks: tuple[Made, ...] = ()
     held: tuple[Aim, ...] = ()
 
 
@@ -117,7 +117,7 @@ class Desk:
 
     def __post_init__(self) -> None:
         self.armed = Armed(self.clock)
-        self.alerts = AlertBoard(self.source.model, self.book)
+        self.alerts = AlertBoard(self.source.model, self.book, self.operator)
         self.jobs = JobBoard(self.source)
         self.tally = Tally(self.source.model)
 
@@ -146,7 +146,7 @@ class Desk:
                     tasks.create_task(chore())
         finally:
             self.end_recording()
-            self._write_snapshot()
+            self._keep_at_last()
 
     async def _keep(self, pause: Callable[[float], Awaitable[None]]) -> None:
         """Others' acknowledgements, a recording's next lines, and now and then the snapshot."""
@@ -161,6 +161,12 @@ class Desk:
             if self.clock.monotonic() - kept_s >= SNAPSHOT_S:
                 kept_s = self.clock.monotonic()
                 await aside(self._write_snapshot)  # of thousands of nodes it takes most of a second
+
+    def _keep_at_last(self) -> None:
+        """In line: nobody waits for a thread any more."""
+        if self.book is not None:
+            self.book.refresh()  # what could not be saved has its last chance
+        self._write_snapshot()
 
     def _write_snapshot(self) -> None:
         if self.book is not None:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
@@ -22,6 +23,7 @@ from console.fleet.inventory import Host
 from console.fleet.keep import FORMAT, Journal, NotKept, read_document, write_document
 from console.fleet.text import clean
 from console.fleet.view import FleetModel, NodeView
+from node.wire.errors import RecordingUnusable
 from node.wire.status import NodeStatus
 from node.wire.times import US, to_text
 
@@ -32,6 +34,9 @@ LONG_BYTES = 1_000_000
 LOG_LIMIT_BYTES = 4_000_000
 """A command log larger than this makes way for a new one; the one before is kept."""
 VIEW_NUMBERS = range(1, 10)
+STUCK_S = 5.0
+OF_A_SECOND = 1000
+"""Recordings that may bear the name of one second."""
 ENDING = ".jsonl"
 
 Moment = Annotated[int, Field(ge=0, le=LAST_US)]
@@ -51,6 +56,23 @@ class Ack:
     reason: Words
     at_us: Moment
     until_us: Moment | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """An acknowledgement, and the one that it replaced."""
+
+    ack: Ack
+    before: Ack | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TakenBack:
+    """Keys of alerts that nobody knows of any more, and of those whose acknowledgement of before counts again."""
+
+    opened: tuple[str, ...]
+    restored: tuple[str, ...]
+    saved: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +113,8 @@ class Book:
 
     def __init__(self, folder: Path, inventory: str, clock: Clock) -> None:
         self.folder = folder
-        self.revision = 0
-        """Grows when acknowledgements come or go."""
+        self.options: tuple[str, ...] = ()
+        """With which a command works on the same: absolute, for the log is read from anywhere."""
         self.acks: Mapping[str, Ack] = {}
         self.views: Mapping[int, SavedView] = {}
         self._inventory = inventory
@@ -102,12 +124,14 @@ class Book:
         self._filed: dict[str, Ack] = {}
         self._unsaved: list[dict[str, Any]] = []
         self._logged: list[CommandEntry] = []
+        self._snapshot_lock = Lock()
 
     @classmethod
     def open(cls, folder: Path | None, inventory: Path | None, clock: Clock) -> Book:
         """Of that folder as it is, or of the inventory's own below the user's state directory."""
         called = str(inventory.absolute()) if inventory is not None else ""
         book = cls(folder or state_home() / identity(inventory), called, clock)
+        book.options = _options(folder, inventory)
         book._did("folder", lambda: book.folder.mkdir(0o700, parents=True, exist_ok=True))
         book.views = book._try("views", book._read_views) or {}
         book._try("acks", lambda: book._journal.shorten(LONG_BYTES, book._live))
@@ -117,7 +141,7 @@ class Book:
     @property
     def trouble(self) -> str:
         """What cannot be kept or read, and why; empty = all is well."""
-        said = list(dict.fromkeys(self._troubles.values()))
+        said = list(dict.fromkeys(list(self._troubles.values())))
         unsaved = [f"{len(self._unsaved)} changes of acknowledgements are not saved"] if self._unsaved else []
         return "; ".join(said + unsaved)
 
@@ -129,11 +153,26 @@ class Book:
 
     def withdraw(self, *keys: str, lasting: bool = True) -> bool:
         """Ends acknowledgements as they are now, not those that may come; answers as `acknowledge`."""
-        known = [self.acks[key] for key in keys if key in self.acks]
-        return self._enter([{"withdraw": ack.key, "of_us": ack.at_us} for ack in known], lasting=lasting)
+        return self._enter([_end(self.acks[key]) for key in keys if key in self.acks], lasting=lasting)
+
+    def take_back(self, made: Iterable[Made]) -> TakenBack:
+        """Those that still stand as they were made; what they had replaced counts again, where its time is not up."""
+        self.refresh()
+        now_us = self._clock.utc_us()
+        standing = [one for one in made if _is_still(self.acks.get(one.ack.key), one.ack)]
+        again = [one.before for one in standing if one.before is not None and _holds(one.before, now_us)]
+        ends = [_end(one.ack) for one in standing]
+        saved = self._enter([*ends, *({"ack": asdict(ack)} for ack in again)], lasting=True)
+        back = {ack.key for ack in again}
+        return TakenBack(tuple(one.ack.key for one in standing if one.ack.key not in back), tuple(sorted(back)), saved)
 
     def refresh(self) -> None:
-        """Takes up what the others wrote, and drops what has expired."""
+        """Takes up what the others wrote, drops what has expired, and saves what could not be saved before."""
+        self._take_up()
+        self._save(lasting=True)
+        self._settle()
+
+    def _take_up(self) -> None:
         fresh = self._try("acks", self._journal.fresh)
         if fresh is not None and self._journal.began_anew:
             self._filed = {}
@@ -141,21 +180,26 @@ class Book:
             _apply(self._filed, entry)
         if fresh is not None:
             self._did("acks", self._journal.check)
-        self._settle()
 
     def _enter(self, entries: list[dict[str, Any]], *, lasting: bool) -> bool:
         """What could not be saved before is tried again with it, in order."""
         if not entries:
             return True
-        self.refresh()
+        self._take_up()
         self._unsaved += entries
+        saved = self._save(lasting=lasting)
+        self._settle()
+        return saved
+
+    def _save(self, *, lasting: bool) -> bool:
         waiting = list(self._unsaved)
-        saved = self._did("acks", lambda: self._journal.append(waiting, lasting=lasting))
+        if not waiting:
+            return True
+        saved = self._did("saving acks", lambda: self._journal.append(waiting, lasting=lasting))
         if saved:
             self._unsaved = []
             for entry in waiting:
                 _apply(self._filed, entry)
-        self._settle()
         return saved
 
     def _live(self, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -164,25 +208,34 @@ class Book:
         for entry in entries:
             _apply(acks, entry)
         now_us = self._clock.utc_us()
-        return [{"ack": asdict(ack)} for ack in acks.values() if ack.until_us is None or ack.until_us > now_us]
+        return [{"ack": asdict(ack)} for ack in acks.values() if _holds(ack, now_us)]
 
     def _settle(self) -> None:
         now_us, acks = self._clock.utc_us(), dict(self._filed)
         for entry in self._unsaved:
             _apply(acks, entry)
-        acks = {key: ack for key, ack in acks.items() if ack.until_us is None or ack.until_us > now_us}
+        acks = {key: ack for key, ack in acks.items() if _holds(ack, now_us)}
         if acks != self.acks:
             self.acks = acks
-            self.revision += 1
 
     # --- the last snapshot ------------------------------------------------------------------------------------------
 
     def write_snapshot(self, model: FleetModel) -> bool:
-        """Every status with the instant when it was heard.  May run in a thread while the model goes on."""
+        """Every status with the instant when it was heard.  May run in a thread while the model goes on.
+
+        One at a time, so that what is written last was read last; one that is stuck keeps nobody from ending.
+        """
+        if not self._snapshot_lock.acquire(timeout=STUCK_S):
+            return False
+        try:
+            return self._write("snapshot", self._snapshot(model))
+        finally:
+            self._snapshot_lock.release()
+
+    def _snapshot(self, model: FleetModel) -> bytes:
         now_s, now_us = model.clock.monotonic(), model.clock.utc_us()
         nodes = [_kept(view, now_us - round(view.silence_s(now_s) * US)) for view in list(model.views.values())]
-        text = b'{"format":%d,"at_us":%d,"nodes":[\n%s\n]}\n' % (FORMAT, now_us, b",\n".join(filter(None, nodes)))
-        return self._write("snapshot", text)
+        return b'{"format":%d,"at_us":%d,"nodes":[\n%s\n]}\n' % (FORMAT, now_us, b",\n".join(filter(None, nodes)))
 
     def read_snapshot(self, model: FleetModel) -> int:
         """Gives the model what it does not know yet; how many nodes the file had something of."""
@@ -230,12 +283,18 @@ class Book:
         return sorted(found, reverse=True)
 
     def new_recording(self) -> Path:
-        """A path that nothing stands at yet, named by the time."""
+        """A path that nothing stands at yet, named by the time.  Raises RecordingUnusable."""
         folder = self.folder / "recordings"
         self._did("recordings", lambda: folder.mkdir(parents=True, exist_ok=True))
         called = to_text(self._clock.utc_us())[:19].replace(":", "-")
-        names = (f"{called}Z{more}{ENDING}" for more in ("", *(f"-{count}" for count in range(2, 1000))))
-        return next(path for path in map(folder.joinpath, names) if not path.exists())
+        names = (f"{called}Z{more}{ENDING}" for more in ("", *(f"-{count}" for count in range(2, OF_A_SECOND))))
+        try:
+            free = next((path for path in map(folder.joinpath, names) if not path.exists()), None)
+        except OSError as error:
+            raise RecordingUnusable(f"{folder}: {error.strerror}") from None
+        if free is None:
+            raise RecordingUnusable(f"{folder}: there are too many of {called}Z already")
+        return free
 
     # ----------------------------------------------------------------------------------------------------------------
 
@@ -284,6 +343,23 @@ def identity(inventory: Path | None) -> str:
         return "default"
     digest = hashlib.sha256(os.fsencode(inventory.absolute())).hexdigest()[:8]
     return f"{re.sub(r'[^A-Za-z0-9-]+', '-', inventory.name)[:40]}-{digest}"
+
+
+def _options(folder: Path | None, inventory: Path | None) -> tuple[str, ...]:
+    named = () if inventory is None else ("-i", str(inventory if "," in str(inventory) else inventory.absolute()))
+    return (*named, *(() if folder is None else ("--state", str(folder.absolute()))))
+
+
+def _holds(ack: Ack, now_us: int) -> bool:
+    return ack.until_us is None or ack.until_us > now_us
+
+
+def _is_still(now: Ack | None, made: Ack) -> bool:
+    return now is not None and now.at_us == made.at_us and clean(now.by) == clean(made.by)
+
+
+def _end(ack: Ack) -> dict[str, Any]:
+    return {"withdraw": ack.key, "of_us": ack.at_us}
 
 
 def _rotate(path: Path) -> None:

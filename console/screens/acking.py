@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
@@ -16,17 +15,16 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from console.columns.table import Cell
+from console.fleet.acked import Acked, logged_ack
 from console.fleet.alerts import AlertRow
 from console.fleet.desk import Desk, Undo
-from console.fleet.state import Ack, Book, CommandEntry
+from console.fleet.state import Ack, Made
 from console.fleet.text import clean
 from console.widgets.lines import Line, Lines
 from node.wire.times import US, to_text
 
 MOST_REASON_CHARS = 200
 UNDO_DEEP = 20
-LOGGED_AT_ONCE = 90
-"""So many keys fit into one line of the log."""
 NOBODY = "no alert here to acknowledge"
 RECORDING = "a recording can only be looked at"
 OVER = "they are over by now: nothing to acknowledge"
@@ -101,25 +99,18 @@ def _keep(stage: Stage, keys: Sequence[str], known: Known) -> None:
         return
     now_us, seconds = desk.clock.utc_us(), known.expiry.seconds
     until_us = None if seconds is None else now_us + seconds * US
-    saved = book.acknowledge(*(Ack(key, desk.operator, known.reason, now_us, until_us) for key in keys))
+    made = [Made(Ack(key, desk.operator, known.reason, now_us, until_us), book.acks.get(key)) for key in keys]
+    saved = book.acknowledge(*(one.ack for one in made))
     desk.alerts.refresh()
     desk.drafts.clear()
-    desk.undo.append(Undo(f"acknowledgement of {_listed(keys)}", acks=tuple(keys)))
+    desk.undo.append(Undo(f"acknowledgement of {_listed(keys)}", acks=tuple(made)))
     del desk.undo[:-UNDO_DEEP]
-    _log(desk, book, keys, known)
+    ends = ("--for", known.expiry.word) if seconds is not None else ()
+    done = Acked(("ack",), keys, ("--reason", known.reason, *ends), "known")
+    logged_ack(book, now_us, desk.operator, done, saved=saved)
     until = "until over" if until_us is None else f"until {to_text(until_us)[5:16].replace('T', ' ')}Z at most"
     lost = "" if saved else f"; in memory only: {book.trouble}"
     stage.reply(f"acknowledged {_several(len(keys))} {until}; u takes it back{lost}")
-
-
-def _log(desk: Desk, book: Book, keys: Sequence[str], known: Known) -> None:
-    """As the commands that do the same."""
-    inventory = ["-i", str(desk.inventory)] if desk.inventory is not None else []
-    until = ["--for", known.expiry.word] if known.expiry.seconds is not None else []
-    for first in range(0, len(keys), LOGGED_AT_ONCE):
-        some = keys[first : first + LOGGED_AT_ONCE]
-        line = shlex.join(["heliograph", "ack", *some, "--reason", known.reason, *until, *inventory])
-        book.log(CommandEntry(desk.clock.utc_us(), desk.operator, line, f"{len(some)} known"))
 
 
 def _listed(keys: Sequence[str]) -> str:

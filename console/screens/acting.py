@@ -6,8 +6,10 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
+from console.fleet.acked import Acked, logged_ack
 from console.fleet.acts import DEAD, Aim, Deed, Options, Plan, plan
 from console.fleet.desk import LONGEST_UNLOCK_S, Desk, Undo
+from console.fleet.state import TakenBack
 from console.screens.base import Handler, View
 from console.screens.chooser import Choice, Chooser
 from console.screens.planned import PlanScreen, several
@@ -175,7 +177,7 @@ def _planned(desk: Desk, deed: Deed, aims: Sequence[Aim], options: Options) -> P
 
 
 def _undo(view: View) -> None:
-    """The last acknowledgement at once, for it is this console's own; a hold by a plan of resuming it."""
+    """The last acknowledgement at once, where it still is this console's own; a hold by a plan of resuming it."""
     undo = view.desk.undo
     if not view.desk.live:
         view.reply(RECORDING)
@@ -190,7 +192,20 @@ def _undo(view: View) -> None:
 
 
 def _withdraw(view: View, what: Undo) -> None:
-    assert view.desk.book is not None
-    saved = view.desk.book.withdraw(*what.acks)
-    view.desk.alerts.refresh()
-    view.reply(f"taken back: {what.says}" + ("" if saved else ", but not saved"))
+    """What is over by now, or what somebody else has acknowledged since, is left."""
+    desk, book = view.desk, view.desk.book
+    assert book is not None
+    done = book.take_back(what.acks)
+    desk.alerts.refresh()
+    for keys, then in ((done.opened, "open again"), (done.restored, "as known before")):
+        logged_ack(book, desk.clock.utc_us(), desk.operator, Acked(("unack",), keys, (), then), saved=done.saved)
+    view.reply(_taken_back(what, done))
+
+
+def _taken_back(what: Undo, done: TakenBack) -> str:
+    count, of = len(done.opened) + len(done.restored), len(what.acks)
+    if not count:
+        return f"nothing taken back, over or somebody else's by now: {what.says}"
+    some = "" if count == of else f" {count} of {of}, the others are over or somebody else's"
+    again = f"; {len(done.restored)} as known before" if done.restored else ""
+    return f"taken back{some}: {what.says}{again}" + ("" if done.saved else "; not saved")

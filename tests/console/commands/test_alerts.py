@@ -146,6 +146,7 @@ def test_an_acknowledgement_is_taken_back(run: Run, book: Callable[[], Book]) ->
     it = run("unack", KEY)
     assert (it.code, it.out.splitlines()[-1]) == (0, "1 open again")
     assert KEY not in book().acks
+    assert (book().commands(1)[0].command, book().commands(1)[0].outcome) == (f"heliograph unack {KEY}", "1 open again")
     assert run("unack", "*").code == 77
     assert run("unack", "*", "--yes").code == 0
     assert book().acks == {}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from console.fleet.alerts import AlertBoard, grouped, shared
+from console.fleet.alerts import AlertBoard, grouped
 from console.fleet.inventory import Host
 from console.fleet.state import Ack, Book
 from console.fleet.stir import Stir
@@ -27,12 +27,14 @@ WARN = {**CRIT, "code": "disk", "severity": "warn", "subject": "data", "sentence
 class Ground:
     """A model, a book and a board over them."""
 
-    def __init__(self, folder: Path, hand: Any, make_status: Callable[..., Any], names: tuple[str, ...]) -> None:
+    def __init__(
+        self, folder: Path, hand: Any, make_status: Callable[..., Any], names: tuple[str, ...], who: str = "mw"
+    ) -> None:
         hosts = [Host(name, "127.0.0.1", number, "http") for number, name in enumerate(names, 1)]
         self.hand, self._make_status = hand, make_status
         self.model = FleetModel(hosts, patience=Patience(), clock=hand.as_clock())
         self.book = Book.open(folder, None, hand.as_clock())
-        self.board = AlertBoard(self.model, self.book)
+        self.board = AlertBoard(self.model, self.book, who)
 
     def hears(self, *alerts: dict[str, Any], name: str = "cam", **changes: Any) -> None:
         self.model.heard(name, self._make_status(name, alerts=list(alerts), **changes))
@@ -280,11 +282,13 @@ def test_what_nodes_share_that_others_do_not_is_told(ground: Callable[..., Groun
         it.hears(
             *alerts, name=name, site="dam-3" if number < 3 else "tower", version="1.4.2" if number < 4 else "1.4.1"
         )
-    assert shared(it.model, names[:4]) == ["1.4.2 4/4", "dam-3 3/4"]
     assert grouped(it.board.rows(), "cause", it.model)[0].note == "1.4.2 4/4 · dam-3 3/4"
-    assert shared(it.model, names) == [], "all of them differ from nobody"
-    assert shared(it.model, names[:1]) == []
-    assert shared(it.model, ["gone", "lost"]) == []
+    for name in names:
+        it.hears(CRIT, name=name)
+    assert grouped(it.board.rows(), "cause", it.model)[0].note == "", "all of them differ from nobody"
+    for name in names[1:]:
+        it.hears(name=name)
+    assert grouped(it.board.rows(), "cause", it.model)[0].note == "", "one shares nothing"
 
 
 def test_that_a_stale_node_became_unreachable_is_no_recovery_from_being_stale(ground: Callable[..., Ground]) -> None:
@@ -298,3 +302,46 @@ def test_that_a_stale_node_became_unreachable_is_no_recovery_from_being_stale(gr
     it.passes(10)
     it.hears()
     assert it.book.acks == {}
+
+
+def consoles(it: Ground, *operators: str) -> list[Ground]:
+    """More of them over the same folder, each with a view of its own of the nodes."""
+    return [Ground(it.book.folder, it.hand, it._make_status, ("cam",), operator) for operator in operators]
+
+
+def turn(*all_of_them: Ground) -> None:
+    for each in all_of_them:
+        each.book.refresh()
+        each.board.refresh()
+
+
+def test_what_only_my_console_finds_is_not_ended_by_one_that_reaches_the_node(ground: Callable[..., Ground]) -> None:
+    mine, theirs = consoles(ground("cam"), "mw", "ab")
+    key = "cam/node.unreachable/node"
+    mine.fails(NodeUnreachable("no route"))
+    mine.acks(key)
+    for _ in range(5):
+        mine.hand.now_s += 10
+        theirs.hears()
+        turn(mine, theirs)
+    assert [row.ack is not None for row in mine.board.rows()] == [True]
+    assert set(theirs.book.acks) == {key}
+    theirs.fails(NodeUnreachable("no route"))
+    assert [row.ack for row in theirs.board.rows()] == [None], "another time, of which nobody knows yet"
+    mine.hears()
+    mine.hand.now_s += 10
+    mine.hears()
+    turn(mine, theirs)
+    assert (mine.book.acks, theirs.book.acks) == ({}, {})
+
+
+def test_what_a_node_says_itself_is_over_for_every_console(ground: Callable[..., Ground]) -> None:
+    mine, theirs = consoles(ground("cam"), "mw", "ab")
+    mine.hears(CRIT)
+    mine.acks()
+    turn(theirs)
+    for _ in range(3):
+        mine.hand.now_s += 10
+        theirs.hears()
+    turn(mine)
+    assert (mine.book.acks, theirs.book.acks) == ({}, {})

@@ -18,6 +18,7 @@ from console.fleet import keep, state
 from console.fleet.inventory import Host
 from console.fleet.state import Ack, Book, CommandEntry, SavedView
 from console.fleet.view import FleetModel, Patience, Word
+from node.wire.errors import RecordingUnusable
 
 NOW_US = 1_800_000_000_000_000
 HOUR_US = 3_600_000_000
@@ -95,11 +96,12 @@ def test_two_writers_at_once_keep_both(tmp_path: Path, hand: Any) -> None:
 def test_others_acknowledgements_come_with_a_refresh(book: Callable[[], Book]) -> None:
     mine, theirs = book(), book()
     theirs.acknowledge(ACK)
-    before = mine.revision
+    before = mine.acks
     mine.refresh()
-    assert (mine.acks, mine.revision) == ({ACK.key: ACK}, before + 1)
+    after = mine.acks
+    assert (before, after) == ({}, {ACK.key: ACK})
     mine.refresh()
-    assert mine.revision == before + 1
+    assert mine.acks is after, "nothing has changed"
 
 
 def test_a_withdrawal_ends_what_was_there_and_not_what_came_after(book: Callable[[], Book]) -> None:
@@ -192,9 +194,23 @@ def test_what_cannot_be_saved_counts_and_is_saved_when_it_can_be(
     assert (one.acks, "No space left on device" in one.trouble) == ({ACK.key: ACK}, True)
     one.refresh()
     assert one.acks == {ACK.key: ACK}
+    assert one.trouble.startswith("/"), "why, as long as it is not saved"
+    assert "No space left on device; 1 changes" in one.trouble
     monkeypatch.setattr(keep.os, "write", real)
     assert one.acknowledge(Ack("cam/gap/a", "mw", "", NOW_US))
     assert (set(book().acks), one.trouble) == ({ACK.key, "cam/gap/a"}, "")
+
+
+def test_what_could_not_be_saved_is_saved_by_itself_later(
+    book: Callable[[], Book], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = book()
+    with monkeypatch.context() as full:
+        full.setattr(keep.os, "write", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        assert not one.acknowledge(ACK)
+    assert book().acks == {}
+    one.refresh()
+    assert (book().acks, one.acks, one.trouble) == ({ACK.key: ACK}, {ACK.key: ACK}, "")
 
 
 def test_it_is_on_the_disk_before_it_is_answered(book: Callable[[], Book], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -309,6 +325,21 @@ def test_recordings_are_named_by_the_time(book: Callable[[], Book], hand: Any) -
     third = one.new_recording()
     third.touch()
     assert one.recordings() == [third, first]
+
+
+def test_where_no_recording_can_be_named_it_says_why(book: Callable[[], Book], monkeypatch: pytest.MonkeyPatch) -> None:
+    one = book()
+    one.new_recording().touch()
+    monkeypatch.setattr(state, "OF_A_SECOND", 2)
+    with pytest.raises(RecordingUnusable, match="too many of 2027-01-15T08-00-00Z"):
+        one.new_recording()
+
+    def closed(_: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "exists", closed)
+    with pytest.raises(RecordingUnusable, match="recordings: Permission denied"):
+        one.new_recording()
 
 
 def test_every_file_carries_its_format(book: Callable[[], Book], tmp_path: Path, hand: Any) -> None:

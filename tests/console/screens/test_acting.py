@@ -22,7 +22,7 @@ from console.fleet.acts import DEEDS, Aim, Deed, Options, Plan, plan
 from console.fleet.desk import Desk, Pace, Undo
 from console.fleet.inventory import Host
 from console.fleet.poller import Fleet
-from console.fleet.state import Ack, Book
+from console.fleet.state import Ack, Book, Made
 from console.fleet.view import Patience
 from console.registry import ACTIONS, Risk
 from console.screens.base import Ask, View
@@ -876,12 +876,58 @@ def test_undo_takes_the_last_acknowledgement_back_unarmed(sit: Sit) -> None:
     async def story(seat: Seat) -> None:
         book = seat.desk.book
         assert book is not None
-        book.acknowledge(Ack("kyoto/x/", "mw", "seen", 1))
-        seat.desk.undo.append(Undo("ack of x on kyoto", acks=("kyoto/x/",)))
+        made = acked(book, "kyoto/x/y")
+        seat.desk.undo.append(Undo("ack of x on kyoto", acks=made))
         await seat.press("u")
         assert "taken back: ack of x on kyoto" in seat.text()
         assert not book.acks
         assert seat.desk.undo == []
+        assert seat.log() == [(f"heliograph unack kyoto/x/y --state {book.folder}", "1 open again")]
+
+    sit(story, "kyoto")
+
+
+def acked(book: Book, *keys: str) -> tuple[Made, ...]:
+    """By this console, at one instant."""
+    made = tuple(Made(Ack(key, "mw", "seen", 1_000), book.acks.get(key)) for key in keys)
+    assert book.acknowledge(*(one.ack for one in made))
+    return made
+
+
+def test_undo_leaves_what_somebody_else_has_acknowledged_since(sit: Sit, hand: Any) -> None:
+    async def story(seat: Seat) -> None:
+        book = seat.desk.book
+        assert book is not None
+        made = acked(book, "kyoto/x/y", "kyoto/x/z")
+        theirs = [Ack(one.ack.key, "ab", "lens visit", 2_000) for one in made]
+        other = Book.open(book.folder, None, hand.as_clock())
+        assert other.acknowledge(theirs[0])
+        seat.desk.undo.append(Undo("ack of x on kyoto", acks=made))
+        await seat.press("u")
+        assert "taken back 1 of 2, the others are over or somebody else's: ack of x on kyoto" in seat.text()
+        assert list(book.acks.values()) == theirs[:1]
+        assert [command for command, _ in seat.log()] == [f"heliograph unack kyoto/x/z --state {book.folder}"]
+        seat.desk.undo.append(Undo("ack of x on kyoto", acks=made))
+        await seat.press("u")
+        assert "nothing taken back, over or somebody else's by now: ack of x" in seat.text()
+        assert list(book.acks.values()) == theirs[:1]
+        assert len(seat.log()) == 1
+
+    sit(story, "kyoto")
+
+
+def test_undo_puts_back_the_acknowledgement_that_mine_had_replaced(sit: Sit) -> None:
+    async def story(seat: Seat) -> None:
+        book = seat.desk.book
+        assert book is not None
+        theirs, up = Ack("kyoto/x/y", "ab", "lens visit", 500), Ack("kyoto/x/z", "ab", "short", 500, until_us=600)
+        assert book.acknowledge(theirs, up)
+        (first, *_), timed = acked(book, "kyoto/x/y"), acked(book, "kyoto/x/z")
+        seat.desk.undo.append(Undo("ack of x", acks=(first, Made(timed[0].ack, up))))
+        await seat.press("u")
+        assert "taken back: ack of x; 1 as known before" in seat.text()
+        assert book.acks == {theirs.key: theirs}, "the other's time is up"
+        assert sorted(outcome for _, outcome in seat.log()) == ["1 as known before", "1 open again"]
 
     sit(story, "kyoto")
 
