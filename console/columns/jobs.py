@@ -11,7 +11,7 @@ BAR_CELLS = 4
 
 
 def _dated(row: JobLine, text: str, style: str = "plain") -> Cell:
-    """As the node said it, or, when that is long ago, with a question mark and dim."""
+    """As the node said it, or, where it may have changed since, with a question mark and dim."""
     return Cell(f"{text}?", "dim") if row.old and text else Cell(text, style)
 
 
@@ -29,7 +29,7 @@ def _node(row: JobLine, _manner: Manner) -> Cell:
 
 
 def _kind(row: JobLine, _manner: Manner) -> Cell:
-    return _dated(row, clean(row.job.kind))
+    return said(row.job.kind, "dim" if row.old else "plain")
 
 
 def _tries(row: JobLine, _manner: Manner) -> Cell:
@@ -62,7 +62,7 @@ def _site(row: JobLine, _manner: Manner) -> Cell:
 
 
 def _key(row: JobLine, _manner: Manner) -> Cell:
-    return _dated(row, clean(row.job.key))
+    return said(row.job.key, "dim" if row.old else "plain")
 
 
 def _said(row: JobLine, _manner: Manner) -> Cell:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from console.fleet.acts import SHORT
 from console.fleet.filter import Field, Fields
-from console.fleet.jobs import JobRow
+from console.fleet.jobs import JobBoard, JobRow
 from console.fleet.listing import Kind
 from console.fleet.text import clean
 from console.fleet.times import to_us
-from console.fleet.view import OLD_WORDS, FleetModel
+from console.fleet.view import FleetModel
 from node.wire.times import US
 from node.wire.work_records import JobRecord
 
@@ -41,7 +41,7 @@ JOB_RANK = {state: rank for rank, state in enumerate(JOB_LOOKS)}
 class JobLine:
     """One job of one node as of now, UTC in microseconds.
 
-    `old`: the node is silent, and this is what it last said.  `zone` is its site's (IANA), where known.
+    `old`: it may have changed since it was listed, `listed_s` ago.  `zone` is its site's (IANA), where known.
     """
 
     node: str
@@ -50,6 +50,7 @@ class JobLine:
     old: bool
     now_us: int
     zone: str = ""
+    listed_s: float | None = None
 
     @property
     def short(self) -> str:
@@ -78,13 +79,14 @@ class JobLine:
         return None if since_s is None else -since_s
 
 
-def job_line(row: JobRow, model: FleetModel) -> JobLine | None:
+def job_line(row: JobRow, model: FleetModel, board: JobBoard) -> JobLine | None:
     """None where the inventory no longer names its node."""
     view = model.views.get(row.node)
     if view is None:
         return None
     site, zone = (clean(view.status.site), view.status.timezone) if view.status is not None else ("", "")
-    return JobLine(row.node, row.job, site, model.word(row.node) in OLD_WORDS, model.clock.utc_us(), zone)
+    old, listed_s = board.is_old(row), board.age_s(row.node)
+    return JobLine(row.node, row.job, site, old, model.clock.utc_us(), zone, listed_s)
 
 
 def _since_s(at: str, now_us: int) -> float | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from console.fleet.acts import JOB
 from console.fleet.client import NodeClient
-from console.fleet.jobs import PATH, STATES, JobRow, lean, listed
+from console.fleet.jobs import OVER, PATH, STATES, JobRow, lean, listed
 from console.fleet.source import Source
 from console.fleet.view import OLD_WORDS, FleetModel
 from node.wire.errors import HeliographError
@@ -19,7 +19,6 @@ MOST_NODES = 200
 """So many are asked: those that have jobs now come first."""
 MOST_OF_ONE_NODE = 300
 AT_ONCE = 8
-OVER = ("done", "cancelled")
 
 
 @dataclass(slots=True)

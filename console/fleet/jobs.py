@@ -12,13 +12,15 @@ from console.fleet.client import NodeClient
 from console.fleet.source import Source
 from console.fleet.text import clean
 from console.fleet.view import OLD_WORDS, Happening
-from node.wire.errors import HeliographError, NodeAnswerWrong
+from node.wire.errors import HeliographError, NodeAnswerWrong, OrderRefused
 from node.wire.records import Page
 from node.wire.status import QueueStatus
 from node.wire.work_records import JobRecord
 
 PATH = "/v1/jobs"
 STATES = ("dead", "retry", "leased", "queued")
+OVER = ("done", "cancelled")
+"""Nothing changes about these any more."""
 KINDS = frozenset({"job", "job_dead"})
 """Events that tell of jobs."""
 PAGE = 100
@@ -30,6 +32,12 @@ AT_ONCE = 8
 EVERY_S = 2.0
 """A node is asked at most so often."""
 AFTER_TROUBLE_S = 15.0
+RENEW_S, RENEWED_A_SECOND = 10.0, 20
+"""How far one that runs is, no status says: its node is asked again so often, and of many nodes only so many."""
+OLD_S = 30.0
+"""What was said so long ago of one that runs is old."""
+MOST_KEPT = 50
+NO_SUCH = "API-003"
 LOOK_S = 0.25
 
 Facts = tuple[int, int, int, int]
@@ -54,6 +62,7 @@ class _Known:
 
     facts: Facts | None = None
     asked_s: float = float("-inf")
+    heard_s: float | None = None
     rows: tuple[JobRow, ...] = ()
 
 
@@ -78,6 +87,10 @@ class JobBoard:
         self.trouble: dict[str, HeliographError] = {}
         self.more: dict[str, int] = {}
         self._known: dict[str, _Known] = {}
+        self._kept: dict[str, JobRow] = {}
+        """What was looked for, by `node/id`."""
+        self._moving: set[str] = set()
+        """The nodes that are asked again although no figure changes."""
         self._wanted: dict[str, float] = {}
         """The nodes to be asked, and the earliest moment for it."""
         self._queue: deque[str] = deque()
@@ -90,9 +103,31 @@ class JobBoard:
     def rows(self) -> list[JobRow]:
         """Node by node, of each the dead ones first.  The list is made anew only when something has changed."""
         if self._rows_of != self.revision:
-            self._rows = [row for name in sorted(self._known) for row in self._known[name].rows]
+            listed = {row.key: row for name in sorted(self._known) for row in self._known[name].rows}
+            self._rows = [*listed.values(), *(row for key, row in self._kept.items() if key not in listed)]
             self._rows_of = self.revision
         return self._rows
+
+    def keep(self, rows: Iterable[JobRow]) -> None:
+        """These stay among the rows until others are kept, and are asked for as those that run."""
+        self._kept = {row.key: row for row in islice(rows, MOST_KEPT) if row.node in self._model.views}
+        for row in self._kept.values():
+            self._want(row.node)
+        self.revision += 1
+
+    def age_s(self, name: str) -> float | None:
+        """Since that node last listed its jobs."""
+        known = self._known.get(name)
+        return None if known is None or known.heard_s is None else self._model.clock.monotonic() - known.heard_s
+
+    def is_old(self, row: JobRow) -> bool:
+        """Whether it may have changed since: its node is silent, or gives no list, or gave it long ago."""
+        if row.node in self.trouble or self._model.word(row.node) in OLD_WORDS:
+            return True
+        return self._moves(row) and (self.age_s(row.node) or 0.0) > OLD_S
+
+    def _moves(self, row: JobRow) -> bool:
+        return row.job.state == "leased" or (row.key in self._kept and row.job.state not in OVER)
 
     def jobs(self) -> Mapping[str, JobRecord]:
         """By `node/id`."""
@@ -176,6 +211,8 @@ class JobBoard:
         self._wanted.pop(name, None)
         self.trouble.pop(name, None)
         self.more.pop(name, None)
+        self._moving.discard(name)
+        self._kept = {key: row for key, row in self._kept.items() if row.node != name}
         known = self._known.pop(name, None)
         if known is not None and known.rows:
             self._count -= len(known.rows)
@@ -202,6 +239,33 @@ class JobBoard:
         facts, known.asked_s = self._facts(name), self._model.clock.monotonic()
         room = MOST if self._count - len(known.rows) < MOST_IN_ALL else LEAST
         self._learnt(name, known, facts, await listed(client, _states(facts), room))
+        await self._renew(name, client)
+        self._ask_later(name)
+
+    async def _renew(self, name: str, client: NodeClient) -> None:
+        """What is kept and was not listed.  Raises as `fetch` does."""
+        listed_ones = {row.key for row in self._known[name].rows} if name in self._known else set()
+        for key, row in self._kept.items():
+            if row.node == name and key not in listed_ones and self._moves(row):
+                self._renewed(key, await _one(client, row))
+
+    def _renewed(self, key: str, row: JobRow | None) -> None:
+        before = self._kept.get(key)
+        if before is None or before == row:  # others are kept by now, or nothing has changed
+            return
+        self._kept = {each: kept for each, kept in (self._kept | {key: row}).items() if kept is not None}
+        self.revision += 1
+
+    def _ask_later(self, name: str) -> None:
+        """Where something runs, or was looked for."""
+        known = self._known.get(name)
+        rows = (*known.rows, *self._kept.values()) if known is not None else ()
+        if known is None or not any(row.node == name and self._moves(row) for row in rows):
+            self._moving.discard(name)
+            return
+        self._moving.add(name)
+        every_s = max(RENEW_S, len(self._moving) / RENEWED_A_SECOND)
+        self._wanted.setdefault(name, known.asked_s + every_s)
 
     def _learnt(self, name: str, known: _Known, facts: Facts, listing: Listing) -> None:
         if self._known.get(name) is not known:  # it left the inventory meanwhile
@@ -211,7 +275,8 @@ class JobBoard:
         more = max(1, due + running + dead - len(rows)) if listing.cut else 0
         changed = (known.rows, self.more.get(name, 0), name in self.trouble) != (rows, more, False)
         self._count += len(rows) - len(known.rows)
-        known.facts, known.rows = facts, rows
+        known.facts, known.heard_s = facts, self._model.clock.monotonic()
+        known.rows = rows if changed else known.rows
         self.trouble.pop(name, None)
         self.more.pop(name, None)
         if more:
@@ -229,6 +294,16 @@ def _states(facts: Facts) -> list[str]:
     due, running, stuck, dead = facts
     there = {"dead": dead, "leased": running + stuck, "queued": due}
     return [state for state in STATES if there.get(state, 1)]
+
+
+async def _one(client: NodeClient, row: JobRow) -> JobRow | None:
+    """As it is now; None where its node has it no longer.  Raises as `fetch` does."""
+    try:
+        return JobRow(row.node, lean(await client.fetch(f"{PATH}/{row.job.id}", JobRecord)))
+    except OrderRefused as error:
+        if error.theirs != NO_SUCH:
+            raise
+        return None
 
 
 async def listed(client: NodeClient, states: Iterable[str], room: int = MOST) -> Listing:

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from textual.worker import Worker
@@ -16,7 +17,7 @@ from console.fleet.asking import Asked
 from console.fleet.desk import Desk
 from console.fleet.job_rows import JOB_LOOKS, JobLine, job_line
 from console.fleet.job_search import LEAST_LETTERS, Found, ending, search
-from console.fleet.jobs import PATH, STATES, JobRow
+from console.fleet.jobs import MOST_KEPT, PATH, STATES, JobRow
 from console.fleet.text import clean
 from console.screens.base import Handler, View
 from console.screens.chooser import Choice, Chooser
@@ -45,7 +46,6 @@ class JobsScreen(GatheredView):
 
     def __init__(self, desk: Desk) -> None:
         self._rows: dict[str, JobRow] = {}
-        self._found: dict[str, JobRow] = {}
         self._of = -1
         self._counts: Counter[str] = Counter()
         self._rests: tuple[str | None, float] = (None, 0.0)
@@ -58,7 +58,7 @@ class JobsScreen(GatheredView):
 
     def read(self, key: str) -> JobLine | None:
         row = self._rows.get(key)
-        return None if row is None else job_line(row, self.model)
+        return None if row is None else job_line(row, self.model, self.desk.jobs)
 
     def keys(self) -> Collection[str]:
         return self._rows
@@ -73,12 +73,12 @@ class JobsScreen(GatheredView):
             self._find(letters)
 
     def _take(self) -> None:
-        """The board's rows, and what was looked for and is not among them."""
+        """The board's rows."""
         self._fresh = set()
         if self._of == self.desk.jobs.revision:
             return
         before, self._of = self._rows, self.desk.jobs.revision
-        self._rows = self._found | {row.key: row for row in self.desk.jobs.rows()}
+        self._rows = {row.key: row for row in self.desk.jobs.rows()}
         self._fresh = {key for key, row in self._rows.items() if before.get(key) is not row}
         self._counts = Counter(row.job.state for row in self._rows.values())
 
@@ -121,7 +121,7 @@ class JobsScreen(GatheredView):
     def _ask_for(self, row: JobRow) -> None:
         under_way = self._work is not None and not self._work.is_finished
         if self._asked.due(self.model.clock.monotonic()) and not under_way:
-            self._work = self.run_worker(self._ask(row, self._asked), group="attempts", exclusive=True)
+            self._work = self.run_worker(partial(self._ask, row, self._asked), group="attempts", exclusive=True)
 
     async def _ask(self, row: JobRow, asked: Asked[JobRecord]) -> None:
         client = self.desk.source.client(row.node)
@@ -168,7 +168,7 @@ class JobsScreen(GatheredView):
         if row is None:
             self.reply("nothing to look into")
             return
-        self.run_worker(self._inspect_whole(row), group="inspect", exclusive=True)
+        _: Worker[None] = self.run_worker(partial(self._inspect_whole, row), group="inspect", exclusive=True)
 
     async def _inspect_whole(self, row: JobRow) -> None:
         """With payload, result and attempts; where its node does not answer, what the list has of it."""
@@ -202,16 +202,15 @@ class JobsScreen(GatheredView):
             self.reply(f"no job ends with {letters[:26]}, and a recording has nobody to ask")
         else:
             self.reply(f"asking the nodes for …{letters[:26]}")
-            self.run_worker(self._search(letters), group="search", exclusive=True)
+            _: Worker[None] = self.run_worker(partial(self._search, letters), group="search", exclusive=True)
 
     async def _search(self, letters: str) -> None:
         found = await search(self.desk.source, letters)
         if not found.rows:
             self.reply(_missed(found, letters))
             return
-        self._found = {row.key: row for row in found.rows}
-        self._of = -1
-        self._pick(found.rows)
+        self.desk.jobs.keep(found.rows)
+        self._pick(found.rows[:MOST_KEPT])
 
     def _pick(self, rows: Sequence[JobRow]) -> None:
         if len(rows) == 1:

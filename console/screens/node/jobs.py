@@ -31,7 +31,7 @@ class JobsTab(ListTab):
 
     def read(self, key: str) -> JobLine | None:
         row = self._rows.get(key)
-        return None if row is None else job_line(row, self.desk.model)
+        return None if row is None else job_line(row, self.desk.model, self.desk.jobs)
 
     def keys(self) -> Collection[str]:
         board = self.desk.jobs

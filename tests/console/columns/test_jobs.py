@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from console.columns.table import Manner, plain
 from console.fleet.filter import FilterWrong, parse
 from console.fleet.inventory import Host
 from console.fleet.job_rows import JOBS, JobLine, job_line
-from console.fleet.jobs import JobRow
+from console.fleet.jobs import JobBoard, JobRow
 from console.fleet.listing import Listing
 from console.fleet.times import Times, to_us
 from console.fleet.view import FleetModel, Patience
@@ -134,14 +134,45 @@ def test_a_row_knows_its_site_and_whether_its_node_is_silent(
 ) -> None:
     model = FleetModel([Host("kyoto", "h", 1, "http")], patience=Patience(), clock=hand.as_clock())
     row = JobRow("kyoto", JobRecord.model_validate(make_job(1)))
-    unheard = job_line(row, model)
+    board = JobBoard(Replayed(model))
+    unheard = job_line(row, model, board)
     assert unheard is not None
     assert (unheard.site, unheard.old) == ("", False)
     model.heard("kyoto", make_status("kyoto", site="Har\x1bbour"))
     for _ in range(3):
         model.failed("kyoto", NodeUnreachable("no route"))
-    silent = job_line(row, model)
+    silent = job_line(row, model, board)
     assert silent is not None
     assert (silent.site, silent.old) == ("Har bour", True)
     model.set_hosts(())
-    assert job_line(row, model) is None
+    assert job_line(row, model, board) is None
+
+
+@dataclass
+class Replayed:
+    """A source with nobody to ask."""
+
+    model: FleetModel
+
+    def client(self, name: str) -> None: ...
+
+    async def run(self) -> None: ...
+
+    def attend(self, names: Iterable[str]) -> None: ...
+
+    def ask_now(self, name: str) -> None: ...
+
+
+@pytest.mark.parametrize("state", ["dead", "retry", "leased", "queued"])
+def test_every_cell_of_an_old_row_is_dim_and_what_may_have_changed_has_a_mark(
+    line: Callable[..., JobLine], state: str
+) -> None:
+    fresh = line(state=state, progress=0.5, said="frame 3/9")
+    row, manner = replace(fresh, old=True, listed_s=180.0), Manner(now_us=NOW_US)
+    told = {column.key: column.cell(row, manner) for column in JOB_TABLE.columns}
+    assert {cell.style for cell in told.values()} == {"dim"}
+    marked = {key for key, cell in told.items() if cell.text.endswith("?")}
+    waits = {"next"} if state in {"retry", "queued"} else set()
+    assert marked == {"state", "try", "said"} | waits | ({"progress"} if state == "leased" else set())
+    assert told["said"].text == f"3m ago: {fresh.said}?"
+    assert not [cell for cell in cells(fresh).values() if "?" in cell]

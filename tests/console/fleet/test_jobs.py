@@ -13,10 +13,11 @@ from pydantic import BaseModel
 from console.fleet import jobs
 from console.fleet.client import NodeClient
 from console.fleet.inventory import Host
-from console.fleet.jobs import EVERY_S, MOST, JobBoard
+from console.fleet.jobs import EVERY_S, MOST, MOST_KEPT, OLD_S, RENEW_S, RENEWED_A_SECOND, JobBoard, JobRow
 from console.fleet.view import FleetModel, Patience
 from node.wire.errors import NodeAnswerWrong, NodeUnreachable, OrderRefused
 from node.wire.stream import StreamEvent
+from node.wire.work_records import JobRecord
 
 
 @dataclass
@@ -29,15 +30,22 @@ class Asked(NodeClient):
     error: Exception | None = None
 
     async def fetch(self, path: str, kind: type[Any], query: Mapping[str, str] | None = None) -> Any:
-        assert path == "/v1/jobs"
-        assert query is not None
-        self.asked.append(query)
+        self.asked.append(query if query is not None else {"path": path})
         if self.error is not None:
             raise self.error
+        if query is None:
+            return self._one(path, kind)
+        assert path == "/v1/jobs"
         of_state = [job for job in self.jobs if job["state"] == query["state"]]
         start = int(query.get("cursor", 0))
         stop = start + int(query["limit"])
         return _page(kind, of_state[start:stop], str(stop) if stop < len(of_state) else None)
+
+    def _one(self, path: str, kind: type[Any]) -> Any:
+        found = [job for job in self.jobs if path == f"/v1/jobs/{job['id']}"]
+        if not found:
+            raise OrderRefused("API-003", "gone")
+        return kind.model_validate(found[0])
 
 
 def _page(kind: type[BaseModel], items: list[Any], cursor: str | None) -> BaseModel:
@@ -313,3 +321,167 @@ def test_it_goes_on_until_it_is_ended(ground: Any, say: Any, make_job: Callable[
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(board.run())
     assert looks >= 4
+
+
+# --- what no figure of a status tells ---------------------------------------------------------------------------------
+
+
+def test_how_far_a_job_is_is_asked_for_again_while_no_figure_changes(
+    ground: Any, say: Any, make_job: Callable[..., Any], hand: Any
+) -> None:
+    fleet = ground()
+    node = fleet.nodes["reykjavik"]
+    node.jobs = [make_job(1, state="leased", progress=0.1)]
+    say(fleet, running=1)
+    board = JobBoard(fleet)
+    look(board)
+    for progress in (0.5, 0.9):
+        node.jobs[0]["progress"] = progress
+        hand.now_s += RENEW_S - 1
+        say(fleet, running=1)
+        look(board)
+        assert board.rows()[0].job.progress < progress
+        hand.now_s += 1
+        look(board)
+        assert board.rows()[0].job.progress == progress
+
+
+def test_a_job_that_ends_as_another_begins_is_seen_to_without_any_event(
+    ground: Any, say: Any, make_job: Callable[..., Any], hand: Any
+) -> None:
+    fleet = ground()
+    node = fleet.nodes["reykjavik"]
+    node.jobs = [make_job(1, state="leased")]
+    say(fleet, running=1)
+    board = JobBoard(fleet)
+    look(board)
+    node.jobs = [make_job(2, state="leased")]
+    hand.now_s += RENEW_S
+    say(fleet, running=1)
+    look(board)
+    assert [row.job.id[-1] for row in board.rows()] == ["2"]
+
+
+def test_where_much_runs_only_so_many_nodes_are_asked_again_in_a_second(
+    ground: Any, say: Any, make_job: Callable[..., Any], hand: Any
+) -> None:
+    names = [f"cam-{number}" for number in range(400)]
+    fleet = ground(*names)
+    for name in names:
+        fleet.nodes[name].jobs = [make_job(1, state="leased")]
+        say(fleet, name, running=1)
+    board = JobBoard(fleet)
+    look(board)
+    before = sum(len(node.asked) for node in fleet.nodes.values())
+    for _ in range(30):
+        hand.now_s += 1
+        for name in names:
+            say(fleet, name, running=1)
+        look(board)
+    asked = (sum(len(node.asked) for node in fleet.nodes.values()) - before) / 2
+    assert len(names) <= asked <= 30 * RENEWED_A_SECOND
+
+
+def test_what_was_said_long_ago_of_one_that_runs_is_old_and_a_dead_one_stays_dead(
+    ground: Any, say: Any, make_job: Callable[..., Any], hand: Any
+) -> None:
+    fleet = ground()
+    fleet.nodes["reykjavik"].jobs = [make_job(1), make_job(2, state="leased")]
+    say(fleet, dead=1, running=1)
+    board = JobBoard(fleet)
+    assert board.age_s("reykjavik") is None
+    look(board)
+    for seconds, old in ((OLD_S, False), (1.0, True)):
+        hand.now_s += seconds
+        say(fleet, dead=1, running=1)
+        assert [board.is_old(row) for row in board.rows()] == [False, old]
+    assert board.age_s("reykjavik") == OLD_S + 1
+
+
+def test_rows_of_a_node_that_is_heard_but_gives_no_list_are_old(
+    ground: Any, say: Any, make_job: Callable[..., Any], hand: Any
+) -> None:
+    fleet = ground()
+    node = fleet.nodes["reykjavik"]
+    node.jobs = [make_job(1)]
+    say(fleet, dead=1)
+    board = JobBoard(fleet)
+    look(board)
+    node.error = NodeAnswerWrong("HTTP 500")
+    hand.now_s += 10
+    say(fleet, dead=2)
+    look(board)
+    assert [board.is_old(row) for row in board.rows()] == [True]
+
+
+# --- what was looked for ----------------------------------------------------------------------------------------------
+
+
+def kept(fleet: Ground, board: JobBoard, *jobs: dict[str, Any]) -> None:
+    board.keep([JobRow("reykjavik", JobRecord.model_validate(job)) for job in jobs])
+
+
+def test_a_job_that_was_looked_for_is_asked_for_again_until_it_is_over(
+    ground: Any, say: Any, make_job: Callable[..., Any], hand: Any
+) -> None:
+    fleet = ground()
+    node, board = fleet.nodes["reykjavik"], JobBoard(fleet)
+    node.jobs = [make_job(1, state="leased")]
+    say(fleet, dead=0)
+    kept(fleet, board, node.jobs[0])
+    for state in ("leased", "dead", "done"):
+        node.jobs[0]["state"] = state
+        hand.now_s += RENEW_S
+        say(fleet, dead=0)
+        assert look(board) == [f"reykjavik {state}"]
+    assert [job.state for job in board.jobs().values()] == ["done"]
+    del node.asked[:]
+    for _ in range(5):
+        hand.now_s += RENEW_S
+        say(fleet, dead=0)
+        look(board)
+    assert node.asked == []
+
+
+def test_a_job_that_was_looked_for_looks_old_while_its_node_does_not_answer(
+    ground: Any, say: Any, make_job: Callable[..., Any], hand: Any
+) -> None:
+    fleet = ground()
+    node, board = fleet.nodes["reykjavik"], JobBoard(fleet)
+    say(fleet, dead=0)
+    kept(fleet, board, make_job(1, state="dead"))
+    assert not board.is_old(board.rows()[0])
+    node.error = NodeUnreachable("no route")
+    hand.now_s += RENEW_S
+    say(fleet, dead=0)
+    look(board)
+    assert board.is_old(board.rows()[0])
+
+
+def test_a_job_that_was_looked_for_goes_with_the_node_or_when_that_has_it_no_longer(
+    ground: Any, say: Any, make_job: Callable[..., Any], hand: Any
+) -> None:
+    fleet = ground()
+    board = JobBoard(fleet)
+    say(fleet, dead=0)
+    kept(fleet, board, make_job(1))
+    assert len(board.rows()) == 1
+    assert look(board) == []
+    assert board.trouble == {}
+    kept(fleet, board, make_job(1))
+    fleet.model.set_hosts([])
+    assert look(board) == []
+    kept(fleet, board, make_job(1))
+    assert board.rows() == []
+
+
+def test_a_job_that_is_listed_too_is_there_once_and_as_it_is_listed(
+    ground: Any, say: Any, make_job: Callable[..., Any]
+) -> None:
+    fleet = ground()
+    board = JobBoard(fleet)
+    fleet.nodes["reykjavik"].jobs = [make_job(1)]
+    say(fleet, dead=1)
+    look(board)
+    kept(fleet, board, make_job(1, state="leased"), *(make_job(number) for number in range(2, 200)))
+    assert [row.job.state for row in board.rows()] == ["dead"] * MOST_KEPT

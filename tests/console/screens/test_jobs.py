@@ -257,6 +257,30 @@ def test_one_that_no_list_has_is_asked_for_on_the_nodes(look: Look, stock: Any, 
     look(story)
 
 
+def test_one_that_was_looked_for_is_followed_and_acted_on_as_it_is(look: Look, stock: Any, hand: Any) -> None:
+    async def story(seen: Any) -> None:
+        nodes = stock(seen, reykjavik="dead", kyoto="queued")
+        await nodes.listed(seen)
+        job = nodes["reykjavik"].jobs[0]
+        seen.model.heard("reykjavik", seen.make_status("reykjavik"))
+        hand.now_s += 10
+        await seen.app.desk.jobs.catch_up()
+        nodes["reykjavik"].jobs, hidden = [], nodes["reykjavik"].jobs
+        hand.now_s += 10
+        seen.model.heard("reykjavik", seen.make_status("reykjavik", queue={"due": 1}))
+        await seen.app.desk.jobs.catch_up()
+        assert not [row for row in seen.app.desk.jobs.rows() if row.node == "reykjavik"]
+        nodes["reykjavik"].jobs = hidden
+        await ask(seen, job["id"])
+        await until(seen, lambda: (seen.screen.listing.cursor or "").startswith("reykjavik/"))
+        assert "reykjavik dead 01" in shown(seen)
+        seen.app.desk.armed.unlock(600)
+        await seen.press("x")
+        assert "plan: discard" in seen.text()
+
+    look(story)
+
+
 @pytest.mark.parametrize("text", ["", "ab", "../x", "a b c", "%2e%2e"])
 def test_too_few_letters_and_what_is_no_id_are_asked_nowhere(look: Look, stock: Any, text: str) -> None:
     async def story(seen: Any) -> None:
@@ -314,7 +338,7 @@ def test_of_five_thousand_jobs_only_what_changes_is_looked_at(
         assert len(shown(seen)) == 5000
         reads: list[str] = []
         real = screen.job_line
-        monkeypatch.setattr(screen, "job_line", lambda row, model: reads.append(row.key) or real(row, model))
+        monkeypatch.setattr(screen, "job_line", lambda row, *rest: reads.append(row.key) or real(row, *rest))
         for _ in range(5):
             await seen.settle()
         still = len(reads)
