@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from typing import Generic, TypeVar
 
-from node.wire.errors import HeliographError, NodeRefused, OrderRefused
+from node.wire.errors import HeliographError, NodeAnswerWrong, NodeRefused, OrderRefused
 
 T = TypeVar("T")
 AFTER_TROUBLE_S = 15.0
@@ -50,6 +50,8 @@ class Asked(Generic[T]):
             self.error, self.heard_s = None, now()
         except HeliographError as error:
             self.error = error
+        except Exception as error:  # noqa: BLE001 - one answer's oddity must not end the screen; it is shown by its type
+            self.error = NodeAnswerWrong(f"unexpected {type(error).__name__}")
         finally:
             self._asking = False
 
@@ -62,4 +64,9 @@ class Asked(Generic[T]):
             return Stage.STALE if old else Stage.HERE
         if self.error is None:
             return Stage.ASKING
-        return Stage.REFUSED if isinstance(self.error, NodeRefused | OrderRefused) else Stage.FAILED
+        return trouble_stage(self.error)
+
+
+def trouble_stage(error: HeliographError) -> Stage:
+    """Whether it was said no, or nothing came of it."""
+    return Stage.REFUSED if isinstance(error, NodeRefused | OrderRefused) else Stage.FAILED

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Protocol, cast
+from typing import Any, ClassVar, Protocol, TypeVar, cast
 
 from textual import events, on
 from textual.app import ComposeResult
 from textual.screen import Screen
+from textual.worker import Worker, WorkerState, WorkType
 
 from console.columns.table import Manner
 from console.fleet.desk import PAINT_S, SLOW_PAINT_S, Desk
@@ -22,6 +24,7 @@ from console.screens.palette import palette
 from console.widgets.lines import Line, Lines
 from console.widgets.prompt import COMMAND, FILTER, Prompt
 
+R = TypeVar("R")
 AGES_S = 1.0
 ANSWER_S = 6.0
 """What a command answers stands for so long, or until the next key."""
@@ -183,7 +186,8 @@ class View(Screen[None]):
         self.call_after_refresh(self.paint)
 
     def on_screen_resume(self) -> None:
-        self.resumed()
+        with self.going_on():
+            self.resumed()
         self.call_after_refresh(self.paint)
 
     def on_resize(self, _event: events.Resize) -> None:
@@ -204,13 +208,39 @@ class View(Screen[None]):
         if not self.is_mounted:
             return
         self._painted_s = self.desk.clock.monotonic()
-        if self.desk.rings():
-            self.app.bell()
-        changed, self._seen = self.model.changed_since(self._seen), self.model.revision
-        self.update(changed)
+        with self.going_on():
+            if self.desk.rings():
+                self.app.bell()
+            changed, self._seen = self.model.changed_since(self._seen), self.model.revision
+            self.update(changed)
         if self._painted_s - self._answered_s >= ANSWER_S:
             self._answer = ""
-        self._paint_lines()
+        with self.going_on():
+            self._paint_lines()
+
+    @contextmanager
+    def going_on(self) -> Iterator[None]:
+        """What goes wrong within ends neither this view nor the others; it is tried again when it is next painted."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - the boundary of a view; `broken` says it
+            self.broken(error)
+
+    def broken(self, error: BaseException) -> None:
+        """Says so in the second line, whatever else stands there."""
+        self.log.error(error)
+        self._answer = f"internal error: {type(error).__name__}; this view goes on"
+        self._answered_s = self.desk.clock.monotonic()
+        if self.query("#crumb"):
+            self._line("#crumb", breadcrumb(Crumb((self.NAME,)), self._answer, "", self.size.width))
+
+    def run_worker(self, work: WorkType[R], *args: Any, **options: Any) -> Worker[R]:  # noqa: ANN401 - Textual's own
+        """Textual's own, but what goes wrong in it does not end the application."""
+        return super().run_worker(work, *args, **{**options, "exit_on_error": False})
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        if event.state is WorkerState.ERROR and event.worker.error is not None:
+            self.broken(event.worker.error)
 
     def _paint_lines(self) -> None:
         width, manner = self.size.width, self.manner()
@@ -256,22 +286,25 @@ class View(Screen[None]):
                 event.stop()
 
     def act(self, action: Action, ask: Ask) -> None:
-        handler = self.handlers().get(action.id)
-        if handler is not None:
-            handler(ask)
+        with self.going_on():
+            handler = self.handlers().get(action.id)
+            if handler is not None:
+                handler(ask)
 
     @on(Prompt.Typed)
     def _typing(self, message: Prompt.Typed) -> None:
         if message.sign == FILTER:
-            self.filtered(message.text, final=False)
+            with self.going_on():
+                self.filtered(message.text, final=False)
 
     @on(Prompt.Closed)
     def _answered(self, message: Prompt.Closed) -> None:
-        self.refocus()
-        if message.sign == FILTER:
-            self.filtered(message.text, final=True)
-        elif message.entered and message.text:
-            self.run_command(message.text)
+        with self.going_on():
+            self.refocus()
+            if message.sign == FILTER:
+                self.filtered(message.text, final=True)
+            elif message.entered and message.text:
+                self.run_command(message.text)
 
     def refocus(self) -> None:
         """The prompt has closed: who has the keys now."""
@@ -292,7 +325,8 @@ class View(Screen[None]):
 
         def taken(choice: Choice | None) -> None:
             if choice is not None:
-                then(choice)
+                with self.going_on():
+                    then(choice)
 
         self.app.push_screen(chooser, taken)
 

@@ -14,7 +14,7 @@ from console.columns.table import Cell, Manner
 from console.fleet.asking import Asked, Stage
 from console.fleet.text import ago, clean
 from console.widgets.lines import Line, Lines
-from node.wire.errors import HeliographError, OrderRefused
+from node.wire.errors import HeliographError, NodeAnswerWrong, OrderRefused
 
 T = TypeVar("T")
 BORDER_LINES = 2
@@ -60,7 +60,10 @@ def told(asked: Asked[T], draw: Callable[[T], list[Line]], empty: str, framing: 
     stage = asked.stage(framing.now_s)
     if asked.value is None:
         return asking(framing) if asked.error is None else trouble(asked.error, framing)
-    lines = draw(asked.value) or note(empty, framing)
+    try:
+        lines = draw(asked.value) or note(empty, framing)
+    except Exception as error:  # noqa: BLE001 - the boundary of a pane: it says what was wrong, the others stay
+        return trouble(NodeAnswerWrong(f"unexpected {type(error).__name__}"), framing)
     if stage is not Stage.STALE:
         return lines
     old = Line((Cell(f"{ago(asked.age_s(framing.now_s))} old?", "stale"),))

@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 
 from console.fleet.asking import AFTER_TROUBLE_S, Asked, Stage
-from node.wire.errors import HeliographError, NodeRefused, NodeUnreachable, OrderRefused
+from node.wire.errors import HeliographError, NodeAnswerWrong, NodeRefused, NodeUnreachable, OrderRefused
 
 
 def ask(asked: Asked[str], answer: str | HeliographError, now_s: float) -> None:
@@ -67,3 +67,15 @@ def test_while_it_is_asked_it_is_not_due_and_a_cancelled_one_is_again() -> None:
         assert asked.due(100.0)
 
     asyncio.run(story())
+
+
+def test_what_nobody_foresaw_is_a_wrong_answer_and_ends_nothing() -> None:
+    asked = Asked[str](5.0)
+
+    async def get() -> str:
+        raise KeyError
+
+    asyncio.run(asked.ask(get, lambda: 0.0))
+    assert isinstance(asked.error, NodeAnswerWrong)
+    assert "unexpected KeyError" in str(asked.error)
+    assert asked.due(AFTER_TROUBLE_S)

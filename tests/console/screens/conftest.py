@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,26 @@ from console.fleet.inventory import Host
 from console.fleet.poller import Fleet
 from console.fleet.state import Book
 from console.fleet.view import Patience
+from console.screens.base import View
 from console.screens.rows import RowsView
 from node.wire.errors import NodeUnreachable
 
 Story = Callable[["Seen"], Awaitable[None]]
+
+
+@pytest.fixture(autouse=True)
+def broken(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[BaseException]]:
+    """What went wrong within views, though they went on: a test that means it takes it out."""
+    met: list[BaseException] = []
+    real = View.broken
+
+    def note(view: View, error: BaseException) -> None:
+        met.append(error)
+        real(view, error)
+
+    monkeypatch.setattr(View, "broken", note)
+    yield met
+    assert met == []
 
 
 class Quiet(Fleet):

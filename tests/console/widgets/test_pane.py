@@ -85,3 +85,12 @@ def test_a_long_value_hangs_beside_its_word() -> None:
 
 def test_without_utf8_nothing_else_is_said() -> None:
     assert text(asked(), Framing(Manner(ascii=True), 40, 0.0)).isascii()
+
+
+def test_a_pane_that_cannot_be_drawn_says_so_in_place() -> None:
+    def draw(_: str) -> list[Line]:
+        raise ZeroDivisionError
+
+    said = " ".join(cell.text for line in told(asked("well"), draw, "", FRAMING) for cell in line.left)
+    assert "unexpected ZeroDivisionError" in said
+    assert "r asks again" in said
