@@ -28,6 +28,7 @@ from console.screens.rows import RowsView
 from console.screens.session import session_handlers
 from console.screens.shell import shell_handlers
 from console.screens.tape import tape_handlers
+from console.widgets.driver import Terminal
 from console.widgets.spans import narrowed
 from console.widgets.themes import GREYS, THEMES
 
@@ -72,7 +73,7 @@ class FleetApp(App[bool]):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+c", "interrupt", "interrupt", show=False, priority=True)]
 
     def __init__(self, desk: Desk, *, stop: asyncio.Event | None = None, theme: str = "dark") -> None:
-        super().__init__()
+        super().__init__(driver_class=Terminal)
         self.desk = desk
         self._stop = stop
         self._stages: list[Stage] = []

@@ -43,6 +43,8 @@ async def _show(given: argparse.Namespace, settings: ConsoleSettings) -> int:
     ending = Ending()
     ending.watch(asyncio.get_running_loop())
     desk = _recorded(given, settings) if given.replay is not None else _live(given, settings)
+    if desk.book is not None:
+        ending.at_last.append(partial(desk.book.write_snapshot, desk.model))
     app = FleetApp(desk, stop=ending.event, theme=settings.theme)
     if await app.run_async():  # Ctrl-C is a key there; it means what it means without a screen
         ending.signal = signal.SIGINT

@@ -14,7 +14,7 @@ from console.demo.grounds import DemoNode, Grounds
 from console.demo.places import Setting, Wish, plans
 from console.fleet.clock import Clock
 from console.fleet.desk import Desk
-from console.fleet.ending import Ending
+from console.fleet.ending import Ending, is_heard
 from console.fleet.lines import Teller
 from console.fleet.poller import Fleet
 from console.fleet.state import Book
@@ -51,6 +51,7 @@ async def play(options: Options, say: Say, clock: Clock | None = None) -> int:
     clock, ending = clock or Clock(), Ending()
     ending.watch(asyncio.get_running_loop())
     grounds = Grounds()
+    ending.at_last.append(grounds.clear)
     try:
         say(f"starting {options.wish.nodes} nodes in {grounds.root}")
         for plan in plans(options.wish, Setting(grounds.tokens, clock.utc_us(), grounds.shelf)):
@@ -114,8 +115,12 @@ async def _follow(grounds: Grounds, options: Options, ending: Ending, say: Say) 
     else:
         await _lines(fleet, ending, say)
     ending.event.set()
-    if ending.signal != signal.SIGHUP:  # then nobody is left to read it
+    if ending.signal != signal.SIGHUP and _is_heard(options):  # else nobody is left to read it
         await _sum_up(fleet, ending, say)
+
+
+def _is_heard(options: Options) -> bool:
+    return not options.screen or sys.__stdout__ is None or is_heard(sys.__stdout__.fileno())
 
 
 def _desk(fleet: Fleet, book: Book, inventory: Path, settings: ConsoleSettings, hint: str) -> Desk:

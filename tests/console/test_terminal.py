@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import re
+import select
 import selectors
 import signal
 import struct
@@ -20,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.nodes import wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -37,6 +40,7 @@ class Terminal:
     """A program on a pseudo terminal; `seen` is all that it has written there."""
 
     words: list[str]
+    login: tuple[str, ...] = (LOGIN,)
     seen: bytes = b""
     master: int = field(init=False)
     slave: int = field(init=False)
@@ -50,7 +54,7 @@ class Terminal:
         tty: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), self.slave)
         home = {name: value for name, value in os.environ.items() if name not in {"NO_COLOR", "TMUX"}}
         self.process = subprocess.Popen(
-            [sys.executable, "-c", LOGIN, "-m", "console.cli", *self.words],
+            [sys.executable, "-c", *self.login, "-m", "console.cli", *self.words],
             env={**home, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8"}, **tty,
         )  # fmt: skip
         self.handle = os.pidfd_open(self.process.pid)
@@ -64,7 +68,7 @@ class Terminal:
     def shows(self, *words: str) -> None:
         """Waits until each of them has been written since the last call; the program must be alive."""
         mark = len(self.seen)
-        self._read_until(lambda: all(word in self.text(mark) for word in words))
+        self.read_until(lambda: all(word in self.text(mark) for word in words))
 
     def text(self, since: int = 0) -> str:
         """What was written, without its escapes."""
@@ -72,7 +76,7 @@ class Terminal:
 
     def ends(self) -> int:
         """Waits until the program has; its status."""
-        self._read_until(lambda: False, ends=True)
+        self.read_until(lambda: False, ends=True)
         return self.process.wait()
 
     def hang_up(self) -> None:
@@ -96,7 +100,7 @@ class Terminal:
         """What stands on the terminal after its own screen was closed."""
         return ESCAPES.sub(b"", self.seen[self.seen.rindex(LEAVE_SCREEN) :]).strip()
 
-    def _read_until(self, done: Callable[[], bool], *, ends: bool = False) -> None:
+    def read_until(self, done: Callable[[], bool], *, ends: bool = False) -> None:
         deadline_s = time.monotonic() + PATIENCE_S
         with selectors.DefaultSelector() as ready:
             ready.register(self.master, selectors.EVENT_READ)
@@ -291,3 +295,136 @@ def test_what_was_acknowledged_outlives_kill_9(start: Callable[..., Terminal], n
     again.type("ga")
     again.shows("disk_low", "acked 1")
     assert "unacked" not in again.text()
+
+
+# --- a terminal that is stuck, gone, or somebody else's ---------------------------------------------------------------
+
+SHELL = """
+import os, signal, sys
+os.login_tty(0)
+for each in (signal.SIGTTOU, signal.SIGHUP):
+    signal.signal(each, signal.SIG_IGN)
+signal.signal(signal.SIGUSR1, lambda *_: os.tcsetpgrp(0, os.getpgrp()))
+front = sys.argv.pop(1) == "front"
+job = os.fork()
+if not job:
+    os.setpgid(0, 0)
+    if front:
+        os.tcsetpgrp(0, os.getpid())
+    for each in (signal.SIGTTOU, signal.SIGHUP):
+        signal.signal(each, signal.SIG_DFL)
+    os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+print("job", job, "begins", flush=True)
+while True:
+    signal.pause()
+"""
+"""A shell with one job, in front of it or behind; at SIGUSR1 the shell takes the terminal back."""
+
+
+def overflow(terminal: Terminal) -> None:
+    """Reads nothing, and makes it paint until it can no more."""
+    deadline_s = time.monotonic() + 6
+    while time.monotonic() < deadline_s:
+        for size in (TINY, LARGE):
+            terminal.resize(size)
+            select.select([], [], [], 0.05)
+
+
+def test_one_that_is_stuck_for_a_while_is_painted_anew(start: Callable[..., Terminal], nodes: list[Any]) -> None:
+    terminal = start()
+    overflow(terminal)
+    nodes[0].says(state="crit", reasons=["the sky fell"])
+    terminal.shows("1 crit", "kyoto", "cusco")
+    terminal.type(":q\r")
+    assert terminal.ends() == 0
+    assert terminal.restored
+
+
+def test_one_that_is_stuck_does_not_keep_it_from_ending(start: Callable[..., Terminal], state: Path) -> None:
+    terminal = start()
+    overflow(terminal)
+    began_s = time.monotonic()
+    terminal.process.send_signal(signal.SIGTERM)
+    assert terminal.gone() == 128 + signal.SIGTERM
+    assert time.monotonic() - began_s < 8
+    assert (state / "snapshot.json").exists()
+    assert terminal.restored
+
+
+@pytest.mark.parametrize("stuck", [False, True])
+@pytest.mark.parametrize("stopped", [False, True])
+def test_one_that_is_lost_ends_it_whatever_it_does(
+    start: Callable[..., Terminal], state: Path, stuck: bool, stopped: bool
+) -> None:
+    terminal = start()
+    if stuck:
+        overflow(terminal)
+    if stopped:
+        terminal.process.send_signal(signal.SIGSTOP)
+    terminal.hang_up()
+    began_s = time.monotonic()
+    if stopped:
+        terminal.process.send_signal(signal.SIGCONT)
+    assert terminal.gone() == 128 + signal.SIGHUP
+    assert time.monotonic() - began_s < 8
+    assert (state / "snapshot.json").exists()
+
+
+class Job:
+    """The console as a job of a shell, which leads the session and ignores that the terminal is lost."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        terminal.read_until(lambda: re.search(r"job \d+ begins", terminal.text()) is not None)
+        found = re.search(r"job (\d+) begins", terminal.text())
+        assert found is not None
+        self.pid = int(found[1])
+        self.handle = os.pidfd_open(self.pid)
+
+    def is_stopped(self) -> bool:
+        return Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T"
+
+    def ends(self) -> bool:
+        return bool(select.select([self.handle], [], [], PATIENCE_S)[0])
+
+    def close(self) -> None:
+        if not select.select([self.handle], [], [], 0)[0]:
+            signal.pidfd_send_signal(self.handle, signal.SIGKILL)
+        os.close(self.handle)
+
+
+@pytest.fixture
+def job(listed: str, state: Path) -> Iterator[Callable[[str], tuple[Terminal, Job]]]:
+    opened: list[Terminal | Job] = []
+
+    def begin(where: str) -> tuple[Terminal, Job]:
+        terminal = Terminal(["console", "-i", listed, "--state", str(state)], login=(SHELL, where))
+        opened.insert(0, terminal)
+        console = Job(terminal)
+        opened.insert(0, console)
+        return terminal, console
+
+    yield begin
+    for each in opened:
+        each.close()
+
+
+def test_one_that_is_lost_ends_it_also_where_nobody_is_told(
+    job: Callable[[str], tuple[Terminal, Job]], state: Path
+) -> None:
+    terminal, behind = job("front")
+    terminal.shows("kyoto", "cusco", "1 ok")
+    terminal.process.send_signal(signal.SIGUSR1)
+    wait_for(lambda: os.tcgetpgrp(terminal.master) == terminal.process.pid, "the shell takes the terminal back", 10)
+    terminal.hang_up()
+    assert behind.ends()
+    assert (state / "snapshot.json").exists()
+
+
+def test_one_that_others_hold_does_not_keep_it_from_ending(job: Callable[[str], tuple[Terminal, Job]]) -> None:
+    """As `timeout` does it: it puts itself and its command in the background, where to set a terminal stops them."""
+    terminal, behind = job("behind")
+    wait_for(behind.is_stopped, "it is stopped", PATIENCE_S)
+    os.kill(behind.pid, signal.SIGTERM)
+    os.kill(behind.pid, signal.SIGCONT)
+    assert behind.ends()
+    assert terminal.restored

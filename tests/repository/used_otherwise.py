@@ -8,6 +8,7 @@ _.cursor_position  # Textual's input
 _.placeholder  # Textual's input
 _.border_title  # Textual draws it
 _.min_width  # Textual lays out by it
+_.attrs_before  # Textual sets the terminal to it
 TITLE  # Textual's name of the app, on its screenshots
 _.total_tokens  # anyio's limit of worker threads
 _.should_exit  # uvicorn's main loop

@@ -19,6 +19,12 @@ Modes = dict[str, str]
 
 
 @pytest.fixture(autouse=True)
+def _no_last_resort(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would end the tests, where they are slow and a demo gets its signal in their process."""
+    monkeypatch.setattr("console.fleet.ending.LAST_S", 600.0)
+
+
+@pytest.fixture(autouse=True)
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The demo's folders land here, and nobody else's do."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
