@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 
 from console.fleet.alerts import SEVERITIES, AlertBoard, AlertRow, By, Group, grouped
-from console.fleet.filter import Field, Fields
+from console.fleet.filter import Field, Fields, quoted
 from console.fleet.listing import Kind
 from console.fleet.state import Ack
 from console.fleet.text import ago
@@ -111,16 +111,10 @@ class Groups:
 
 
 def nodes_of(group: Group, by: By) -> str:
-    """The filter of the fleet that shows its nodes; its words, for blanks and commas part terms."""
+    """The filter of the fleet that shows its nodes, and no others."""
     if by == "cause":
-        return " ".join(f"alert:{word}" for word in _words(group.value))
-    if by == "site":
-        return " ".join([*(f"site:{word}" for word in _words(group.value)), "alerts>0"])
-    return f"node={group.value}"
-
-
-def _words(text: str) -> list[str]:
-    return text.replace(",", " ").replace("!", " ").split()
+        return f"alert:{quoted(group.value)}"
+    return f"site={quoted(group.value)} alerts>0" if by == "site" else f"node={group.value}"
 
 
 def as_known(line: GroupLine) -> dict[str, object]:

@@ -155,10 +155,8 @@ class AlertBoard:
         return list(self._recovered(view, {row.key for row in rows})) if view is not None else []
 
     def _found(self, view: NodeView, before: Mapping[str, AlertRow]) -> tuple[AlertRow, ...]:
-        word = self._model.word(view.host.name)
-        rows = [*_own(view, word), *_told(view, stale=word in OLD_WORDS)]
-        found = {row.key: row for row in reversed(rows)}
-        return tuple(self._filled(row, before.get(row.key), view) for row in reversed(found.values()))
+        rows = _rows(view, self._model.word(view.host.name))
+        return tuple(self._filled(row, before.get(row.key), view) for row in rows)
 
     def _filled(self, row: AlertRow, before: AlertRow | None, view: NodeView) -> AlertRow:
         """With its acknowledgement, and since when it is so, where the node does not say."""
@@ -184,6 +182,17 @@ class AlertBoard:
                 continue
             elif heard_s - self._gone_s.setdefault(key, heard_s) >= whole_s:
                 yield key
+
+
+def codes(view: NodeView, word: Word) -> list[str]:
+    """Of each alert of a node in that state, as a board has them."""
+    return [row.code for row in _rows(view, word)]
+
+
+def _rows(view: NodeView, word: Word) -> list[AlertRow]:
+    rows = [*_own(view, word), *_told(view, stale=word in OLD_WORDS)]
+    found = {row.key: row for row in reversed(rows)}
+    return list(reversed(found.values()))
 
 
 def _own(view: NodeView, word: Word) -> Iterator[AlertRow]:

@@ -46,12 +46,27 @@ def write_whole(path: Path, data: bytes, *, mode: int, over: bool) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        if not over:
-            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
-        draft.replace(path)
+        if over or not _linked(draft, path):
+            draft.replace(path)
     finally:
         with suppress(OSError):
             draft.unlink(missing_ok=True)
+
+
+def _linked(draft: Path, path: Path) -> bool:
+    """Where something stands, it stays and FileExistsError is raised; False where the disk knows no links.
+
+    Then whether something stands is looked at only a moment before it is written over.
+    """
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        raise
+    except OSError:
+        if os.path.lexists(path):
+            raise FileExistsError(path) from None
+        return False
+    return True
 
 
 def as_json(value: object, *, indent: int | None = None) -> str:

@@ -13,6 +13,8 @@ Row = TypeVar("Row")
 TERM = re.compile(r"(?P<field>[a-z0-9]+)(?P<op>>=|<=|[:=<>])(?P<value>.*)")
 NUMBER = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>[smhd%]?)")
 UNIT = {"": 1.0, "%": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+QUOTED = r'"(?:[^"]|"")*"'
+VALUE = re.compile(rf"(?P<quoted>{QUOTED})|(?P<plain>[^,]+)")
 COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": operator.le, "=": operator.eq, ":": operator.eq,
 }  # fmt: skip
@@ -26,13 +28,15 @@ class FilterWrong(ValueError):
 class Field(Generic[Row]):
     """Something that can be asked for: `text` by its value, `number` by comparison; one of the two.
 
-    `words` closes the set of its texts: only those may be asked for, and only whole ones match.
+    `words` closes the set of its texts: only those may be asked for, and only whole ones match.  `lines`: its text is
+    several texts, one in a line, of which only whole ones match.
     """
 
     says: str
     text: Callable[[Row], str] | None = None
     number: Callable[[Row], float | None] | None = None
     words: tuple[str, ...] = ()
+    lines: bool = False
     timed: bool = False
 
 
@@ -51,8 +55,18 @@ def parse(text: str, fields: Fields[Row]) -> Callable[[Row], bool]:
 
 
 def _terms(text: str) -> list[str]:
-    """Split at blanks, but not inside a /regex/ at the start of a term."""
-    return [match.group() for match in re.finditer(r"!?/(?:\\.|[^/\\])*/?|\S+", text)]
+    """Split at blanks, but not inside "quotes", or a /regex/ at the start of a term."""
+    return [match.group() for match in re.finditer(rf"!?/(?:\\.|[^/\\])*/?|(?:{QUOTED}|\S)+", text)]
+
+
+def quoted(text: str) -> str:
+    """As the value of a term, whatever is in it."""
+    return '"' + text.replace('"', '""') + '"' if not text or re.search(r'[\s,!"]', text) else text
+
+
+def _values(value: str) -> list[str]:
+    found = VALUE.finditer(value.removeprefix("!").lower())
+    return [_unquoted(match.group()) for match in found]
 
 
 def _term(term: str, fields: Fields[Row]) -> Callable[[Row], bool]:
@@ -60,13 +74,17 @@ def _term(term: str, fields: Fields[Row]) -> Callable[[Row], bool]:
         return _regex(term, fields)
     match = TERM.fullmatch(term)
     if match is None:
-        return _anywhere(re.compile(re.escape(term), re.IGNORECASE), fields)
+        return _anywhere(re.compile(re.escape(_unquoted(term)), re.IGNORECASE), fields)
     field = fields.table.get(match["field"])
     if field is None:
         raise FilterWrong(f"no field {match['field']}: there is {', '.join(fields.table)}")
     if field.number is not None:
         return _numeric(match["field"], field, match["op"], match["value"])
     return _textual(match["field"], field, match["op"], match["value"])
+
+
+def _unquoted(term: str) -> str:
+    return term[1:-1].replace('""', '"') if re.fullmatch(QUOTED, term) else term
 
 
 def _regex(term: str, fields: Fields[Row]) -> Callable[[Row], bool]:
@@ -87,17 +105,20 @@ def _anywhere(pattern: re.Pattern[str], fields: Fields[Row]) -> Callable[[Row], 
 def _textual(name: str, field: Field[Row], op: str, value: str) -> Callable[[Row], bool]:
     if op not in (":", "="):
         raise FilterWrong(f"{name} is text: {name}:value or {name}:!value")
-    wanted = [one for one in value.removeprefix("!").lower().split(",") if one]
+    wanted = _values(value)
     if not wanted:
         raise FilterWrong(f"{name}{op} needs a value")
     if field.words and (unknown := [one for one in wanted if one not in field.words]):
         raise FilterWrong(f"no {name} {', '.join(unknown)}: there is {', '.join(field.words)}")
-    read, whole = field.text, op == "=" or bool(field.words)
+    read, whole = field.text, op == "=" or bool(field.words) or field.lines
     assert read is not None
+    wholes = frozenset(wanted)
 
     def holds(row: Row) -> bool:
         text = read(row).lower()
-        return any(part == text if whole else part in text for part in wanted)
+        if whole:
+            return not wholes.isdisjoint(text.split("\n") if field.lines else (text,))
+        return any(part in text for part in wanted)
 
     return (lambda row: not holds(row)) if value.startswith("!") else holds
 

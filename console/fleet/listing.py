@@ -83,6 +83,7 @@ class Listing(Generic[Row]):
         With `hold` rows stay where they are, until a refresh without it; those that no longer exist go at once.
         """
         self.total = len(keys)
+        self.marks.intersection_update(keys)
         self._judge(keys, changed)
         if not self._again:
             return False

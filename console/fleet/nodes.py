@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from console.fleet.alerts import OWN
+from console.fleet.alerts import codes
 from console.fleet.filter import Field, Fields, parse
 from console.fleet.listing import Kind
+from console.fleet.text import clean
 from console.fleet.view import (
     OLD_WORDS,
     RANK,
@@ -82,10 +83,7 @@ def _age(row: NodeRow) -> float | None:
 
 
 def _alerts(row: NodeRow) -> list[str]:
-    """Codes of what fires there, and of what this console itself finds."""
-    own = OWN.get(row.word)
-    told = row.view.status.alerts if row.view.status is not None else ()
-    return [*([own.code] if own is not None else []), *(alert.code for alert in told)]
+    return codes(row.view, row.word)
 
 
 def _texts(row: NodeRow) -> Iterator[str]:
@@ -99,12 +97,12 @@ FIELDS: Fields[NodeRow] = Fields(
     {
         "state": Field("state in a word: state:crit,warn", text=lambda row: row.word, words=tuple(Word)),
         "node": Field("name of the node", text=lambda row: row.name),
-        "site": Field("name of its site", text=lambda row: row.site),
+        "site": Field("name of its site", text=lambda row: clean(row.site)),
         "group": Field("one of its inventory groups", text=lambda row: " ".join(row.view.host.groups)),
         "ver": Field("its version: ver:!1.4.2", text=_version),
         "cfg": Field("digest of its configuration", text=_digest),
         "cause": Field("why it is as it is", text=lambda row: row.cause),
-        "alert": Field("code of one of its alerts", text=lambda row: " ".join(_alerts(row))),
+        "alert": Field("code of one of its alerts", text=lambda row: "\n".join(_alerts(row)), lines=True),
         "alerts": Field("how many fire: alerts>0", number=lambda row: len(_alerts(row))),
         "age": Field("of the last good frame: age>10m", number=_age, timed=True),
         "due": Field("slots due today", number=_today(0)),

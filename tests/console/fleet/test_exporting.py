@@ -100,6 +100,25 @@ def test_a_disk_that_fills_up_leaves_nothing_behind(tmp_path: Path, monkeypatch:
     assert [one.name for one in tmp_path.iterdir()] == ["nodes.csv"]
 
 
+@pytest.mark.parametrize("links", [True, False])
+def test_where_it_cannot_be_put_in_its_place_nothing_is_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    def stuck(*_: object) -> None:
+        raise OSError(5, os.strerror(5))
+
+    if not links:
+        monkeypatch.setattr(exporting.os, "link", stuck)
+    export(tmp_path / "first.csv", COLUMNS, RECORDS)
+    with pytest.raises(NotExported, match=r"first\.csv is there already"):
+        export(tmp_path / "first.csv", COLUMNS, RECORDS)
+    monkeypatch.setattr(exporting.os, "link", stuck)
+    monkeypatch.setattr(Path, "replace", stuck)
+    with pytest.raises(NotExported, match="Input/output error"):
+        export(tmp_path / "second.csv", COLUMNS, RECORDS)
+    assert [one.name for one in tmp_path.iterdir()] == ["first.csv"]
+
+
 def test_many_rows_with_hostile_text_are_written(tmp_path: Path) -> None:
     records = [{"node": f"cam-{number}", "disk": 1.0, "cause": "\ud800 港 \x1b[31m"} for number in range(5000)]
     for ending in exporting.FORMS:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from console.fleet.filter import FilterWrong, parse
+from console.fleet.filter import Field, Fields, FilterWrong, parse, quoted
 from console.fleet.inventory import Host
 from console.fleet.nodes import FIELDS, select
 from console.fleet.view import FleetModel, Patience
@@ -51,6 +51,15 @@ def model(hand: Any, make_status: Callable[..., Any], make_camera: Callable[...,
         ("site=dam", []),
         ("site=dam,harbour", ["cam-1"]),
         ("node=cam-1", ["cam-1"]),
+        ('site="Dam 3"', ["cam-2"]),
+        ('site:"am 3",harbour', ["cam-1", "cam-2"]),
+        ('site=!"dam 3"', ["cam-1", "gate"]),
+        ('site=""', ["gate"]),
+        ('"no route"', ["gate"]),
+        ('site="Dam', []),
+        ("alert:node.unreachable", ["gate"]),
+        ("alert:node", []),
+        ("alert:!node.unreachable", ["cam-1", "cam-2"]),
         ("ver:!0.1", ["gate"]),
         ("cause:lens", ["cam-2"]),
         ("q<60", ["cam-2"]),
@@ -91,11 +100,24 @@ def test_a_filter_that_is_wrong_says_where(text: str, words: str) -> None:
         parse(text, FIELDS)
 
 
+@pytest.mark.parametrize("value", ["", "dam", "Dam 3, north", '"', '""', 'the "Mill"', "!x", "a/b", "/", ' "a" , "b" '])
+def test_whatever_a_value_is_it_can_be_asked_for(value: str) -> None:
+    fields: Fields[str] = Fields({"it": Field("", text=lambda row: row)}, lambda row: (row,))
+    for op in ("=", ":"):
+        assert parse(f"it{op}{quoted(value)} it{op}{quoted(value)}", fields)(value)
+    assert not parse(f"it={quoted(value)}", fields)(f"{value}x")
+
+
+def test_many_quotes_take_no_time() -> None:
+    fields: Fields[str] = Fields({}, lambda row: (row,))
+    assert not parse('"' * 1001, fields)("x")
+
+
 def test_every_field_reads_one_kind_of_value(model: FleetModel) -> None:
     assert all((field.text is None) != (field.number is None) for field in FIELDS.table.values())
 
 
 @pytest.mark.parametrize("field", FIELDS.table)
 def test_no_field_minds_a_node_that_was_never_heard(model: FleetModel, field: str) -> None:
-    value = "ok" if field == "state" else "1"
+    value = {"state": "ok", "alerts": "2"}.get(field, "1")  # that it does not answer is one
     assert "gate" not in select(model, f"{field}:{value}")

@@ -133,6 +133,18 @@ def test_marks_are_of_rows_and_an_action_gets_them_all() -> None:
     assert (one.refresh(), one.listing.chosen()) == (("a", "b"), ["b"])
 
 
+@pytest.mark.parametrize("forgets", ["filter", "sort", "reverse"])
+def test_a_marked_row_that_goes_as_a_filter_is_typed_is_marked_no_longer(forgets: str) -> None:
+    one = shelf()
+    one.listing.mark_all()
+    del one.things["d"]
+    forget = {"filter": lambda: one.listing.filter_by("name:a"), "sort": lambda: one.listing.sort_by("name"),
+              "reverse": one.listing.reverse}  # fmt: skip
+    forget[forgets]()
+    one.refresh()
+    assert one.listing.chosen() == ["a", "b", "c"]
+
+
 def test_an_empty_list_can_be_moved_and_marked_in() -> None:
     one = Shelf()
     one.listing.move(3)
