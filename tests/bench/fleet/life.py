@@ -17,6 +17,7 @@ FULL: dict[str, Any] = json.loads((CONTRACT / "status.json").read_text())
 SITES = ("harbour", "dam-3", "tower", "northmill")
 AT = "2027-01-15T08:00:00.000Z"
 EVENTS_KEPT = 100
+REST_S = 18_000.0
 STATES = {"ok": 0.95, "warn": 0.03, "crit": 0.02}
 QUIET_ALERTS = 2
 
@@ -34,6 +35,8 @@ class SimNode:
     dead: int = 0
     last_id: int = 0
     silent: bool = False
+    rests: bool = False
+    """It is night: nothing is due."""
     events: deque[StreamEvent] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
 
     def status(self) -> dict[str, Any]:
@@ -56,7 +59,8 @@ class SimNode:
 
     def _camera(self, camera: dict[str, Any]) -> dict[str, Any]:
         return camera | {
-            "state": "ok" if self.state != "crit" else "offline",
+            "state": "offline" if self.state == "crit" else "idle" if self.rests else "ok",
+            "last_good_age_s": REST_S if self.rests else camera["last_good_age_s"],
             "due": self.captured + self.gaps,
             "captured": self.captured,
             "gaps": self.gaps,

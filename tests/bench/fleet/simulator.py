@@ -156,7 +156,10 @@ def inventory(ports: dict[str, int], folder: Path, tls: Certificate | None) -> d
 
 async def serve(folder: Path, given: argparse.Namespace) -> None:
     tls = make(folder) if given.tls else None
-    simulator = Simulator(given.nodes, tls=tls, pace=Pace(given.churn, given.faults))
+    pace = Pace(0, 0) if given.rests else Pace(given.churn, given.faults)
+    simulator = Simulator(given.nodes, tls=tls, pace=pace)
+    for node in simulator.nodes:
+        node.rests = given.rests
     await simulator.start()
     hosts = inventory(simulator.ports, folder, tls)
     hostile = Hostile()
@@ -181,6 +184,7 @@ def main() -> None:
     parser.add_argument("--tls", action="store_true")
     parser.add_argument("--churn", type=float, default=0.3, help="share of the nodes that change in a second")
     parser.add_argument("--faults", type=float, default=0.002, help="share of the nodes that go wrong in a second")
+    parser.add_argument("--rests", action="store_true", help="nothing is due, and nothing happens")
     parser.add_argument("--hostile", type=int, default=0, help="so many more that misbehave")
     given = parser.parse_args()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]

@@ -33,7 +33,7 @@ def _all_asked(model: FleetModel) -> bool:
     return all(view.heard_s is not None or view.error is not None for view in model.views.values())
 
 
-async def _probe(late_ms: list[float]) -> None:
+async def probe(late_ms: list[float]) -> None:
     """How late a timer fires: what a key would have to wait."""
     loop = asyncio.get_running_loop()
     while True:
@@ -66,7 +66,7 @@ async def watch(hosts_file: Path, settle_s: float, seconds: float) -> dict[str, 
     bare_mb = rss_mb()
     fleet, late_ms = Fleet(hosts_listed(hosts_file)), list[float]()
     fleet.attend(sorted(fleet.model.views)[:ON_SCREEN])
-    tasks = [asyncio.create_task(fleet.run()), asyncio.create_task(_probe(late_ms))]
+    tasks = [asyncio.create_task(fleet.run()), asyncio.create_task(probe(late_ms))]
     cpu_s = time.process_time()
     refreshed_s = await _refreshed(fleet.model)
     first_cpu_s = time.process_time() - cpu_s
