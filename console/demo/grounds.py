@@ -82,7 +82,8 @@ class Grounds:
             self.token_file(role).touch(mode=0o600)
             self.token_file(role).write_text(token + "\n", encoding="ascii")
         self.nodes: list[DemoNode] = []
-        self.shelf = self._shelve()
+        self._shelf_lock = _shelved(_shelf_of(self.root))
+        self.shelf = self._other_shelf()
 
     def token_file(self, role: str) -> Path:
         return self.root / f"{role}.token"
@@ -140,18 +141,17 @@ class Grounds:
         for folder in (self.root, _shelf_of(self.root)):
             shutil.rmtree(folder, ignore_errors=True)
         self._lock.close()
+        lock, self._shelf_lock = self._shelf_lock, None
+        if lock is not None:
+            os.close(lock)
 
     def _processes(self) -> list[subprocess.Popen[bytes]]:
         return [process for node in self.nodes for process in node.processes]
 
-    def _shelve(self) -> Path | None:
+    def _other_shelf(self) -> Path | None:
         """An archive on a file system that is not that of the nodes; None where this machine has no second one."""
         shelf = _shelf_of(self.root)
-        try:
-            shelf.mkdir(mode=0o700)
-            other = shelf.stat().st_dev != self.root.stat().st_dev
-        except OSError:
-            return None
+        other = self._shelf_lock is not None and shelf.stat().st_dev != self.root.stat().st_dev
         return shelf if other else None
 
 
@@ -164,8 +164,36 @@ def sweep() -> None:
                 shutil.rmtree(root, ignore_errors=True)
     for shelf in SHELVES.glob(f"{PREFIX}*"):
         with suppress(OSError):
-            if shelf.stat().st_uid == os.getuid() and not (Path(tempfile.gettempdir()) / shelf.name).exists():
+            if shelf.stat().st_uid == os.getuid():
+                os.close(_locked_folder(shelf))
                 shutil.rmtree(shelf, ignore_errors=True)
+
+
+def _shelved(shelf: Path) -> int | None:
+    """Makes that folder, locked for as long as the descriptor is open; None where it cannot be.
+
+    A lock of its own: the demo that sweeps may have another temporary folder, and so not see that of this one.  It has
+    its name only once it is locked: nobody can sweep it before.
+    """
+    new = shelf.with_name(f".{shelf.name}")
+    try:
+        new.mkdir(mode=0o700)
+        lock = _locked_folder(new)
+        new.rename(shelf)
+    except OSError:
+        return None
+    return lock
+
+
+def _locked_folder(folder: Path) -> int:
+    """Raises OSError where it is not there or somebody else holds it."""
+    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(number)
+        raise
+    return number
 
 
 def _shelf_of(root: Path) -> Path:

@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -160,6 +161,24 @@ def test_the_shelf_of_a_demo_that_was_killed_is_removed(shelves: Path) -> None:
     left.mkdir()
     sweep()
     assert not left.exists()
+
+
+def test_the_shelf_of_a_living_demo_elsewhere_is_left(
+    grounds: Grounds, shelves: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    shelf = shelves / grounds.root.name
+    sweep()
+    assert shelf.exists(), "it is locked"
+    grounds.clear()
+    assert list(shelves.iterdir()) == []
+
+
+def test_a_shelf_that_is_somebody_elses_way_out_is_no_shelf(shelves: Path, tmp_path: Path) -> None:
+    (tmp_path / "precious").mkdir()
+    (shelves / f"{PREFIX}link").symlink_to(tmp_path / "precious")
+    sweep()
+    assert (tmp_path / "precious").exists()
 
 
 def test_nodes_die_with_a_demo_that_is_killed_and_the_next_one_removes_its_folder(
