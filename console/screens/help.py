@@ -125,6 +125,8 @@ class HelpScreen(ModalScreen[None]):
         box.scroll_to(y=box.max_scroll_y if way > 0 else 0, animate=False, immediate=True)
 
     def _sign(self) -> None:
+        if not self.query("#help"):  # closed meanwhile
+            return
         box = self.query_one("#help")
         above, all_hidden = round(box.scroll_y), box.max_scroll_y
         box.border_subtitle = SCROLLS.format(below=all_hidden - above, above=above) if all_hidden else CLOSES
