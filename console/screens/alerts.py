@@ -120,6 +120,7 @@ class AlertsScreen(GatheredView):
             self.reply(f"{ask.words[:20]} is none of {', '.join(EVERY)}")
             return
         self._groups.by = wanted
+        self.listing.mark_none()  # what was marked is no row any more
         self.grid.table = table_of(wanted)
         self.grid.lay_out()
         self.paint()

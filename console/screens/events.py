@@ -43,18 +43,11 @@ class EventsScreen(RowsView):
     def update(self, changed: Iterable[str]) -> None:
         self._listen()
         self.feed.take()
-        before = self.listing.row
         super().update(changed)
-        self._follow(before)
 
-    def _follow(self, before: int) -> None:
-        """What comes in above must not push what is read off its place."""
-        after = self.listing.row
-        if before == 0 and after:
-            self.listing.move(-after)
-        elif after != before:
-            self.grid.scroll_to(y=self.grid.scroll_offset.y + after - before, animate=False, force=True)
-        self.grid.show()
+    @property
+    def is_feed(self) -> bool:
+        return True
 
     def _listen(self) -> None:
         """To all nodes, as far as there is room: the worst first."""

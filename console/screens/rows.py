@@ -81,6 +81,11 @@ class RowsView(View):
         """What can be shown and hidden beside the columns, with what each is."""
         return {}
 
+    @property
+    def is_feed(self) -> bool:
+        """Whether rows come in at the top: with the cursor there it stays on the newest."""
+        return False
+
     def moved(self) -> None:
         """The cursor is on another row."""
 
@@ -135,8 +140,19 @@ class RowsView(View):
 
     def update(self, changed: Iterable[str]) -> None:
         moving = self.desk.clock.monotonic() - self._moved_s < HOLD_S
+        before = self.listing.row
         self.listing.refresh(self.keys(), self.changed_keys(changed), hold=moving)
+        if self.is_feed:
+            self._follow(before)
         self.grid.show()
+
+    def _follow(self, before: int) -> None:
+        """What comes in above must not push what is read off its place."""
+        after = self.listing.row
+        if before == 0 and after:
+            self.listing.move(-after)
+        elif after != before:
+            self.grid.scroll_to(y=self.grid.scroll_offset.y + after - before, animate=False, force=True)
 
     def filtered(self, text: str, *, final: bool) -> None:
         self.listing.filter_by(text if not final or not self.listing.error else self.listing.passing)

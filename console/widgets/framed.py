@@ -9,7 +9,6 @@ from functools import partial
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
-from textual.content import Content
 from textual.geometry import Size
 from textual.worker import Worker
 
@@ -20,6 +19,7 @@ from console.fleet.client import NodeClient
 from console.fleet.frames import FrameRow, exposure_s, gain
 from console.fleet.times import Times, shown
 from console.widgets.lines import Line, Lines
+from console.widgets.paint import titled
 from console.widgets.pane import Framing, after, asking, note, trouble
 from console.widgets.picture import Kept, Picture, Raster, decode
 
@@ -67,11 +67,17 @@ class FramePane(Vertical):
         self.picture.say(lines)
         self._tell([])
 
-    def show(self, title: str, row: FrameRow, client: NodeClient | None, framing: Framing) -> None:
-        """That frame; its picture follows."""
+    def fit(self, framing: Framing) -> Framing:
+        """For words as wide as it is itself."""
+        return replace(framing, width=max(LEAST_CELLS[0], self.size.width or framing.width))
+
+    def show(
+        self, title: str, row: FrameRow, client: NodeClient | None, framing: Framing, *, least_lines: int = 1
+    ) -> None:
+        """That frame; its picture follows, below at least so many lines."""
         self._title(title, ascii_only=framing.manner.ascii)
-        framing = replace(framing, width=max(LEAST_CELLS[0], self.size.width))
-        self._tell(facts(row, framing))
+        framing = self.fit(framing)
+        self._tell(facts(row, framing), least_lines)
         picture = self.picture
         if row.gap is not None:
             picture.say(note(f"no picture: {row.why}", framing))
@@ -82,8 +88,8 @@ class FramePane(Vertical):
         else:
             self._aim(row, client, framing)
 
-    def _tell(self, lines: list[Line]) -> None:
-        where, height = self.query_one(Lines), max(1, len(lines))
+    def _tell(self, lines: list[Line], least_lines: int = 1) -> None:
+        where, height = self.query_one(Lines), max(least_lines, len(lines))
         if where.size.height != height:
             where.styles.height = height
         where.show(lines)
@@ -129,7 +135,7 @@ class FramePane(Vertical):
             self.picture.say(asking(framing))
 
     def _title(self, title: str, *, ascii_only: bool) -> None:
-        content = Content(title)
+        content = titled(title)
         if self._border_title != content:
             self.border_title = content
         if self.has_class("ascii") != ascii_only:

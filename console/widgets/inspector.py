@@ -15,7 +15,7 @@ from console.fleet.text import ago, clean
 from console.fleet.times import Times, shown, to_us
 from console.fleet.view import CAMERA_RANK, LOOKS, Word, disk_used_pct, lowest_quality, worst_camera
 from console.widgets.lines import Line
-from console.widgets.paint import fitted
+from console.widgets.paint import fitted, flowed
 from node.wire.status import CameraStatus, NodeStatus, TargetStatus
 from node.wire.times import US
 
@@ -31,23 +31,13 @@ SEVERITY_WORDS = {"crit": Word.CRIT, "warn": Word.WARN}
 def described(row: NodeRow, alerts: Sequence[AlertRow], manner: Manner, width: int) -> list[Line]:
     """From what matters first to what can be cut off."""
     status = row.view.status
-    parts = [_head(row, alerts, manner, width)]
+    parts = [(_head(row, alerts, manner, width), 0)]
     if status is not None:
-        parts.append(_facts(row, status, manner))
-        parts.append(_cameras(row, status.cameras, manner))
-    parts.append(_alerts(alerts, manner, width))
-    lines = [[Line(_cut(cells, width, manner)) for cells in part] for part in parts]
+        parts.append((_facts(row, status, manner), LABEL_CELLS))
+        parts.append((_cameras(row, status.cameras, manner), 2))
+    parts.append((_alerts(alerts, manner, width), 2))
+    lines = [[Line(line) for cells in part for line in flowed(cells, width, hang=hang)] for part, hang in parts]
     return [line for part in lines if part for line in (*part, Line())]
-
-
-def _cut(cells: Sequence[Cell], width: int, manner: Manner) -> tuple[Cell, ...]:
-    """What does not fit ends in a sign that says so."""
-    fitting, left = [], width
-    for cell in cells:
-        size = cell_len(cell.text)
-        fitting.append(cell if size <= left else Cell(fitted(cell.text, left, cut=manner.cut), cell.style))
-        left = max(0, left - size)
-    return tuple(fitting)
 
 
 def _head(row: NodeRow, alerts: Sequence[AlertRow], manner: Manner, width: int) -> Iterator[tuple[Cell, ...]]:
@@ -221,7 +211,7 @@ def _alerts(alerts: Sequence[AlertRow], manner: Manner, width: int) -> Iterator[
             Cell(f"{look.ascii if manner.ascii else look.glyph} ", word),
             Cell(first, "dim" if acked or alert.stale else "plain"),
         )
-        for line in (*rest, *_wrapped(acked, width - 2, 1, manner)):
+        for line in (*rest, *_wrapped(acked, width - 2, 2, manner)):
             yield (Cell(f"  {line}", "dim" if acked or alert.stale else "plain"),)
     if len(alerts) > MOST_ALERTS:
         yield (Cell(f"and {len(alerts) - MOST_ALERTS} more alerts", "dim"),)
@@ -229,7 +219,6 @@ def _alerts(alerts: Sequence[AlertRow], manner: Manner, width: int) -> Iterator[
 
 def _wrapped(text: str, width: int, most: int, manner: Manner) -> list[str]:
     """In at most so many lines."""
-    lines = textwrap.wrap(clean(text), max(1, width))
-    if len(lines) > most:
-        lines = [*lines[: most - 1], f"{lines[most - 1][: max(0, width - 1)]}{manner.cut}"]
-    return lines
+    return textwrap.wrap(
+        clean(text), max(4, width), max_lines=most, placeholder=f" {manner.cut}", break_on_hyphens=False
+    )

@@ -63,8 +63,9 @@ def test_what_is_known_stands_line_by_line(
     )
     told = lines(model, alert(since_us=model.clock.utc_us() - 60_000_000))
     assert told[:3] == ["cam · Harbour", "▲ warn  since 07:59:00Z", "1/2 ok: rain"]
-    assert "queue   12 due 1 run 2 dead 1 stu…" in told
-    assert "archive vault open, 1 unsent nas …" in told
+    queue, archive = (next(at for at, line in enumerate(told) if line.startswith(word)) for word in ("queue", "arch"))
+    assert told[queue : queue + 2] == ["queue   12 due 1 run 2 dead 1", "        stuck"]
+    assert told[archive : archive + 2] == ["archive vault open, 1 unsent nas 3", "        unsent"]
     assert "south  recovering  7s  reopen 2" in told
     assert told.index("south  recovering  7s  reopen 2") < told.index("north  ok  7s")
     assert "✖ camera 0 has given no good frame" in told
@@ -92,7 +93,17 @@ def test_many_cameras_and_alerts_are_counted(
 def test_an_alert_that_somebody_knows_of_says_who_and_why(model: FleetModel, make_status: Callable[..., Any]) -> None:
     model.heard("cam", make_status("cam"))
     told = lines(model, alert(ack=Ack("k", "mw", "lens visit on friday", 1)))
-    assert "  acked by mw: lens visit on…" in told
+    assert told[-3:] == ["  acked by mw: lens visit on", "  friday", ""]
+
+
+def test_a_cause_is_cut_between_words_and_names_broken_nowhere(
+    model: FleetModel, make_status: Callable[..., Any]
+) -> None:
+    model.heard("cam", make_status("cam", state="warn", reasons=["the lens of the camera is dirty " * 9]))
+    told = lines(model)
+    assert told[5] == "the lens of the camera is dirty …"
+    model.heard("cam", make_status("cam", version="v" * 80, site="漢" * 40))
+    assert lines(model)[:2] == ["cam ·", "漢" * 17]
 
 
 def test_silence_leaves_the_last_values_marked(model: FleetModel, make_status: Callable[..., Any], hand: Any) -> None:

@@ -15,7 +15,7 @@ from console.fleet.frames import FrameRow, Roll, Turn, last_turn
 from console.fleet.view import worst_camera
 from console.screens.base import Handler
 from console.screens.node.tab import ListTab, Question, why
-from console.widgets.framed import FramePane
+from console.widgets.framed import FramePane, facts
 from console.widgets.lines import Line
 from console.widgets.pane import Framing, asking, note, trouble
 from node.wire.errors import HeliographError
@@ -190,7 +190,7 @@ class FramesTab(ListTab):
 
     def _paint_pair(self) -> None:
         before, after = (self.host.get(name, FramePane) for name in ("#before", "#after"))
-        framing, turn = self.framing(36), self.turn.value
+        framing, turn = before.fit(self.framing(36)), self.turn.value
         nobody = self.nobody("frames") or ("" if self.camera else "it has no camera")
         if turn is None or nobody:
             error = self.turn.error
@@ -198,15 +198,17 @@ class FramesTab(ListTab):
             before.say(f"last good, {self.camera}", said, ascii_only=self.desk.ascii)
             after.say("first bad after it", [], ascii_only=self.desk.ascii)
             return
-        self._side(before, f"last good, {turn.camera}", turn.good, "no good frame is kept")
-        self._side(after, _title(turn), turn.bad, "no bad frame since, and no gap by a fault")
+        # both pictures begin on the same line, whatever is said above them
+        lines = max((len(facts(row, framing)) for row in (turn.good, turn.bad) if row is not None), default=1)
+        self._side(before, f"last good, {turn.camera}", turn.good, "no good frame is kept", lines)
+        self._side(after, _title(turn), turn.bad, "no bad frame since, and no gap by a fault", lines)
 
-    def _side(self, pane: FramePane, title: str, row: FrameRow | None, absent: str) -> None:
-        framing = self.framing(36)
+    def _side(self, pane: FramePane, title: str, row: FrameRow | None, absent: str, lines: int) -> None:
+        framing = pane.fit(self.framing(36))
         if row is None:
             pane.say(title, note(absent, framing), ascii_only=self.desk.ascii)
         else:
-            pane.show(title, row, self.host.client(), framing)
+            pane.show(title, row, self.host.client(), framing, least_lines=lines)
 
 
 def _title(turn: Turn) -> str:

@@ -82,6 +82,10 @@ class NodeScreen(RowsView):
     def grid(self) -> RowGrid:
         return self.query_one(f"#{self.list_tab.grid_id}", RowGrid)
 
+    @property
+    def is_feed(self) -> bool:
+        return isinstance(self.tab, EventsTab)
+
     def show_tab(self, name: str) -> None:
         self.tab.closed()
         self._tab = name

@@ -13,8 +13,8 @@ from console.fleet.text import ago, clean
 from console.fleet.times import Times, shown, to_us
 from console.fleet.view import LOOKS, OLD_WORDS, Happening, NodeView, Word, cause, disk_used_pct
 from console.widgets.lines import Line
-from console.widgets.paint import fitted
-from console.widgets.pane import Framing, after, faded, length, note, pairs, told
+from console.widgets.paint import fitted, flowed
+from console.widgets.pane import LABEL, Framing, after, faded, length, note, pairs, told
 from node.wire.records import DeepHealth, ProbeRecord
 from node.wire.status import Alert, CameraStatus, NodeStatus, TargetStatus
 from node.wire.times import US
@@ -183,7 +183,7 @@ def queue_block(facts: Facts, status: NodeStatus, framing: Framing) -> Block:
     if queue is None:
         return Block("queue", [Line((Cell("not told yet, or an older release", "dim"),))])
     oldest = f"   oldest {ago(queue.oldest_s)}" if queue.oldest_s is not None else ""
-    stuck, shown_at = f"   {queue.stuck} stuck" if queue.stuck else "", "   2 shows them" if queue.dead else ""
+    stuck, shown_at = f"   {queue.stuck} stuck" if queue.stuck else "", "   key 2 shows them" if queue.dead else ""
     lines = [
         *pairs("due", f"{queue.due}{oldest}", framing),
         *pairs("running", f"{queue.running}{stuck}", framing, "warn" if queue.stuck else "plain"),
@@ -370,5 +370,12 @@ def _dense_queue(facts: Facts, status: NodeStatus, framing: Framing) -> list[Lin
     done = facts.queue.value
     hour = f"   done/h {sum(done.done_last_hour.values())}" if done is not None else ""
     oldest = f"   oldest {ago(queue.oldest_s)}" if queue.oldest_s is not None else ""
-    said = f"{queue.due} due   {queue.running} running   {queue.dead} dead{oldest}{hour}"
-    return pairs("queue", said, framing, "crit" if queue.dead else "plain")
+    dead = Cell(f"{queue.dead} dead", "crit" if queue.dead else "plain")
+    said = (Cell(f"{queue.due} due   {queue.running} running   "), dead, Cell(oldest + hour))
+    return _styled("queue", said, framing)
+
+
+def _styled(label: str, cells: Iterable[Cell], framing: Framing) -> list[Line]:
+    """A word and what it is, each part in its own style."""
+    head = Cell(f"{label:<{LABEL}} ", "dim")
+    return [Line(line) for line in flowed((head, *cells), framing.width, hang=LABEL + 1)]

@@ -221,6 +221,5 @@ def test_where_nobody_knows_of_anything_the_note_has_the_room() -> None:
     sizes = {column.key: size for column, size in ALERT_TABLE.layout(110, longest)}
     assert (sizes["ack"], sizes["first"]) == (4, 9)
     assert sizes["note"] >= 60
-    assert dict(sizes, ack=0) == {
-        column.key: size * (column.key != "ack") for column, size in ALERT_TABLE.layout(128, {**longest, "ack": 99})
-    }
+    known = {column.key: size for column, size in ALERT_TABLE.layout(110, {**longest, "ack": 99})}
+    assert known["ack"] == 22

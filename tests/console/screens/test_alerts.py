@@ -78,6 +78,18 @@ def test_they_are_grouped_by_cause_node_or_site(look: Look, fire: Any) -> None:
     look(story, more=12)
 
 
+def test_marks_go_with_the_rows_that_grouping_takes_away(look: Look, fire: Any) -> None:
+    async def story(seen: Any) -> None:
+        fire(seen)
+        await seen.press(*"gaA")
+        assert seen.screen.listing.marks
+        await seen.press("o")
+        assert not seen.screen.listing.marks
+        assert "marked" not in seen.lines()[1]
+
+    look(story, more=12)
+
+
 def test_enter_shows_the_nodes_of_a_group_also_of_four_hundred(look: Look, fire: Any) -> None:
     async def story(seen: Any) -> None:
         fire(seen, 400)

@@ -18,6 +18,7 @@ from console.fleet.view import Patience
 from console.registry import known_on
 from console.screens.node.screen import GROUP, NAMES, NodeScreen
 from console.widgets import framed
+from console.widgets.lines import Lines
 from node.wire.errors import NodeUnreachable
 from node.wire.stream import StreamEvent
 
@@ -116,7 +117,9 @@ def visit(
     """Runs a story before the screen of reykjavik, in a fleet of three."""
     monkeypatch.setattr(framed, "SETTLE_S", 0.0)
 
-    def run(story: Story, size: tuple[int, int] = (120, 40), *, live: bool = True, **status: Any) -> None:
+    def run(
+        story: Story, size: tuple[int, int] = (120, 40), *, live: bool = True, pictures: bool = True, **status: Any
+    ) -> None:
         async def whole() -> None:
             hosts = [node.host, Host("nairobi", "127.0.0.1", 1, "http"), Host("kyoto", "127.0.0.1", 2, "http")]
             fleet = Quiet(hosts, patience=Patience(poll_s=2), clock=hand.as_clock())
@@ -125,7 +128,7 @@ def visit(
             fleet.model.heard("kyoto", make_status("kyoto"))
             if not live:
                 monkeypatch.setattr(fleet, "client", lambda name: None)
-            app = FleetApp(Desk(fleet, clock=hand.as_clock(), pace=Pace(lambda: 0.0)))
+            app = FleetApp(Desk(fleet, clock=hand.as_clock(), pace=Pace(lambda: 0.0), pictures=pictures))
             async with app.run_test(size=size) as pilot:
                 await pilot.pause()
                 app.visit("node", node="reykjavik")
@@ -420,6 +423,59 @@ def test_the_jobs_of_this_node_alone_are_listed(
         assert "✖ dead" not in seen.text()
 
     visit(story, queue={"dead": 1})
+
+
+def test_at_the_top_the_cursor_follows_the_newest_event(visit: Callable[..., None]) -> None:
+    def happen(seen: Seen, number: int) -> None:
+        event = StreamEvent(id=number, at=AT.format(number), kind="camera_held", body={"camera": f"cam{number}"})
+        seen.model.happened("reykjavik", event)
+
+    def under_the_cursor(seen: Seen) -> str:
+        return next(line for line in seen.lines() if line.startswith("›") and "cam" in line)
+
+    async def story(seen: Seen) -> None:
+        for number in range(3):
+            happen(seen, number)
+        await seen.press("4")
+        assert "cam2" in under_the_cursor(seen)
+        happen(seen, 3)
+        await seen.settle()
+        assert "cam3" in under_the_cursor(seen)
+        await seen.press("j")
+        happen(seen, 4)
+        await seen.settle()
+        assert "cam2" in under_the_cursor(seen)
+
+    visit(story)
+
+
+def test_both_pictures_of_a_comparison_begin_on_one_line(visit: Callable[..., None]) -> None:
+    async def story(seen: Seen) -> None:
+        await seen.press("3", "=")
+        before, after = (seen.screen.query_one(name, framed.FramePane).picture.region for name in ("#before", "#after"))
+        assert "blur" in seen.text(), "why the one is bad takes a line, and the other has none"
+        assert (before.y, before.height) == (after.y, after.height)
+
+    visit(story)
+
+
+def test_with_pictures_switched_off_none_is_asked_for(visit: Callable[..., None], node: Any) -> None:
+    async def story(seen: Seen) -> None:
+        await seen.press("3", "j")
+        said = seen.screen.query_one("#picked", framed.FramePane).picture._said
+        assert " ".join(line.left[0].text for line in said) == "the settings say pictures = none"
+        assert not [path for path, _ in node.asked if path.endswith("small")]
+
+    visit(story, pictures=False)
+
+
+def test_only_the_word_dead_is_red(visit: Callable[..., None]) -> None:
+    async def story(seen: Seen) -> None:
+        dense = seen.screen.query_one("#dense", Lines)
+        line = next(one for one in dense._lines if any("dead" in cell.text for cell in one.left))
+        assert "".join(cell.text for cell in line.left if cell.style == "crit").split() == ["1", "dead"]
+
+    visit(story, size=(80, 24), queue={"due": 3, "running": 1, "dead": 1})
 
 
 def test_events_of_this_node_are_listed_and_can_be_held(visit: Callable[..., None]) -> None:
