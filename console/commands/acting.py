@@ -122,8 +122,10 @@ def _count(number: int, of: str) -> str:
 
 
 def _summed(planned: Plan, outcomes: list[Outcome]) -> str:
-    done = sum(outcome.ok for outcome in outcomes)
-    return f"{done} done, {len(outcomes) - done} failed, {len(planned.refused)} not begun"
+    done, failed = (sum(getattr(outcome, word) for outcome in outcomes) for word in ("ok", "failed"))
+    unknown = len(outcomes) - done - failed
+    maybe = f"{unknown} may have been done, " if unknown else ""
+    return f"{done} done, {failed} failed, {maybe}{len(planned.refused)} not begun"
 
 
 def as_json(planned: Plan, outcomes: Iterable[Outcome]) -> dict[str, Any]:
@@ -135,8 +137,13 @@ def as_json(planned: Plan, outcomes: Iterable[Outcome]) -> dict[str, Any]:
             "steps": [_step(step) for step in planned.steps],
             "refused": [{**_aim(aim), "why": why} for aim, why in planned.refused],
         },
-        "outcomes": [{**_aim(each.aim), "ok": each.ok, "said": each.said, "code": each.code} for each in outcomes],
+        "outcomes": [_outcome(each) for each in outcomes],
     }
+
+
+def _outcome(outcome: Outcome) -> dict[str, Any]:
+    how = {"ok": outcome.ok, "unknown": outcome.unknown, "said": outcome.said, "code": outcome.code}
+    return {**_aim(outcome.aim), **how}
 
 
 def _step(step: Step) -> dict[str, Any]:
@@ -183,7 +190,7 @@ async def _perform(planned: Plan, model: FleetModel, outcomes: list[Outcome], te
     try:
         async for outcome in perform(planned, fleet.client, lambda: uuid4().hex):
             outcomes.append(outcome)
-            tell(f"  {outcome.aim}: " + (outcome.said if outcome.ok else f"failed: {_said(outcome)}"))
+            tell(f"  {outcome.aim}: {'failed: ' if outcome.failed else ''}{_said(outcome)}")
     finally:
         await _close(fleet, planned.nodes)
 
@@ -200,6 +207,8 @@ async def _close(fleet: Fleet, names: Iterable[str]) -> None:
 def _exit(planned: Plan, outcomes: list[Outcome], model: FleetModel) -> int:
     if any(outcome.ok for outcome in outcomes):
         return DONE if all(outcome.ok for outcome in outcomes) and not planned.refused else FAILED
+    if any(outcome.unknown for outcome in outcomes):  # it was reached, perhaps more than that
+        return FAILED
     unheard = all(aim.node in model.views and not heard(model, aim.node) for aim, _ in planned.refused)
     if unheard and all(outcome.code in NOBODY - {NodeRefused.code} for outcome in outcomes):
         return NONE_REACHED

@@ -152,12 +152,20 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a step ended, in words; `code` is that of the error, the node's own where it gave one."""
+    """How a step ended, in words; `code` is that of the error, the node's own where it gave one.
+
+    `unknown`: it was sent, and nobody said what became of it; it may have been done.
+    """
 
     aim: Aim
     ok: bool
     said: str
     code: str = ""
+    unknown: bool = False
+
+    @property
+    def failed(self) -> bool:
+        return not self.ok and not self.unknown
 
 
 # --- the plan ---------------------------------------------------------------------------------------------------------
@@ -285,6 +293,9 @@ GOES_ON = frozenset({"API-006", "API-012", "API-018"})
 """The node's codes for: not now, or it goes on.  Under the same key it is asked again."""
 AGAIN = frozenset({"API-011"})
 """Its code for a key in use: once the order has been sent, that is the order itself, still being done."""
+UNDER_WAY = frozenset({"API-018"})
+"""Its code for: it is being done, and takes longer than an answer may."""
+MAYBE = "no answer; it may have been done"
 NO_ROUTE = frozenset({"API-003", "API-008"})
 UNKNOWN_ORDER = "its release cannot do that yet"
 NOBODY = frozenset({NodeUnreachable.code, NodeRefused.code, ConsoleFileUnusable.code})
@@ -340,7 +351,8 @@ async def _on_node(
             yield Outcome(step.aim, ok=False, said="there is nobody to ask")
             continue
         if lost is not None:
-            yield Outcome(step.aim, ok=False, said=f"not asked: {lost.said}", code=lost.code)
+            why = "no answer to the one before" if lost.unknown else lost.said
+            yield Outcome(step.aim, ok=False, said=f"not asked: {why}", code=lost.code)
             continue
         outcome = await _sent(step, client, new_key(), pause)
         lost = outcome if outcome.code in NOBODY else None
@@ -349,32 +361,35 @@ async def _on_node(
 
 async def _sent(step: Step, client: NodeClient, key: str, pause: Pause) -> Outcome:
     """A lost answer is asked for once more, an order that goes on until it has ended: all under one key."""
-    waits, lost, again = iter(PATIENCE), False, False
+    waits, lost, again, sent = iter(PATIENCE), False, False, False
     while True:
         try:
             return _answered(step, await client.order(step.path, step.body, key))
         except NodeUnreachable as error:
+            sent = sent or error.sent
             if lost:
-                return _failed(step.aim, error)
+                return _failed(step.aim, error, unknown=sent)
             lost = True
         except OrderRefused as error:
-            wait_s = next(waits, None) if error.theirs in (GOES_ON | AGAIN if again else GOES_ON) else None
+            ours = AGAIN if again else frozenset()
+            wait_s = next(waits, None) if error.theirs in GOES_ON | ours else None
             if wait_s is None:
-                return _refusal(step.aim, error)
+                return _refusal(step.aim, error, unknown=error.theirs in UNDER_WAY | ours)
             await pause(wait_s)
         except HeliographError as error:
-            return _failed(step.aim, error)
+            return _failed(step.aim, error, unknown=sent or isinstance(error, NodeAnswerWrong))
         again = True
 
 
-def _failed(aim: Aim, error: HeliographError) -> Outcome:
-    return Outcome(aim, ok=False, said=clean(error.detail or error.title), code=error.code)
+def _failed(aim: Aim, error: HeliographError, *, unknown: bool) -> Outcome:
+    why = error.detail or error.title
+    return Outcome(aim, ok=False, said=clean(f"{MAYBE}: {why}" if unknown else why), code=error.code, unknown=unknown)
 
 
-def _refusal(aim: Aim, error: OrderRefused) -> Outcome:
+def _refusal(aim: Aim, error: OrderRefused, *, unknown: bool) -> Outcome:
     """In the node's own words, where it has some that say it."""
     said = UNKNOWN_ORDER if error.theirs in NO_ROUTE else ": ".join(filter(None, (error.about, error.said)))
-    return Outcome(aim, ok=False, said=clean(said), code=clean(error.theirs))
+    return Outcome(aim, ok=False, said=clean(said), code=clean(error.theirs), unknown=unknown)
 
 
 def _answered(step: Step, answer: Mapping[str, Any]) -> Outcome:
@@ -382,7 +397,7 @@ def _answered(step: Step, answer: Mapping[str, Any]) -> Outcome:
         return Outcome(step.aim, ok=True, said=clean(SAID[step.deed](answer)))
     except NodeAnswerWrong as error:
         said = f"the node took it, but what it answers cannot be understood: {error.detail}"
-        return Outcome(step.aim, ok=False, said=clean(said), code=error.code)
+        return Outcome(step.aim, ok=False, said=clean(said), code=error.code, unknown=True)
 
 
 def _restarted(answer: Mapping[str, Any]) -> str:

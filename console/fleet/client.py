@@ -53,6 +53,8 @@ OBJECT: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 M = TypeVar("M", bound=BaseModel)
 B = TypeVar("B")
 R = TypeVar("R")
+NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.InvalidURL, httpx.UnsupportedProtocol)
+"""After these nothing has left this machine."""
 
 
 @cache
@@ -170,7 +172,7 @@ class NodeClient:
             finally:
                 await response.aclose()
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise NodeUnreachable(_met(error)) from None
+            raise NodeUnreachable(_met(error), sent=not isinstance(error, NEVER_SENT)) from None
         finally:
             self._under_way -= 1
 

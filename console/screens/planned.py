@@ -92,8 +92,9 @@ class Order:
     said: str = ""
 
     def settle(self, outcome: Outcome) -> None:
-        self.fate = Fate.DONE if outcome.ok else Fate.FAILED
-        self.said = outcome.said if outcome.ok else " ".join(filter(None, ("failed:", outcome.code, outcome.said)))
+        self.fate = Fate.DONE if outcome.ok else Fate.UNKNOWN if outcome.unknown else Fate.FAILED
+        failed = "failed:" if outcome.failed else ""
+        self.said = outcome.said if outcome.ok else " ".join(filter(None, (failed, outcome.code, outcome.said)))
 
     def give_up(self, *, sent: bool) -> None:
         """Nobody waits for it any longer."""

@@ -745,6 +745,11 @@ class NodeUnreachable(FleetError):
     hint = "check address, port and network of the node"
     transient = True
 
+    def __init__(self, detail: str = "", *, sent: bool = True) -> None:
+        """`sent`: what it was asked may have reached it."""
+        super().__init__(detail)
+        self.sent = sent
+
 
 class NodeAnswerWrong(FleetError):
     code = "FLT-003"

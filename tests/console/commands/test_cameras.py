@@ -63,7 +63,8 @@ def test_outcomes_can_be_read_by_a_program(ready: Any, run: Any) -> None:
     ran = run("capture", "kyoto", "--yes", "--json")
     (outcome,) = ran.json["outcomes"]
     assert outcome == {
-        "node": "kyoto", "camera": "main", "job": "", "ok": True, "said": "frame 1A2B3C4D kept, quality 93", "code": "",
+        "node": "kyoto", "camera": "main", "job": "", "ok": True, "unknown": False,
+        "said": "frame 1A2B3C4D kept, quality 93", "code": "",
     }  # fmt: skip
 
 
@@ -158,6 +159,16 @@ def test_a_node_that_says_no_is_a_fault_with_its_words(ready: Any, run: Any) -> 
     ran = run("capture", "kyoto", "--yes")
     assert ran.code == 1
     assert "kyoto/main: failed: CAM-008 camera is offline" in ran.out
+
+
+def test_a_node_that_does_not_say_what_became_of_it_may_have_done_it(ready: Any, run: Any, answer: Any) -> None:
+    ready().answers("POST /v1/cameras/main/capture", answer({}, lost=True))
+    ran = run("capture", "kyoto", "--yes")
+    assert ran.code == 1
+    assert "kyoto/main: FLT-002 no answer; it may have been done: " in ran.out
+    assert "0 done, 0 failed, 1 may have been done, 0 not begun" in ran.out
+    (outcome,) = run("capture", "kyoto", "--yes", "--json").json["outcomes"]
+    assert (outcome["ok"], outcome["unknown"]) == (False, True)
 
 
 def test_a_token_that_may_not_is_refused(ready: Any, run: Any) -> None:

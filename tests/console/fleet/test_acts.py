@@ -7,6 +7,7 @@ import dataclasses
 import shlex
 from collections.abc import Callable
 from itertools import count
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -251,6 +252,41 @@ def test_a_lost_answer_is_asked_for_once_more_under_the_same_key(start_node: Any
     assert [key for _, key, _ in fake.orders] == ["k1", "k1"]
 
 
+def test_an_answer_lost_twice_may_have_been_done(start_node: Any, fleet: Any, answer: Any) -> None:
+    fake = start_node("kyoto")
+    fake.answers("POST /v1/cameras/north/capture", answer({}, lost=True))
+    planned = plan(Deed.CAPTURE, [Aim("kyoto")], fleet(fake.host, cameras=("north", "south")))
+    first, second = do(planned, fake)
+    assert (first.ok, first.unknown, first.failed) == (False, True, False)
+    assert first.said.startswith("no answer; it may have been done: ")
+    assert (second.failed, second.said) == (True, "not asked: no answer to the one before")
+
+
+def test_a_node_that_was_never_connected_to_has_done_nothing(fleet: Any) -> None:
+    host = Host("kyoto", "127.0.0.1", 1, "http")
+    (outcome,) = do(plan(Deed.CAPTURE, [Aim("kyoto")], fleet(host)), SimpleNamespace(name="kyoto", host=host))
+    assert (outcome.failed, outcome.code, outcome.said) == (True, "FLT-002", "Connection refused")
+
+
+def test_whoever_is_shut_out_after_a_lost_answer_does_not_know_either(
+    start_node: Any, fleet: Any, answer: Any, make_problem: Any
+) -> None:
+    fake = start_node("kyoto")
+    fake.answers("POST /v1/cameras/main/capture", answer({}, lost=True), make_problem(403, "API-002"))
+    (outcome,) = do(capture(fleet, fake), fake)
+    assert (outcome.unknown, outcome.code) == (True, "FLT-004")
+
+
+def test_the_nodes_own_no_after_a_lost_answer_is_no(
+    start_node: Any, fleet: Any, answer: Any, make_problem: Any
+) -> None:
+    fake = start_node("kyoto")
+    no = make_problem(503, "CAM-008", "camera is offline")
+    fake.answers("POST /v1/cameras/main/capture", answer({}, lost=True), no)
+    (outcome,) = do(capture(fleet, fake), fake)
+    assert (outcome.failed, outcome.code) == (True, "CAM-008")
+
+
 def test_an_answer_lost_twice_is_no_answer(start_node: Any, fleet: Any, answer: Any) -> None:
     fake = start_node("kyoto")
     fake.answers("POST /v1/cameras/main/capture", answer({}, lost=True))
@@ -286,13 +322,15 @@ def test_an_order_that_goes_on_for_ever_is_left_with_the_nodes_own_words(
     fake.answers("POST /v1/cameras/main/capture", make_problem(503, "API-018", "action takes long and goes on"))
     (outcome,) = do(capture(fleet, fake), fake, pauses=pauses)
     assert (outcome.ok, outcome.said, outcome.code) == (False, "action takes long and goes on", "API-018")
+    assert outcome.unknown
     assert tuple(pauses) == PATIENCE
 
 
 def test_a_key_of_somebody_else_is_not_waited_for(start_node: Any, fleet: Any) -> None:
     fake, pauses = start_node("kyoto"), list[float]()
     fake.refuses("POST /v1/cameras/main/capture", 409, "API-011", "key was used")
-    assert do(capture(fleet, fake), fake, pauses=pauses)[0].code == "API-011"
+    (outcome,) = do(capture(fleet, fake), fake, pauses=pauses)
+    assert (outcome.code, outcome.failed) == ("API-011", True)
     assert pauses == []
 
 
@@ -316,7 +354,7 @@ def test_an_answer_that_makes_no_sense_is_no_success(start_node: Any, fleet: Any
     fake = start_node("kyoto")
     fake.answers("POST /v1/cameras/main/capture", answer(body, 201))
     (outcome,) = do(capture(fleet, fake), fake)
-    assert (outcome.ok, outcome.code) == (False, "FLT-003")
+    assert (outcome.ok, outcome.unknown, outcome.code) == (False, True, "FLT-003")
 
 
 def test_one_nodes_trouble_is_its_own_and_it_is_asked_no_more(start_node: Any, fleet: Any) -> None:

@@ -62,6 +62,13 @@ def test_outcomes_are_counted_and_what_did_not_happen_is_not_named() -> None:
     ]
 
 
+def test_an_order_without_an_answer_has_not_failed() -> None:
+    lost = order()
+    lost.settle(Outcome(lost.step.aim, ok=False, said="no answer; it may have been done", code="FLT-002", unknown=True))
+    assert (lost.fate, counted([lost])) == (Fate.UNKNOWN, "0 done, 1 unknown")
+    assert lost.line() == "cam-0000/main: FLT-002 no answer; it may have been done"
+
+
 def test_signs_of_outcomes_differ_in_ascii_too() -> None:
     assert len({fate.value[0] for fate in Fate}) == len(Fate)
     assert len({fate.value[1] for fate in Fate}) == len(Fate)
