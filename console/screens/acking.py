@@ -10,7 +10,6 @@ from textual import events, on
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
@@ -21,6 +20,7 @@ from console.fleet.desk import Desk, Undo
 from console.fleet.state import Ack, Made
 from console.fleet.text import clean
 from console.widgets.lines import Line, Lines
+from console.widgets.paint import titled
 from node.wire.times import US, to_text
 
 MOST_REASON_CHARS = 200
@@ -143,7 +143,7 @@ class AckDialog(ModalScreen[Known | None]):
         nodes = len({row.node for row in self._rows})
         where = self._rows[0].node if nodes == 1 else f"{nodes} nodes"
         with Vertical(id="acking") as box:
-            box.border_title = Content(f"acknowledge {_several(len(self._rows))} of {where}")
+            box.border_title = titled(f"acknowledge {_several(len(self._rows))} of {where}")
             yield Lines(id="acked")
             with Horizontal(classes="entry"):
                 yield Static("reason", markup=False)

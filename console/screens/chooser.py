@@ -15,6 +15,7 @@ from textual.widgets import Input
 
 from console.columns.table import Cell
 from console.widgets.lines import Line, Lines
+from console.widgets.paint import titled
 
 MOST_LINES = 16
 
@@ -54,7 +55,7 @@ class Chooser(ModalScreen[Choice | None]):
 
     def compose(self) -> ComposeResult:
         with Vertical(id="chooser") as box:
-            box.border_title = self._title
+            box.border_title = titled(self._title)
             yield Input(id="chosen", compact=True, placeholder="type to find, Enter takes, Esc closes")
             yield Lines(id="choices")
 

@@ -15,6 +15,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from console.fleet import copying
+from console.widgets.paint import titled
 
 MOST_CHARS = 200_000
 """More than that no person reads, and laying it out would hold the screen up."""
@@ -45,7 +46,7 @@ class Inspect(ModalScreen[None]):
         cut = self._text[:MOST_CHARS]
         more = f"\n… {len(self._text) - len(cut):,} more characters: y copies all" if len(self._text) > len(cut) else ""
         with VerticalScroll(id="inspect") as box:
-            box.border_title = Content(self._title)
+            box.border_title = titled(self._title)
             box.styles.min_width = min(WIDEST_TITLE, max(NARROWEST, cell_len(self._title) + FRAME))
             yield Static(Content(cut + more), id="inspected")
 
@@ -74,7 +75,7 @@ class Inspect(ModalScreen[None]):
 
     async def _copy(self) -> None:
         where = await copying.copy(self._text, self.app.copy_to_clipboard)
-        self._box.border_subtitle = Content(f"copied: {where}")
+        self._box.border_subtitle = titled(f"copied: {where}")
 
     def _sign(self) -> None:
         box = self._box

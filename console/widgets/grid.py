@@ -124,9 +124,9 @@ class RowGrid(ScrollView, can_focus=True, inherit_bindings=False):
     def _fit_name(self) -> None:
         """The column of names follows the longest one that was ever shown: columns do not jump to and fro."""
         column = next(one for one in self.table.columns if one.key == self.table.name)
-        manner = self._manner()
         rows = (self.listing.read(key) for key in self._shown if key not in self._measured)
-        longest = max((cell_len(column.cell(row, manner).text) for row in rows if row is not None), default=0)
+        names = (self._drawn(row, [column]) for row in rows if row is not None)
+        longest = max((cell_len(name[0].text) for name in names if not isinstance(name, str)), default=0)
         self._measured = frozenset(self._shown)
         if longest > self._longest.get(column.key, 0):
             self._longest[column.key] = longest
@@ -160,10 +160,22 @@ class RowGrid(ScrollView, can_focus=True, inherit_bindings=False):
         row, manner = self.listing.read(key), self._manner()
         if row is None:
             return Painted(())
-        cells = [self._fit(column, width, column.cell(row, manner), manner) for column, width in self._columns]
         here = key == self.listing.cursor
         pointer = (POINTER_ASCII if manner.ascii else POINTER) if here else " "
-        return Painted(self._spaced(pointer + (MARK if key in self.listing.marks else " "), cells), cursor=here)
+        gutter = pointer + (MARK if key in self.listing.marks else " ")
+        drawn = self._drawn(row, [column for column, _ in self._columns])
+        if isinstance(drawn, str):
+            return Painted((Cell(gutter), Cell(f"{drawn}: {key}", "crit")), cursor=here)
+        cells = [self._fit(*place, cell, manner) for place, cell in zip(self._columns, drawn, strict=True)]
+        return Painted(self._spaced(gutter, cells), cursor=here)
+
+    def _drawn(self, row: object, columns: Sequence[Column[Any]]) -> list[Cell] | str:
+        """The cells of a row, or why there are none: one that cannot be drawn leaves the others."""
+        manner = self._manner()
+        try:
+            return [column.cell(row, manner) for column in columns]
+        except Exception as error:  # noqa: BLE001 - the boundary of a row: it says so in its place
+            return f"internal error: {type(error).__name__}"
 
     def _fit(self, column: Column[Any], width: int, cell: Cell, manner: Manner) -> Cell:
         if self.table.follows(column):

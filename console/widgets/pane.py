@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from rich.cells import cell_len
-from textual.content import Content
 
 from console.columns.table import Cell, Manner
 from console.fleet.asking import Asked, Stage
 from console.fleet.text import ago, clean
 from console.widgets.lines import Line, Lines
+from console.widgets.paint import titled
 from node.wire.errors import HeliographError, NodeAnswerWrong, OrderRefused
 
 T = TypeVar("T")
@@ -43,7 +43,7 @@ class Pane(Lines):
 
     def tell(self, title: str, lines: Sequence[Line], *, ascii_only: bool = False) -> None:
         """Its title is text from anywhere: no markup."""
-        content = Content(title)
+        content = titled(title)
         if self._border_title != content:
             self.border_title = content
         if self.has_class("ascii") != ascii_only:

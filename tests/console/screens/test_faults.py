@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -64,5 +65,23 @@ def test_work_beside_a_view_that_fails_leaves_it_alive(look: Look, broken: list[
         await seen.settle()
         assert "internal error: ZeroDivisionError" in seen.lines()[1]
         broken.clear()
+
+    look(story)
+
+
+def test_a_row_that_cannot_be_drawn_leaves_the_others(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(seen: Any) -> None:
+        name = next(column for column in seen.screen.TABLE.columns if column.key == seen.screen.TABLE.name)
+        real = name.cell
+
+        def cell(row: Any, manner: Any) -> Any:
+            return real(row, manner) if row.name != "kyoto" else fails()
+
+        columns = tuple(replace(each, cell=cell) if each is name else each for each in seen.screen.TABLE.columns)
+        seen.screen.grid.table = replace(seen.screen.TABLE, columns=columns)
+        seen.screen.grid.lay_out()
+        await seen.press("j")
+        assert "internal error: ZeroDivisionError: kyoto" in seen.text()
+        assert all(seen.line_of(other) for other in ("reykjavik", "nairobi", "cusco"))
 
     look(story)
