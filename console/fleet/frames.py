@@ -184,13 +184,14 @@ def checked(frame: FrameRecord) -> FrameRecord:
 class Turn:
     """The last good frame of a camera and what came after it: the first bad frame, else the first gap by a fault.
 
-    `over`: good frames have come since.
+    `over`: good frames have come since.  `cut`: so much came after it that `bad` need not be the first.
     """
 
     camera: str
     good: FrameRow | None = None
     bad: FrameRow | None = None
     over: bool = False
+    cut: bool = False
 
 
 async def last_turn(client: NodeClient, node: str, camera: str, before: str | None = None) -> Turn:
@@ -199,14 +200,23 @@ async def last_turn(client: NodeClient, node: str, camera: str, before: str | No
     good = await look.newest("good", before)
     if good is None:
         return Turn(camera, bad=await look.newest("bad", before))
-    bad = await look.first_bad(good, before) or await look.first_gap(good, before)
-    if bad is not None:
-        return Turn(camera, good, bad)
+    first = await look.first_bad(good, before) or await look.first_gap(good, before)
+    if first is not None:
+        return Turn(camera, good, first.row, cut=first.cut)
     bad = await look.newest("bad", before)
     if bad is None:
         return Turn(camera, good)
     earlier = await look.newest("good", bad.at)
-    return Turn(camera, earlier, await look.first_bad(earlier, _after(bad.at)) if earlier else bad, over=True)
+    first = await look.first_bad(earlier, _after(bad.at)) if earlier is not None else None
+    return Turn(camera, earlier, first.row if first else bad, over=True, cut=first is not None and first.cut)
+
+
+@dataclass(frozen=True, slots=True)
+class _First:
+    """The oldest one found; `cut`: there are older ones that were not read."""
+
+    row: FrameRow
+    cut: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,36 +232,52 @@ class _Look:
         page = await self.client.fetch(FRAMES_PATH, Page[FrameRecord], query)
         return next((frame_row(self.node, checked(frame)) for frame in page.items[:1]), None)
 
-    async def first_bad(self, good: FrameRow, before: str | None) -> FrameRow | None:
+    async def first_bad(self, good: FrameRow, before: str | None) -> _First | None:
         """Lists are newest first: the nearest span that holds one is read to its end."""
         query = {"camera": self.camera, "verdict": "bad", "fields": FIELDS}
-        frames = await self._first(FRAMES_PATH, Page[FrameRecord], query, good.at, before)
-        return min((frame_row(self.node, checked(one)) for one in frames), key=lambda row: row.at_us, default=None)
+        found, cut = await self._first(FRAMES_PATH, Page[FrameRecord], query, good.at, before)
+        return _oldest((frame_row(self.node, checked(one)) for one in found), cut=cut)
 
-    async def first_gap(self, good: FrameRow, before: str | None) -> FrameRow | None:
-        slots = await self._first(GAPS_PATH, Page[SlotRecord], {"camera": self.camera}, good.at, before)
-        faults = (gap_row(self.node, slot) for slot in slots if slot.fault)
-        return min(faults, key=lambda row: row.at_us, default=None)
+    async def first_gap(self, good: FrameRow, before: str | None) -> _First | None:
+        found, cut = await self._first(GAPS_PATH, Page[SlotRecord], {"camera": self.camera}, good.at, before, _is_fault)
+        return _oldest((gap_row(self.node, slot) for slot in found), cut=cut)
 
     async def _first(
-        self, path: str, kind: type[Page[Item]], query: Mapping[str, str], since: str, before: str | None
-    ) -> list[Item]:
+        self,
+        path: str,
+        kind: type[Page[Item]],
+        query: Mapping[str, str],
+        since: str,
+        before: str | None,
+        is_meant: Callable[[Item], bool] = lambda _: True,
+    ) -> tuple[list[Item], bool]:
         for until in _untils(since, before):
-            found = await self._all(path, kind, {**query, "from": since, **_until(until)})
+            found, cut = await self._all(path, kind, {**query, "from": since, **_until(until)}, is_meant)
             if found:
-                return found
-        return []
+                return found, cut
+        return [], False
 
-    async def _all(self, path: str, kind: type[Page[Item]], query: Mapping[str, str]) -> list[Item]:
-        """The last page with rows: the oldest ones."""
+    async def _all(
+        self, path: str, kind: type[Page[Item]], query: Mapping[str, str], is_meant: Callable[[Item], bool]
+    ) -> tuple[list[Item], bool]:
+        """Those meant of the last page that has some, which are the oldest; whether that was not read to its end."""
         last: list[Item] = []
         cursor: str | None = None
         for _ in range(MOST_PAGES):
             page = await self.client.fetch(path, kind, {**query, **({"cursor": cursor} if cursor else {})})
-            last, cursor = list(page.items) or last, page.next
+            last, cursor = list(filter(is_meant, page.items)) or last, page.next
             if cursor is None:
-                break
-        return last
+                return last, False
+        return last, True
+
+
+def _is_fault(slot: SlotRecord) -> bool:
+    return slot.fault
+
+
+def _oldest(rows: Iterable[FrameRow], *, cut: bool) -> _First | None:
+    row = min(rows, key=lambda row: row.at_us, default=None)
+    return None if row is None else _First(row, cut)
 
 
 def _until(moment: str | None) -> dict[str, str]:

@@ -212,5 +212,11 @@ class FramesTab(ListTab):
 
 
 def _title(turn: Turn) -> str:
-    what = "first gap after it" if turn.bad is not None and turn.bad.gap is not None else "first bad after it"
+    """Without a good one before it, and where there are too many, it need not be the first."""
+    gap = turn.bad is not None and turn.bad.gap is not None
+    what = "first gap after it" if gap else "first bad after it"
+    if turn.bad is not None and turn.good is None:
+        what = "the newest bad one"
+    elif turn.cut:
+        what = "a gap after it" if gap else "a bad one after it"
     return f"{what}, over by now" if turn.over else what

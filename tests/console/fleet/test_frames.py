@@ -10,6 +10,7 @@ from console.fleet.frames import (
     FRAMES_PATH,
     GAPS_PATH,
     MOST,
+    MOST_PAGES,
     FrameRow,
     Roll,
     Turn,
@@ -197,6 +198,30 @@ def test_without_a_bad_frame_or_without_a_good_one_the_other_is_shown() -> None:
     alone = turn(Ledger([frame(7, "bad")]))
     assert (alone.good, minutes(alone.bad)) == (None, 7)
     assert turn(Ledger()) == Turn("main")
+
+
+def test_of_too_many_bad_ones_to_be_read_the_oldest_read_is_not_called_the_first() -> None:
+    bad = [frame(1 + index / 100, "bad") for index in range(MOST_PAGES * PAGE)]
+    whole = turn(Ledger([frame(0), *bad]))
+    assert (minutes(whole.bad), whole.cut) == (1, False)
+    ledger = Ledger([frame(0), *(frame(1 + index / 100, "bad") for index in range(MOST_PAGES * PAGE + 1))])
+    found = turn(ledger)
+    assert (minutes(found.bad), found.cut) == (1.01, True)
+    ledger.lists[FRAMES_PATH].append(frame(30))
+    assert (turn(ledger).over, turn(ledger).cut) == (True, True)
+
+
+def test_of_too_many_gaps_too() -> None:
+    gaps = [gap(1 + index / 100) for index in range(MOST_PAGES * PAGE + 1)]
+    found = turn(Ledger([frame(0)], gaps))
+    assert (minutes(found.bad), found.cut) == (1.01, True)
+
+
+def test_gaps_by_a_fault_are_found_behind_and_before_many_that_are_none() -> None:
+    meant = [gap(minute, fault=False) for minute in range(1, 9)]
+    found = turn(Ledger([frame(0)], [*meant, *(gap(minute) for minute in (9, 10, 11, 12, 13))]))
+    assert (minutes(found.bad), found.cut) == (9, False)
+    assert minutes(turn(Ledger([frame(0)], [*meant, gap(100)])).bad) == 100
 
 
 def test_trouble_is_the_callers() -> None:

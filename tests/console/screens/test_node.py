@@ -12,14 +12,17 @@ from PIL import Image
 
 from console.app import FleetApp
 from console.fleet.desk import Desk, Pace
+from console.fleet.frames import Turn, frame_row, gap_row
 from console.fleet.inventory import Host
 from console.fleet.poller import Fleet
 from console.fleet.view import Patience
 from console.registry import known_on
+from console.screens.node.frames import _title
 from console.screens.node.screen import GROUP, NAMES, NodeScreen
 from console.widgets import framed
 from console.widgets.lines import Lines
 from node.wire.errors import NodeUnreachable
+from node.wire.records import FrameRecord, SlotRecord
 from node.wire.stream import StreamEvent
 
 SIZES = [(80, 24), (120, 40), (200, 60)]
@@ -350,6 +353,23 @@ def test_a_picture_that_is_damaged_or_not_there_is_a_sentence(
         assert "DSK-008" not in seen.text()
 
     visit(story)
+
+
+BAD = frame_row("reykjavik", FrameRecord(id="x", captured="2027-01-15T08:00:00.000Z", verdict="bad"))
+LOST = gap_row("reykjavik", SlotRecord(camera="main", profile="auto", due="2027-01-15T08:00:00.000Z"))
+
+
+@pytest.mark.parametrize(("turn", "title"), [
+    (Turn("main"), "first bad after it"),
+    (Turn("main", BAD, BAD), "first bad after it"),
+    (Turn("main", BAD, BAD, over=True), "first bad after it, over by now"),
+    (Turn("main", BAD, BAD, cut=True, over=True), "a bad one after it, over by now"),
+    (Turn("main", BAD, LOST), "first gap after it"),
+    (Turn("main", BAD, LOST, cut=True), "a gap after it"),
+    (Turn("main", None, BAD), "the newest bad one"),
+])  # fmt: skip
+def test_only_what_is_the_first_is_called_so(turn: Turn, title: str) -> None:
+    assert _title(turn) == title
 
 
 def test_a_picture_is_fetched_once(visit: Callable[..., None], node: Any) -> None:
