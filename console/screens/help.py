@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 from rich.cells import cell_len
@@ -54,13 +56,15 @@ TABLES: dict[Scope, Table[Any]] = {
 ARMED, ARMED_ASCII = "…", "~"
 AROUND = 9
 """Cells beside the text: border, padding, the gap between two columns, the scroll bar."""
+TWO_FROM_WIDTH, LEAST_WORDS = 100, 12
+"""Two columns, if need be with broken sentences; cells that those have in any case."""
 CLOSES, SCROLLS = "Esc closes", "{below} lines below, {above} above: j k scroll, Esc closes"
 
 
 def help_text(
-    scopes: Sequence[Scope], remapped: Keys = NO_KEYS, *, ascii_only: bool = False
+    scopes: Sequence[Scope], remapped: Keys = NO_KEYS, *, ascii_only: bool = False, width: int = 0
 ) -> tuple[Content, Content]:
-    """The whole help of a screen as two columns."""
+    """The whole help of a screen as two columns, each at most so wide; 0 = as wide as they need to be."""
     actions, armed = list(known_on(scopes, remapped)), ARMED_ASCII if ascii_only else ARMED
     keys = [
         (shown_keys(one, ascii_only=ascii_only), one.says + (f" {armed}" if one.risk is Risk.NODE else ""))
@@ -69,21 +73,31 @@ def help_text(
     ]
     commands = [(f":{one.command}", one.says) for one in actions if one.command]
     signs = {word: look.ascii if ascii_only else look.glyph for word, look in LOOKS.items()}
-    left = [*_section("Keys", keys), Content(f"  {armed} changes a node: armed by :unlock, after a plan"), Content("")]
-    right = [*_section("Commands", commands)]
+    note = f"{armed} changes a node: armed by :unlock, after a plan"
+    left = [*_section("Keys", keys, width), *_hung("  ", note, width), Content("")]
+    right = [*_section("Commands", commands, width)]
     for table in (TABLES[scope] for scope in scopes if scope in TABLES):
-        left += _section("Columns", [(one.title, one.says) for one in table.columns])
-        right += _section("Filter: terms joined by blanks, all must hold", FILTERS)
-        right += _section("Fields", [(name, field.says) for name, field in table.kind.fields.table.items()])
-    right += _section("States, worst first", [(f"{signs[word]} {word}", says) for word, says in STATES.items()])
+        left += _section("Columns", [(one.title, one.says) for one in table.columns], width)
+        right += _section("Filter: terms joined by blanks, all must hold", FILTERS, width)
+        right += _section("Fields", [(name, field.says) for name, field in table.kind.fields.table.items()], width)
+    states = [(f"{signs[word]} {word}", says) for word, says in STATES.items()]
+    right += _section("States, worst first", states, width)
     return Content("\n").join(left), Content("\n").join(right)
 
 
-def _section(title: str, rows: Sequence[tuple[str, str]]) -> Iterator[Content]:
+def _section(title: str, rows: Sequence[tuple[str, str]], width: int) -> Iterator[Content]:
     widest = max(len(name) for name, _ in rows)
     yield Content.styled(title, "bold")
-    yield from (Content(f"  {name:<{widest}} {says}") for name, says in rows)
+    for name, says in rows:
+        yield from _hung(f"  {name:<{widest}} ", says, width)
     yield Content("")
+
+
+def _hung(head: str, says: str, width: int) -> Iterator[Content]:
+    """Words beside their head, in as many lines as it takes."""
+    lines = textwrap.wrap(says, max(LEAST_WORDS, width - len(head)), break_on_hyphens=False) if width else [says]
+    for number, line in enumerate(lines):
+        yield Content(" " * len(head) + line if number else head + line)
 
 
 class HelpScreen(ModalScreen[None]):
@@ -99,7 +113,8 @@ class HelpScreen(ModalScreen[None]):
 
     def __init__(self, scopes: Sequence[Scope], keys: Keys = NO_KEYS, *, ascii_only: bool = False) -> None:
         super().__init__()
-        self._text = help_text(tuple(scopes), keys, ascii_only=ascii_only)
+        self._made = partial(help_text, tuple(scopes), keys, ascii_only=ascii_only)
+        self._text = self._made()
 
     def compose(self) -> ComposeResult:
         left, right = self._text
@@ -113,9 +128,22 @@ class HelpScreen(ModalScreen[None]):
             self.watch(box, moved, self._sign)
 
     def on_resize(self, event: events.Resize) -> None:
-        needed = sum(max(map(cell_len, text.plain.splitlines())) for text in self._text) + AROUND
-        self.set_class(event.size.width < needed, "narrow")
+        width = event.size.width
+        self.set_class(width < TWO_FROM_WIDTH, "narrow")
+        for column, text in zip(self.query(".column").results(Static), self._fitted(width), strict=True):
+            column.update(text)
         self.call_after_refresh(self._sign)
+
+    def _fitted(self, width: int) -> tuple[Content, Content]:
+        """Beside each other, below each other where that is too narrow; sentences broken only where they must be."""
+        left, right = (max(map(cell_len, text.plain.splitlines())) for text in self._text)
+        if width < TWO_FROM_WIDTH:
+            return self._made(width=max(1, width - AROUND))
+        room = width - AROUND
+        if left + right <= room:
+            return self._text
+        share = min(left, max(room // 2, room - right))
+        return self._made(width=share)[0], self._made(width=room - share)[1]
 
     def action_scroll_by(self, lines: int) -> None:
         self.query_one("#help").scroll_relative(y=lines, animate=False, immediate=True)

@@ -395,6 +395,22 @@ def test_help_is_whole_on_a_screen_of_usual_size(look: Callable[..., None], size
     look(story, size)
 
 
+@pytest.mark.parametrize("width", [100, 120])
+def test_help_has_two_columns_of_whole_sentences_from_100_cells(look: Callable[..., None], width: int) -> None:
+    async def story(seen: Any) -> None:
+        await seen.press("question_mark")
+        await seen.settle()
+        lines = seen.lines()
+        assert any("Keys" in line and "Commands" in line for line in lines)
+        words = re.sub(r"[│\s]+", " ", " ".join(lines)).split()
+        for text in help_text(SCREENS["nodes"]):
+            for line in text.plain.splitlines():
+                assert set(line.split()) <= set(words), line
+        assert "Esc closes" in seen.text()
+
+    look(story, (width, 120))
+
+
 def test_help_that_does_not_fit_says_how_much_is_out_of_sight(look: Callable[..., None]) -> None:
     async def story(seen: Any) -> None:
         await seen.press("question_mark")
