@@ -157,7 +157,8 @@ class Desk:
                 self.book.refresh()
             self.alerts.refresh()
             if self.recorder is not None:
-                self.recorder.record()
+                self.recorder.note()
+                await aside(self.recorder.write)
             if self.clock.monotonic() - kept_s >= SNAPSHOT_S:
                 kept_s = self.clock.monotonic()
                 await aside(self._write_snapshot)  # of thousands of nodes it takes most of a second

@@ -253,6 +253,8 @@ def _listed(inventory: Path | None) -> Mapping[str, Any]:
         )
     except subprocess.TimeoutExpired:
         raise InventoryUnreadable(f"{PROGRAM} took more than {TIMEOUT_S:.0f} s") from None
+    except OSError as error:  # too many open files, no memory for another process
+        raise InventoryUnreadable(f"{PROGRAM} could not be started: {error.strerror or error}") from None
     if done.returncode:
         said = _not_parsed(done.stderr, inventory) or _last_words(done.stderr)
         raise InventoryUnreadable(said or f"{PROGRAM} ended with {done.returncode}")

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from threading import Lock
 from typing import IO, TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -53,7 +55,10 @@ ERRORS: dict[str, type[HeliographError]] = {
 
 
 class Recorder:
-    """Writes what is new in a model each time it is asked to; what it has written is there after any crash."""
+    """Writes what is new in a model each time it is asked to; what it has written is there after any crash.
+
+    `note` is for the loop that changes the model, and quick; `write` is not, and may run in a thread meanwhile.
+    """
 
     def __init__(self, path: Path, model: FleetModel, *, limit_bytes: int = LARGEST_BYTES) -> None:
         """Raises RecordingUnusable where something stands already, or nothing can be written."""
@@ -65,7 +70,10 @@ class Recorder:
         self._seen = 0
         self._told = model.told
         self._written: dict[str, NodeView] = {}
-        self._secrets = _secrets(view.host for view in model.views.values())
+        self._waiting: deque[dict[str, Any]] = deque()
+        self._turn = Lock()
+        self._secrets = _Secrets()
+        self._secrets.are_of(view.host for view in model.views.values())
         try:
             self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
         except OSError as error:
@@ -74,14 +82,26 @@ class Recorder:
         self._write([head])
 
     def record(self) -> None:
-        """What has changed since the last call."""
+        """What has changed since the last call, at once."""
+        self.note()
+        self.write()
+
+    def note(self) -> None:
+        """What has changed since the last call, to be written."""
         if self.stopped:
             return
         names = self._model.changed_since(self._seen)
         self._seen = self._model.revision
         lines = [*self._moved(names), *(line for name in names for line in self._node(name)), *self._events()]
         lines.sort(key=lambda line: line["t"])  # stable: what was heard before this recording began comes first
-        self._write(lines)
+        self._waiting.extend(lines)
+
+    def write(self) -> None:
+        """What was noted."""
+        with self._turn:
+            lines = [self._waiting.popleft() for _ in range(len(self._waiting))]
+            if lines and not self.stopped:
+                self._write(lines)
 
     async def run(self, pause: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         """Until cancelled."""
@@ -95,7 +115,8 @@ class Recorder:
     def close(self) -> None:
         """The last of it is written first."""
         self.record()
-        self._stop("closed")
+        with self._turn:
+            self._stop("closed")
 
     def _now_us(self) -> int:
         return self._model.clock.utc_us()
@@ -120,11 +141,11 @@ class Recorder:
         ]
 
     def _moved(self, names: list[str]) -> Iterator[dict[str, Any]]:
-        known = self._written.keys() & names
-        came = [name for name in names if name in self._model.views and name not in self._written]
-        left = [name for name in known if name not in self._model.views]
-        if left or (came and self._written):
-            self._secrets = _secrets(view.host for view in self._model.views.values())
+        views, written = self._model.views, self._written
+        left = [name for name in written.keys() & names if name not in views]
+        moved = any(name not in written or written[name].host != views[name].host for name in names if name in views)
+        if left or (moved and written):
+            self._secrets.are_of(view.host for view in views.values())
             yield {"t": self._now_us(), "hosts": self._hosts()}
         for name in left:
             del self._written[name]
@@ -136,8 +157,7 @@ class Recorder:
         self._written[name] = view
         if view.status is not None and (before is None or view.status is not before.status):
             heard_us = self._now_us() - round(view.silence_s(self._model.clock.monotonic()) * US)
-            status = view.status.model_dump(mode="json", exclude_defaults=True)
-            yield {"t": max(0, heard_us), "node": name, "status": status}
+            yield {"t": max(0, heard_us), "node": name, "status": view.status}
         if view.error is not None and (before is None or view.failures != before.failures):
             error = {"code": view.error.code, "detail": view.error.detail, "failures": view.failures}
             yield {"t": self._now_us(), "node": name, "error": error}
@@ -146,12 +166,10 @@ class Recorder:
         count = min(self._model.told - self._told, len(self._model.happenings))
         self._told = self._model.told
         for one in list(self._model.happenings)[-count:] if count else ():
-            yield {"t": self._now_us(), "node": one.node, "event": one.event.model_dump(mode="json")}
+            yield {"t": self._now_us(), "node": one.node, "event": one.event}
 
     def _write(self, lines: list[dict[str, Any]]) -> None:
-        data = b"".join(to_json(line) + b"\n" for line in lines)
-        for secret in self._secrets:
-            data = data.replace(secret, HIDDEN)
+        data = self._secrets.hidden(b"".join(to_json(_dumped(line)) + b"\n" for line in lines))
         self._room -= len(data)
         if self._room < 0:
             self._stop("the recording has reached its largest size")
@@ -174,13 +192,45 @@ class Recorder:
             os.close(self._file)
 
 
-def _secrets(hosts: Iterable[Host]) -> list[bytes]:
-    """The tokens that a node might send back, as they would stand in JSON."""
-    found = set()
-    for path in {host.token_file for host in hosts if host.token_file is not None}:
-        with suppress(OSError, RuntimeError, ValueError):  # then it cannot be sent either
-            found.add(to_json(Path(path).expanduser().read_text().strip())[1:-1])
-    return [secret for secret in found if len(secret) >= SHORTEST_SECRET]
+def _dumped(line: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: _plain(value) for key, value in line.items()}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, NodeStatus):
+        return value.model_dump(mode="json", exclude_defaults=True)
+    return value.model_dump(mode="json") if isinstance(value, StreamEvent) else value
+
+
+class _Secrets:
+    """The tokens that a node might send back, as they would stand in JSON; also those of before a change."""
+
+    def __init__(self) -> None:
+        self._found: set[bytes] = set()
+        self._read: dict[str, tuple[int, ...]] = {}
+        """Each file as it was when it was read; empty = not yet."""
+
+    def are_of(self, hosts: Iterable[Host]) -> None:
+        files = {host.token_file for host in hosts if host.token_file is not None}
+        self._read = {path: self._read.get(path, ()) for path in files}
+
+    def hidden(self, data: bytes) -> bytes:
+        """Looked at right before: what was heard was asked for with a token that stood there by then."""
+        known = self._read
+        for path, before in list(known.items()):
+            with suppress(OSError, RuntimeError, ValueError):  # then it cannot be sent either
+                known[path] = self._look(Path(path).expanduser(), before)
+        for secret in sorted(self._found, key=len, reverse=True):
+            data = data.replace(secret, HIDDEN)
+        return data
+
+    def _look(self, path: Path, before: tuple[int, ...]) -> tuple[int, ...]:
+        found = path.stat()
+        now = (found.st_mtime_ns, found.st_ino, found.st_size)
+        secret = to_json(path.read_text().strip())[1:-1] if now != before else b""
+        if len(secret) >= SHORTEST_SECRET:
+            self._found.add(secret)
+        return now
 
 
 class Tempo(BaseModel):

@@ -15,6 +15,7 @@ from console.fleet import inventory
 from console.fleet.clock import Clock
 from console.fleet.inventory import Host
 from console.fleet.poller import Fleet
+from console.fleet.text import SAID_CHARS
 from node.wire.errors import HeliographError
 
 LOOK_S = 5.0
@@ -33,6 +34,7 @@ class Means:
     """What the watch works with; tests pass their own."""
 
     read: Callable[[Path | None], Sequence[Host]] = inventory.read
+    fingerprint: Callable[[Path | None], object] = inventory.fingerprint
     pause: Callable[[float], Awaitable[object]] = asyncio.sleep
     clock: Clock = field(default_factory=Clock)
 
@@ -47,30 +49,55 @@ async def watch_inventory(
 ) -> None:
     """Until cancelled.  `fresh`: the fleet's nodes were read just now, and not remembered by an earlier console.
 
-    An inventory that cannot be read leaves the nodes as they are and is told as a notice.
+    An inventory that cannot be looked at or read leaves the nodes as they are and is told as a notice.
     """
-    means = means or Means()
-    seen = await aside(lambda: inventory.fingerprint(path)) if fresh else None
-    due_s = means.clock.monotonic() + RELOOK_S
+    watch = _Watch(fleet, path, remember, means or Means(), settled=fresh)
     while True:
-        now = await aside(lambda: inventory.fingerprint(path))
-        if now != seen or means.clock.monotonic() >= due_s:
-            applied = await _apply(fleet, path, remember, means)
-            due_s = means.clock.monotonic() + (RELOOK_S if applied else AGAIN_S)
-        seen = now
-        await means.pause(LOOK_S)
+        await watch.look()
+        await watch.means.pause(LOOK_S)
 
 
-async def _apply(fleet: Fleet, path: Path | None, remember: Callable[[Sequence[Host]], object], means: Means) -> bool:
-    try:
-        hosts = await aside(lambda: means.read(path))
-    except HeliographError as error:
-        fleet.note(ABOUT, f"{error.code} {error.detail or error.title}; the nodes of before stay")
-        return False
-    fleet.note(ABOUT, "")
-    fleet.set_hosts(hosts)
-    remember(hosts)
-    return True
+@dataclass(slots=True)
+class _Watch:
+    fleet: Fleet
+    path: Path | None
+    remember: Callable[[Sequence[Host]], object]
+    means: Means
+    settled: bool
+    """Whether the fleet has the nodes of the inventory as it was first seen."""
+    seen: object = None
+    due_s: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.due_s = self.means.clock.monotonic() + RELOOK_S
+
+    async def look(self) -> None:
+        again_s = AGAIN_S
+        try:
+            if not await self._is_due():
+                return
+            await self._apply()
+            again_s = RELOOK_S
+        except HeliographError as error:
+            self._say(f"{error.code} {error.detail or error.title}")
+        except Exception as error:  # noqa: BLE001 - the console goes on, whatever a file system or its files are like
+            self._say(f"it cannot be read: {error}"[:SAID_CHARS])
+        self.due_s = self.means.clock.monotonic() + again_s
+
+    async def _is_due(self) -> bool:
+        now = await aside(lambda: self.means.fingerprint(self.path))
+        before, self.seen = self.seen, now
+        changed = now != before and not (self.settled and before is None)
+        return changed or self.means.clock.monotonic() >= self.due_s
+
+    async def _apply(self) -> None:
+        hosts = await aside(lambda: self.means.read(self.path))
+        self._say("")
+        self.fleet.set_hosts(hosts)
+        await aside(lambda: self.remember(hosts))
+
+    def _say(self, what: str) -> None:
+        self.fleet.note(ABOUT, what and f"{what}; the nodes of before stay")
 
 
 async def aside(act: Callable[[], T]) -> T:

@@ -78,6 +78,15 @@ def test_a_missing_file_is_unreadable(tmp_path: Path) -> None:
         read(tmp_path / "nowhere.yml")
 
 
+def test_where_no_process_can_be_started_it_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(inventory.subprocess, "run", full)
+    with pytest.raises(InventoryUnreadable, match="ansible-inventory could not be started: Too many open files"):
+        read(tmp_path)
+
+
 def test_a_missing_program_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -249,6 +250,34 @@ def test_no_token_gets_in_not_even_one_that_a_node_sends_back(stage: Callable[..
     assert "token" not in text
     assert text.count("***") == 3
     assert it.path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_token_that_was_changed_or_is_another_nodes_by_now_is_hidden_too(stage: Callable[..., Stage]) -> None:
+    it = stage()
+    it.hears("cam", reasons=[TOKEN])
+    again, other = f"{TOKEN}-of-tomorrow", it.path.with_name("other")
+    it.path.with_name("token").write_text(again)
+    it.hears("cam", reasons=[f"{again} after {TOKEN}"])
+    other.write_text("an0ther-secret")
+    it.model.set_hosts([replace(it.hosts[0], token_file=str(other)), it.hosts[1]])
+    it.hears("cam", reasons=[f"an0ther-secret after {again}"])
+    it.recorder.close()
+    text = it.path.read_text()
+    assert [secret for secret in (TOKEN, "tomorrow", "an0ther-secret") if secret in text] == []
+    assert text.count("*** after ***") == 2
+
+
+def test_what_is_noted_is_written_in_order_by_whoever_comes_first(stage: Callable[..., Stage]) -> None:
+    it = stage()
+    for uptime_s in (1.0, 2.0, 3.0):
+        it.model.heard("cam", it.make_status("cam", uptime_s=uptime_s))
+        it.recorder.note()
+    before = len(it.lines())
+    it.recorder.close()
+    it.recorder.write()  # of a thread that was late
+    assert before == 1
+    assert [line["status"]["uptime_s"] for line in it.lines() if "status" in line] == [1.0, 2.0, 3.0]
+    assert it.lines()[-1]["end"] == "closed"
 
 
 def test_a_recording_has_a_largest_size_and_says_that_it_was_reached(stage: Callable[..., Stage], player: Any) -> None:
