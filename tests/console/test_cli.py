@@ -159,9 +159,58 @@ def test_a_reader_or_operator_that_leaves_gets_no_traceback(
     assert cli.main(["demo"]) == status
 
 
-def test_commands_without_a_screen_import_no_textual() -> None:
+WITHOUT_A_SCREEN = {
+    "demo": "--frames /nowhere",
+    "status": "--json -i {}",
+    "watch": "--for 0.1 -i {}",
+    "events": "-i {}",
+    "alerts": "-i {}",
+    "ack": "kyoto/disk_low/data --reason seen -i {}",
+    "unack": "kyoto/disk_low/data",
+    "jobs": "-i {}",
+    "retry": "kyoto/01ARZ3NDEKTSV4RRFFQ69G0001 --dry-run -i {}",
+    "cancel": "kyoto/01ARZ3NDEKTSV4RRFFQ69G0001 --dry-run -i {}",
+    "discard": "kyoto/01ARZ3NDEKTSV4RRFFQ69G0001 --dry-run -i {}",
+    "camera restart": "kyoto --dry-run -i {}",
+    "capture": "kyoto --dry-run -i {}",
+    "hold": "kyoto --dry-run --reason rain -i {}",
+    "resume": "kyoto --dry-run -i {}",
+    "frames get": "kyoto/main -i {}",
+    "settings": "",
+    "completion": "bash",
+}
+"""A command line for each; whether it leads anywhere does not matter."""
+LOADED_BY = """
+import sys
+from console import cli
+status = cli.main(sys.argv[1:])
+print("status", status, *sorted({"textual", "PIL", "console.app", "node.domain.schedule"} & sys.modules.keys()))
+"""
+
+
+def test_every_command_but_the_console_is_one_without_a_screen() -> None:
+    assert {*WITHOUT_A_SCREEN} == {*cli.COMMANDS} - {"console"}
+
+
+def test_what_all_commands_import_has_no_screens() -> None:
     code = "import sys, console.cli; sys.exit('textual' in sys.modules or 'node.domain.schedule' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", WITHOUT_A_SCREEN)
+def test_commands_without_a_screen_import_nothing_of_the_screens(
+    start_node: Callable[..., Any], inventory: Callable[..., str], tmp_path: Path, name: str
+) -> None:
+    words = [*name.split(), *WITHOUT_A_SCREEN[name].format(inventory(start_node("kyoto"))).split()]
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED_BY, *words],
+        env={**os.environ, "XDG_STATE_HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    found = re.fullmatch(r"status (\d+)", done.stdout.splitlines()[-1])
+    assert found is not None, done.stdout
+    assert "CLI-001" not in done.stderr, done.stderr
 
 
 def test_help_names_the_commands_and_the_exit_codes() -> None:

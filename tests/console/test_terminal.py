@@ -428,3 +428,23 @@ def test_one_that_others_hold_does_not_keep_it_from_ending(job: Callable[[str], 
     os.kill(behind.pid, signal.SIGCONT)
     assert behind.ends()
     assert terminal.restored
+
+
+@pytest.mark.parametrize("stuck", [False, True])
+def test_a_demo_that_loses_it_ends_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stuck: bool
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    terminal = Terminal(["demo", "--nodes", "1", "--faults"])
+    try:
+        terminal.shows("another terminal")
+        terminal.shows("reykjavik", "READ-ONLY")
+        if stuck:
+            overflow(terminal)
+        terminal.hang_up()
+        began_s = time.monotonic()
+        assert terminal.gone() == 128 + signal.SIGHUP
+        assert time.monotonic() - began_s < 12
+        assert list(tmp_path.iterdir()) == []
+    finally:
+        terminal.close()
