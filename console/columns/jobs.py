@@ -82,7 +82,7 @@ JOB_TABLE: Table[JobLine] = Table(
         Column("try", "TRY", 3, 3, 3, _tries, "attempts so far", right=True),
         Column("age", "AGE", 4, 4, 6, _age, "since it was made", right=True),
         Column("next", "NEXT", 5, 12, 5, _next, "when it may begin", right=True, snug=True),
-        Column("progress", "PROGRESS", 10, 10, 7, _progress, "how far it is, of one that runs"),
+        Column("progress", "PROGRESS", 8, 10, 7, _progress, "how far it is, of one that runs", snug=True),
         Column("key", "ABOUT", 20, 40, 8, _key, "what it is about"),
         Column("said", "LAST ERROR", 24, 400, 1, _said, "why its last attempt failed, or what it does"),
     ),

@@ -19,6 +19,8 @@ from console.widgets.paint import COMPONENTS, fitted, strip_of
 
 TITLE_LINES = 1
 GUTTER_CELLS = 2
+PATIENCE = 40
+"""After so many paints a column gives back room that nothing shown needs."""
 POINTER, POINTER_ASCII, MARK = "›", ">", "*"
 
 
@@ -61,6 +63,8 @@ class RowGrid(ScrollView, can_focus=True, inherit_bindings=False):
         self._shown: tuple[str, ...] = ()
         self._longest: dict[str, int] = {}
         self._wider = False
+        self._now: dict[str, int] = {}
+        self._slack = 0
         self._measured: frozenset[str] = frozenset()
 
     @property
@@ -86,6 +90,7 @@ class RowGrid(ScrollView, can_focus=True, inherit_bindings=False):
         """So many rows down; up where negative; no further than the ends."""
         if not self.listing.keys:
             return
+        self._slack = 0
         self.listing.move(rows)
         self._follow(self.listing.row)
         self._repaint()
@@ -185,6 +190,7 @@ class RowGrid(ScrollView, can_focus=True, inherit_bindings=False):
         return Cell(fitted(cell.text, width, right=column.right, cut=manner.cut), cell.style)
 
     def _measure(self, key: str, cells: int) -> None:
+        self._now[key] = max(cells, self._now.get(key, 0))
         if cells > self._longest.get(key, 0):
             self._longest[key] = cells
             self._wider = True
@@ -195,12 +201,24 @@ class RowGrid(ScrollView, can_focus=True, inherit_bindings=False):
             spaced += [cell, Cell(" ")]
         return tuple(spaced[:-1])
 
+    def _tighten(self) -> None:
+        """A column that has long had more room than it needs gives it back; not while the operator moves."""
+        snug = [column.key for column in self.table.columns if column.snug]
+        slack = {key: self._now.get(key, 0) for key in snug if self._now.get(key, 0) < self._longest.get(key, 0)}
+        self._slack = self._slack + 1 if slack else 0
+        if self._slack >= PATIENCE:
+            self._slack = 0
+            self._longest.update(slack)
+            self.lay_out()
+
     def _repaint(self) -> None:
+        self._now = {}
         self._paint_lines()
         if self._wider:  # what is shown now is longer than what was: as far as there is room, so are the columns
             self._wider = False
             self.lay_out()
             self._paint_lines()
+        self._tighten()
 
     def _paint_lines(self) -> None:
         for y in range(self.size.height):

@@ -20,7 +20,7 @@ from node.wire.status import CameraStatus, NodeStatus, TargetStatus
 from node.wire.times import US
 
 LABEL_CELLS = 8
-BAR_CELLS, SPARK_CELLS = 8, 22
+BAR_CELLS, SPARK_CELLS = 8, 21
 MOST_CAUSE_LINES, MOST_CAMERAS, MOST_ALERTS = 4, 6, 8
 DIGEST_CHARS = 8
 CAMERA_STYLES = {"ok": "ok", "idle": "idle", "disabled": "dim", "warming": "plain", "recovering": "warn"}

@@ -75,8 +75,16 @@ def test_a_command_that_only_looks_has_no_question(name: str, capsys: pytest.Cap
 
 
 def test_the_words_for_undo_are_of_actions_that_there_are() -> None:
-    named = {action.undo.partition(",")[0] for action in ACTIONS if action.undo}
-    assert named <= set(BY_ID)
+    assert {action.undo for action in ACTIONS if action.undo} <= set(BY_ID)
+
+
+def test_an_action_can_be_undone_where_its_deed_can() -> None:
+    same = {deed: BY_ID[deed] for deed in Deed if deed in BY_ID}
+    assert len(same) == 5
+    for deed, action in same.items():
+        back = DEEDS[deed].undo
+        assert bool(action.undo) is (back is not None), deed
+        assert back is None or action.undo in {back, "undo"}, deed
 
 
 def test_the_exit_codes_stand_in_one_table_of_the_pages() -> None:

@@ -79,7 +79,7 @@ def test_without_utf8_every_sign_is_ascii(line: Callable[..., JobLine]) -> None:
 def test_what_does_not_fit_goes_in_order_and_nothing_that_stays_is_cut(
     width: int, shown: str, line: Callable[..., JobLine]
 ) -> None:
-    longest = {"node": 12, "state": 10, "next": 7, "kind": 6}
+    longest = {"node": 12, "state": 10, "next": 7, "kind": 6, "progress": 10}
     layout = JOB_TABLE.layout(width, longest)
     keys = [column.key for column, _ in layout]
     assert keys == shown.split()

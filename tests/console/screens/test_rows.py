@@ -17,6 +17,7 @@ from console.registry import SCREENS, known_on
 from console.screens.chooser import Chooser
 from console.screens.inspect import MOST_CHARS, Inspect
 from console.screens.rows import RowsView
+from console.widgets.grid import PATIENCE
 from node.wire.errors import NodeUnreachable
 
 Look = Callable[..., None]
@@ -413,6 +414,9 @@ def test_the_state_takes_no_more_room_than_its_longest_word(look: Callable[..., 
         await seen.type("kyoto")
         await seen.press("enter")
         assert "▲ warn        kyoto" in seen.line_of("kyoto"), "columns do not jump back"
+        for _ in range(PATIENCE):
+            await seen.settle()
+        assert "▲ warn kyoto" in seen.line_of("kyoto"), "but they do not stay wide for ever"
 
     look(story)
 
