@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -46,6 +47,9 @@ LIMITS = httpx.Limits(max_connections=8, max_keepalive_connections=4, keepalive_
 """A connection outlasts the time between two polls.  httpcore counts an open stream among those that are kept."""
 SAID_CHARS, FAULTS_SAID = 160, 3
 INTEGERS = 2**63
+KEPT_BYTES, FIELDS_KEPT, NAME_CHARS = 8 * 1024, 32, 64
+BLOCKS_BURST, BLOCKS_BREATH_S = 500, 0.5
+"""So many blocks and comments that are no events, then a pause: they cost the reader as much as events do."""
 TOKEN = re.compile(rb"[!-~]+")
 JPEG_HEAD = b"\xff\xd8\xff"
 OBJECT: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
@@ -139,10 +143,15 @@ class NodeClient:
         """The node's events after that id, as they happen, until the stream ends.  Raises as `status` does."""
         asked = Asked(EVENTS_PATH, headers={"Last-Event-ID": str(after), "Accept": MEDIA_TYPE}, own_words=False)
         async with self._ask(asked, read_s=SILENCE_LIMIT_S) as response:
+            useless = 0
             async for block in _blocks(response):
                 event = parse_event(block)
                 if event is not None:
                     yield event
+                    continue
+                useless += 1
+                if useless % BLOCKS_BURST == 0:
+                    await asyncio.sleep(BLOCKS_BREATH_S)
 
     async def _body(self, asked: Asked, within_s: float) -> bytes:
         """The whole answer within that time, however slowly it drips."""
@@ -219,7 +228,21 @@ def parse_event(block: Mapping[str, str]) -> StreamEvent | None:
         event = read(data)
     except ValidationError:
         return None
-    return event if _bounded(event) else None
+    if not _bounded(event):
+        return None
+    return event if len(data) <= KEPT_BYTES else _lightened(event, len(data))
+
+
+def _lightened(event: StreamEvent, size: int) -> StreamEvent:
+    """The same with a body that can be kept: as objects of Python a long one takes twenty times its size."""
+    body = {name[:NAME_CHARS]: _light(value) for name, value in islice(event.body.items(), FIELDS_KEPT)}
+    short = {"at": event.at[:NAME_CHARS], "kind": event.kind[:NAME_CHARS], "level": event.level[:NAME_CHARS]}
+    return event.model_copy(update={**short, "body": body | {"cut": f"from {size:,} characters"}})
+
+
+def _light(value: object) -> object:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return value if len(text) <= SAID_CHARS else f"{text[:SAID_CHARS]}…"
 
 
 def _reset(data: str) -> StreamEvent:
@@ -302,18 +325,28 @@ async def _whole(response: httpx.Response) -> bytes:
 
 
 async def _blocks(response: httpx.Response) -> AsyncIterator[dict[str, str]]:
-    """The blocks of a text/event-stream as their fields (HTML standard, 9.2.6); comments are heartbeats."""
+    """The blocks of a text/event-stream as their fields (HTML standard, 9.2.6); comments are heartbeats.
+
+    What is no field is a block without fields, so that whoever reads sees it too.
+    """
     block: dict[str, str] = {}
+    data: list[str] = []
+    size = 0
     async for line in _lines(response):
-        if not line and block:
-            yield block
-            block = {}
         name, _, value = line.partition(":")
         if name:
             value = value.removeprefix(" ")
-            block[name] = f"{block[name]}\n{value}" if name == "data" and name in block else value
-            if len(block) > SAID_CHARS or len(block[name]) > EVENT_LIMIT_BYTES:
+            size += len(value) + 1
+            block[name] = value
+            if name == "data":
+                data.append(value)
+            if len(block) > SAID_CHARS or size > EVENT_LIMIT_BYTES:
                 raise NodeAnswerWrong("an event without an end")
+        elif line:
+            yield {}
+        else:
+            yield block | ({"data": "\n".join(data)} if data else {})
+            block, data, size = {}, [], 0
 
 
 async def _lines(response: httpx.Response) -> AsyncIterator[str]:

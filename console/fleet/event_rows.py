@@ -61,7 +61,7 @@ class Feed:
             return 0
         if self._went_back():
             self.lines.clear()
-        fresh = [self._line(number, one) for number, one in self._fresh()]
+        fresh = list(map(self._line, self._fresh()))
         self._told, self._kept = self.model.told, len(self.model.happenings)
         self.lines |= {line.key: line for line in fresh}
         for key in list(islice(self.lines, max(0, len(self.lines) - self.most))):
@@ -73,20 +73,15 @@ class Feed:
         expected = min(EVENTS_KEPT, self._kept + self.model.told - self._told)
         return len(self.model.happenings) < expected
 
-    def _fresh(self) -> Iterator[tuple[int, Happening]]:
+    def _fresh(self) -> Iterator[Happening]:
         """Of all that the model still has; what came before that is gone."""
-        kept = len(self.model.happenings)
-        count = min(self.model.told - self._told, kept)
-        new = islice(self.model.happenings, kept - count, None) if count else ()
-        for number, one in enumerate(new, self.model.told - count):
-            if self.node in {None, one.node}:
-                yield number, one
+        return (one for one in self.model.fresh(self._told) if self.node in {None, one.node})
 
-    def _line(self, number: int, one: Happening) -> EventLine:
+    def _line(self, one: Happening) -> EventLine:
         view = self.model.views.get(one.node)
         status = view.status if view is not None else None
         site, zone = (clean(status.site), status.timezone) if status is not None else ("", "")
-        return EventLine(number, one.node, one.event, site, zone, told(one.event))
+        return EventLine(one.number, one.node, one.event, site, zone, told(one.event))
 
 
 def as_known(line: EventLine) -> Mapping[str, object]:

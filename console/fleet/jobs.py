@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
 from console.fleet.client import NodeClient
 from console.fleet.source import Source
 from console.fleet.text import clean
-from console.fleet.view import OLD_WORDS, Happening
+from console.fleet.view import OLD_WORDS
 from node.wire.errors import HeliographError, NodeAnswerWrong, OrderRefused
 from node.wire.records import Page
 from node.wire.status import QueueStatus
@@ -169,14 +169,10 @@ class JobBoard:
         for name in self._model.changed_since(self._seen):
             self._note_node(name)
         self._seen = self._model.revision
-        for happening in self._new_happenings():
+        for happening in self._model.fresh(self._told):
             if happening.event.kind in KINDS and happening.node in self._model.views:
                 self._want(happening.node)
         self._told = self._model.told
-
-    def _new_happenings(self) -> Iterator[Happening]:
-        count = min(self._model.told - self._told, len(self._model.happenings))
-        return islice(reversed(self._model.happenings), count)
 
     def _note_node(self, name: str) -> None:
         if name not in self._model.views:

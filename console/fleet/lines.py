@@ -31,6 +31,8 @@ SAYINGS = {
     "disk_step": "disk: {step}, was {before}",
     "backup": "backup of {frames} frames: {path}",
     "database_restored": "database restored from {backup}, the damaged one is {aside}",
+    "camera_held": "{camera}: capture held by {who}: {reason}",
+    "camera_resumed": "{camera}: capture resumed by {who}",
     "recovery": "{camera}: recovery: {rung}, attempt {attempt}, after {error_code}",
     "camera_recovered": "{camera}: recovered by {rung} after {down_s} s",
     "config_activated": "configuration {version} active, by {who}",
@@ -48,8 +50,15 @@ ROUTINE = {
     "frame": "{camera}: frame, {verdict} {score} {reasons}",
     "job": "{job_kind} {key}: {state} {error_code}",
     "shoot_opened": "{shoot}: opened",
+    "restored": "{count} items restored from {target}",
+    "video_removed": "{camera}: video {video} removed by rule: {rule}",
+    "reconciled": "files and books compared: {repaired} repaired, {orphan_files} files and {orphan_rows} rows alone",
 }
 """Events that change nothing, where everything is listed."""
+
+
+CAMERAS_KEPT, CAMERA_CHARS = 16, 64
+"""Names of cameras that a node need not have said that it has."""
 
 
 def saying(event: StreamEvent, kind: str = "") -> str | None:
@@ -89,7 +98,8 @@ class Teller:
         self._passed: set[str] = set()
         self._stir = Stir(model)
         self._words: dict[str, Word] = {}
-        self._cameras: set[tuple[str, str]] = set()
+        self._cameras: dict[str, set[str]] = {}
+        """Of each node, those that have told of a frame."""
         self._told = 0
         self._longest = max((len(name) for name in model.views), default=0)
 
@@ -106,20 +116,32 @@ class Teller:
         return passed or passes
 
     def _fresh(self) -> list[Happening]:
-        count = min(self._model.told - self._told, len(self._model.happenings))
+        fresh = self._model.fresh(self._told)
         self._told = self._model.told
-        return list(self._model.happenings)[-count:] if count else []
+        return fresh
 
     def _event(self, one: Happening) -> str | None:
         said = saying(one.event, self._frame_kind(one) if one.event.kind == "frame" else "")
         return None if said is None else self._line(one.event.at, one.node, said)
 
     def _frame_kind(self, one: Happening) -> str:
-        camera = (one.node, str(one.event.body.get("camera", "")))
-        if camera not in self._cameras:
-            self._cameras.add(camera)
+        if self._is_first(one.node, str(one.event.body.get("camera", ""))[:CAMERA_CHARS]):
             return "first_frame"
         return "bad_frame" if one.event.body.get("verdict") == "bad" else ""
+
+    def _is_first(self, node: str, camera: str) -> bool:
+        """Of the cameras that the node says it has, and of some more: names may be made up without end."""
+        known = self._cameras.setdefault(node, set())
+        if camera in known:
+            return False
+        view = self._model.views.get(node)
+        named = {one.name for one in view.status.cameras} if view is not None and view.status is not None else set()
+        if len(known) >= max(CAMERAS_KEPT, len(named)):
+            known &= named
+        if camera not in named and len(known) >= CAMERAS_KEPT:
+            return False
+        known.add(camera)
+        return True
 
     def _states(self, moved: set[str], shown: set[str]) -> list[str]:
         changed = []
@@ -127,6 +149,7 @@ class Teller:
             view, before = self._model.views.get(name), self._words.get(name, Word.WAITING)
             if view is None:
                 self._words.pop(name, None)
+                self._cameras.pop(name, None)
                 continue
             word = self._words[name] = self._model.word(name)
             if word is not before and name in shown:

@@ -163,9 +163,8 @@ class Recorder:
             yield {"t": self._now_us(), "node": name, "error": error}
 
     def _events(self) -> Iterator[dict[str, Any]]:
-        count = min(self._model.told - self._told, len(self._model.happenings))
-        self._told = self._model.told
-        for one in list(self._model.happenings)[-count:] if count else ():
+        fresh, self._told = self._model.fresh(self._told), self._model.told
+        for one in fresh:
             yield {"t": self._now_us(), "node": one.node, "event": one.event}
 
     def _write(self, lines: list[dict[str, Any]]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -18,7 +18,8 @@ from node.wire.status import CameraStatus, NodeStatus
 from node.wire.stream import StreamEvent
 from node.wire.times import US
 
-EVENTS_KEPT = 1000
+EVENTS_KEPT, NODE_KEPT = 1000, 100
+"""Where all are kept that may be, a node that told more than its share loses its own before another does."""
 GONE_KEPT = 10_000
 GAP_TOLD_S = 120.0
 """For so long a new gap is told of a node that complains of nothing."""
@@ -261,10 +262,41 @@ def _reasons(status: NodeStatus, gap: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Happening:
-    """An event and the node that told it."""
+    """An event and the node that told it; `number` counts all that were told."""
 
     node: str
     event: StreamEvent
+    number: int
+
+
+class Happenings(deque[Happening]):
+    """The latest events of all nodes, oldest first; a node that talks without end drowns no other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._of: Counter[str] = Counter()
+
+    def append(self, one: Happening) -> None:
+        super().append(one)
+        self._of[one.node] += 1
+        if len(self) > EVENTS_KEPT:
+            self._drop(self._least_missed())
+
+    def clear(self) -> None:
+        super().clear()
+        self._of.clear()
+
+    def _least_missed(self) -> int:
+        """Where the oldest of the node is that told the most; where all have kept to their share, the oldest."""
+        node, count = max(self._of.items(), key=lambda each: each[1])
+        return next((at for at, one in enumerate(self) if one.node == node), 0) if count > NODE_KEPT else 0
+
+    def _drop(self, at: int) -> None:
+        node = self[at].node
+        del self[at]
+        self._of[node] -= 1
+        if not self._of[node]:
+            del self._of[node]
 
 
 class FleetModel:
@@ -277,7 +309,7 @@ class FleetModel:
         self.patience = patience
         self.clock = clock
         self.views = {host.name: NodeView(host, clock.monotonic()) for host in hosts}
-        self.happenings: deque[Happening] = deque(maxlen=EVENTS_KEPT)
+        self.happenings = Happenings()
         self.told = 0
         self.revision = 0
         self._changed: dict[str, int] = {}
@@ -327,9 +359,14 @@ class FleetModel:
     def happened(self, name: str, event: StreamEvent) -> None:
         if name not in self.views:
             return
-        self.happenings.append(Happening(name, event))
+        self.happenings.append(Happening(name, event, self.told))
         self.told += 1
         self._touch(name)
+
+    def fresh(self, told: int) -> list[Happening]:
+        """What has happened since so many were told, oldest first, as far as it is kept."""
+        new = list(takewhile(lambda one: one.number >= told, reversed(self.happenings)))
+        return new[::-1]
 
     def word(self, name: str) -> Word:
         return word(self.views[name], self.clock.monotonic(), self.patience)

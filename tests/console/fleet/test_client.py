@@ -6,14 +6,24 @@ import asyncio
 import dataclasses
 import json
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from console.fleet import client
-from console.fleet.client import BODY_LIMIT_BYTES, OBJECT, NodeClient, parse_event, understood
+from console.fleet.client import (
+    BLOCKS_BREATH_S,
+    BLOCKS_BURST,
+    BODY_LIMIT_BYTES,
+    KEPT_BYTES,
+    OBJECT,
+    NodeClient,
+    parse_event,
+    understood,
+)
 from console.fleet.inventory import Host
 from node.wire.errors import (
     ConsoleFileUnusable,
@@ -452,3 +462,64 @@ def test_a_client_rests_only_when_nothing_is_under_way(start_node: Callable[...,
         await client.close()
 
     asyncio.run(whole())
+
+
+def test_a_heavy_event_is_kept_light_and_says_so() -> None:
+    nested: dict[str, Any] = {"list": [[] for _ in range(15_000)], "camera": "north", "words": "x" * 9000, "count": 7}
+    heavy = {
+        "id": 3,
+        "at": "z" * 99,
+        "kind": "gap",
+        "body": nested | {f"field-{number}" * 9: 1 for number in range(99)},
+    }
+    event = parse_event({"data": json.dumps(heavy)})
+    assert event is not None
+    assert (event.id, event.kind, event.body["camera"], event.body["count"]) == (3, "gap", "north", 7)
+    assert event.body["cut"].startswith("from ")
+    assert len(event.model_dump_json()) < KEPT_BYTES
+    assert event.body["words"].endswith("…")
+
+
+def test_a_long_event_that_is_not_too_long_is_kept_as_it_came() -> None:
+    body = {"words": "x" * 8000}
+    event = parse_event({"data": json.dumps({"id": 3, "at": "", "kind": "gap", "body": body})})
+    assert event is not None
+    assert event.body == body
+
+
+@pytest.mark.parametrize("noise", [b": beat\n", b"data: {}\n\n", b"\n", b"nonsense\n\n"])
+def test_what_is_no_event_is_read_no_faster_than_events_are(monkeypatch: pytest.MonkeyPatch, noise: bytes) -> None:
+    breaths: list[float] = []
+    event = b'data: {"id": 7, "at": "", "kind": "gap"}\n\n'
+
+    async def breathe(seconds: float) -> None:
+        breaths.append(seconds)
+
+    class Response:
+        async def aiter_raw(self) -> AsyncIterator[bytes]:
+            yield noise * (2 * BLOCKS_BURST)
+            yield event
+
+    @asynccontextmanager
+    async def answers(*_: object, **__: object) -> AsyncIterator[Response]:
+        yield Response()
+
+    async def whole() -> list[int]:
+        monkeypatch.setattr(client.asyncio, "sleep", breathe)
+        talker = NodeClient(Host("cam", "127.0.0.1", 1))
+        monkeypatch.setattr(talker, "_ask", answers)
+        return [each.id async for each in talker.events(0)]
+
+    assert asyncio.run(whole()) == [7]
+    assert breaths[:2] == [BLOCKS_BREATH_S] * 2
+
+
+def test_the_lines_of_an_event_are_one_text() -> None:
+    class Response:
+        async def aiter_raw(self) -> AsyncIterator[bytes]:
+            yield b"id: 1\ndata: a\ndata: b\nevent: gap\n\ndata: c\n\n"
+
+    async def whole() -> list[dict[str, str]]:
+        return [block async for block in client._blocks(cast("Any", Response()))]
+
+    assert asyncio.run(whole()) == [{"id": "1", "data": "a\nb", "event": "gap"}, {"data": "c"}]

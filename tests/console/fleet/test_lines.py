@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
+from string import Formatter
 from typing import Any
 
 import pytest
 
 from console.fleet.inventory import Host
-from console.fleet.lines import SAYINGS, Teller, saying
+from console.fleet.lines import CAMERAS_KEPT, ROUTINE, SAYINGS, Teller, saying
 from console.fleet.text import ago, clean
 from console.fleet.view import FleetModel, Patience
+from node.domain.events import REGISTRY, FrameKept
 from node.wire.errors import NodeUnreachable
 from node.wire.stream import StreamEvent
 
@@ -94,3 +97,36 @@ def test_ages_are_short(seconds: float | None, text: str) -> None:
 def test_what_a_node_sent_cannot_move_the_cursor() -> None:
     assert clean("a\x1b[2Jb\r\n\u202ec\u200b\td") == "a [2Jb   c  d"
     assert len(clean("x" * 10_000)) == 400
+
+
+def test_every_kind_of_event_that_a_node_tells_has_its_words() -> None:
+    assert set(REGISTRY) == {*SAYINGS, *ROUTINE} - {"first_frame", "bad_frame"}
+    for kind, words in {**SAYINGS, **ROUTINE}.items():
+        names = {name for _, name, _, _ in Formatter().parse(words) if name}
+        body = {field.name for field in fields(REGISTRY.get(kind, FrameKept))}
+        assert names <= body, kind
+
+
+def test_a_hold_is_told_with_who_and_why() -> None:
+    held = event("camera_held", camera="north", reason="lens is cleaned", who="mw")
+    assert saying(held) == "north: capture held by mw: lens is cleaned"
+    assert saying(event("camera_resumed", camera="north", who="mw", held_s=60)) == "north: capture resumed by mw"
+
+
+def test_names_of_cameras_without_end_are_not_kept(
+    model: FleetModel, make_status: Callable[..., Any], make_camera: Callable[..., Any]
+) -> None:
+    teller = Teller(model)
+    cameras = [make_camera(f"real-{number}") for number in range(CAMERAS_KEPT + 4)]
+    model.heard("cam", make_status("reykjavik", cameras=cameras))
+    for number in range(200):
+        model.happened("cam", event("frame", camera=f"made-up-{number}" * 99, verdict="good"))
+    teller.lines()
+    assert len(teller._cameras["cam"]) == CAMERAS_KEPT
+    for camera in cameras * 2:
+        model.happened("cam", event("frame", camera=camera["name"], verdict="good", score=90))
+    assert len([line for line in teller.lines() if "first frame" in line]) == len(cameras)
+    assert len(teller._cameras["cam"]) == len(cameras)
+    model.set_hosts([])
+    teller.lines()
+    assert teller._cameras == {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from console.fleet.view import (
     EVENTS_KEPT,
     GAP_TOLD_S,
     LOOKS,
+    NODE_KEPT,
     FleetModel,
     NodeView,
     Patience,
@@ -351,3 +353,33 @@ def test_old_events_are_forgotten_but_counted(hand: Any) -> None:
     for number in range(EVENTS_KEPT + 5):
         model.happened("reykjavik", StreamEvent(id=number, at="", kind="gap"))
     assert (len(model.happenings), model.told) == (EVENTS_KEPT, EVENTS_KEPT + 5)
+
+
+def test_a_node_that_talks_without_end_drowns_no_other(hand: Any) -> None:
+    noisy, quiet = Host("noisy", "127.0.0.1", 1), Host("quiet", "127.0.0.1", 2)
+    model = FleetModel([noisy, quiet], patience=PATIENCE, clock=hand.as_clock())
+    for number in range(NODE_KEPT):
+        model.happened("quiet", StreamEvent(id=number, at="", kind="gap"))
+    for number in range(3 * EVENTS_KEPT):
+        model.happened("noisy", StreamEvent(id=number, at="", kind="gap"))
+    kept = Counter(one.node for one in model.happenings)
+    assert kept == {"quiet": NODE_KEPT, "noisy": EVENTS_KEPT - NODE_KEPT}
+    assert [one.event.id for one in model.fresh(model.told - 2)] == [3 * EVENTS_KEPT - 2, 3 * EVENTS_KEPT - 1]
+    model.happened("quiet", StreamEvent(id=7, at="", kind="gap"))
+    assert Counter(one.node for one in model.happenings)["quiet"] == NODE_KEPT + 1
+
+
+def test_what_is_fresh_comes_once_also_where_some_of_it_is_gone(hand: Any) -> None:
+    hosts = [Host(f"cam-{number}", "127.0.0.1", number) for number in range(1, 40)]
+    model = FleetModel(hosts, patience=PATIENCE, clock=hand.as_clock())
+    for host in hosts:
+        for number in range(40):
+            model.happened(host.name, StreamEvent(id=number, at="", kind="gap"))
+    told = model.told
+    for number in range(500):
+        model.happened("cam-1", StreamEvent(id=number, at="", kind="job"))
+    fresh = model.fresh(told)
+    assert {one.event.kind for one in fresh} == {"job"}
+    assert len({one.number for one in fresh}) == len(fresh) >= NODE_KEPT
+    model.happenings.clear()
+    assert model.fresh(0) == []
