@@ -212,6 +212,22 @@ def test_a_broken_recording_is_named_by_code_and_the_fleet_stays(
     look(story)
 
 
+def test_where_no_recording_can_be_named_it_is_said_in_place(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(_: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    async def story(seen: Any) -> None:
+        with monkeypatch.context() as folder:
+            folder.setattr(Path, "exists", closed)
+            await command(seen, "record")
+        assert isinstance(seen.app.screen, Inspect)
+        assert "recordings: Permission denied" in " ".join(seen.app.screen._text.split())
+        await seen.press("escape")
+        assert "REC" not in seen.lines()[0]
+
+    look(story)
+
+
 def test_a_recording_that_cannot_be_written_is_refused_with_its_reason(look: Look, tmp_path: Path) -> None:
     async def story(seen: Any) -> None:
         await command(seen, f"record {tmp_path}/no/such/folder.jsonl")
