@@ -46,9 +46,9 @@ def read_document(path: Path) -> dict[str, Any]:
     return found
 
 
-def write_document(path: Path, content: Mapping[str, Any] | bytes) -> None:
+def write_document(path: Path, content: Mapping[str, Any] | bytes | bytearray) -> None:
     """In place of what was there, whole or not at all.  Bytes are a document that is ready.  Raises NotKept."""
-    data = content if isinstance(content, bytes) else to_json({"format": FORMAT, **content})
+    data = content if isinstance(content, bytes | bytearray) else to_json({"format": FORMAT, **content})
     try:
         _make_way(path)
         _replace(path, data)
@@ -67,7 +67,7 @@ def _make_way(path: Path) -> None:
             path.replace(path.with_name(f"{path.name}.damaged"))
 
 
-def _replace(path: Path, data: bytes) -> None:
+def _replace(path: Path, data: bytes | bytearray) -> None:
     handle, name = tempfile.mkstemp(LEFT_BY_A_CRASH, f".{path.name}.", path.parent)
     try:
         with os.fdopen(handle, "wb") as file:

@@ -232,10 +232,16 @@ class Book:
         finally:
             self._snapshot_lock.release()
 
-    def _snapshot(self, model: FleetModel) -> bytes:
+    def _snapshot(self, model: FleetModel) -> bytearray:
         now_s, now_us = model.clock.monotonic(), model.clock.utc_us()
-        nodes = [_kept(view, now_us - round(view.silence_s(now_s) * US)) for view in list(model.views.values())]
-        return b'{"format":%d,"at_us":%d,"nodes":[\n%s\n]}\n' % (FORMAT, now_us, b",\n".join(filter(None, nodes)))
+        text, before = bytearray(b'{"format":%d,"at_us":%d,"nodes":[' % (FORMAT, now_us)), b"\n"
+        for view in list(model.views.values()):  # one after the other: of a large fleet it is many megabytes
+            node = _kept(view, now_us - round(view.silence_s(now_s) * US))
+            if node:
+                text += before + node
+                before = b",\n"
+        text += b"\n]}\n"
+        return text
 
     def read_snapshot(self, model: FleetModel) -> int:
         """Gives the model what it does not know yet; how many nodes the file had something of."""
@@ -301,7 +307,7 @@ class Book:
     def _file(self, name: str) -> Path:
         return self.folder / f"{name}.json"
 
-    def _write(self, name: str, content: Mapping[str, Any] | bytes) -> bool:
+    def _write(self, name: str, content: Mapping[str, Any] | bytearray) -> bool:
         return self._did(name, lambda: write_document(self._file(name), content))
 
     def _did(self, about: str, act: Callable[[], object]) -> bool:
