@@ -14,6 +14,10 @@ STALE_AFTER = 3
 """So many times its pace without an answer, and what was said is old."""
 
 
+NO_SUCH_ROUTE = "API-003"
+"""What a node says of a path that its release does not have."""
+
+
 class Stage(StrEnum):
     """How an answer stands (closed)."""
 
@@ -65,6 +69,11 @@ class Asked(Generic[T]):
         if self.error is None:
             return Stage.ASKING
         return trouble_stage(self.error)
+
+
+def is_older(error: HeliographError | None) -> bool:
+    """Whether the node's release does not have it: asking again helps nothing, and nothing is broken."""
+    return isinstance(error, OrderRefused) and error.theirs == NO_SUCH_ROUTE
 
 
 def trouble_stage(error: HeliographError) -> Stage:

@@ -10,7 +10,7 @@ from typing import TypeVar
 from rich.cells import cell_len
 
 from console.columns.table import Cell, Manner
-from console.fleet.asking import Asked, Stage
+from console.fleet.asking import Asked, Stage, is_older
 from console.fleet.text import ago, clean
 from console.widgets.lines import Line, Lines
 from console.widgets.paint import titled
@@ -20,8 +20,6 @@ T = TypeVar("T")
 BORDER_LINES = 2
 LABEL = 9
 """Cells of the word before a value."""
-NO_SUCH_ROUTE = "API-003"
-"""What a node says of a path that its release does not have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +80,7 @@ def note(text: str, framing: Framing, style: str = "dim") -> list[Line]:
 
 def trouble(error: HeliographError, framing: Framing) -> list[Line]:
     """Its code, what it says, what helps, and how to ask again; the node's own where it has said no."""
-    if isinstance(error, OrderRefused) and error.theirs == NO_SUCH_ROUTE:
+    if is_older(error):
         return note("this node's release does not tell it", framing)
     advice = error.advice if isinstance(error, OrderRefused) else error.hint
     said = [*note(_short(error), framing, "crit"), *note(clean(advice), framing)]

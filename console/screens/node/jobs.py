@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from console.columns.jobs import JOB_TABLE
+from console.fleet.asking import is_older
 from console.fleet.job_rows import JobLine, job_line
 from console.fleet.jobs import JobRow
 from console.screens.node.tab import ListTab
@@ -22,7 +23,6 @@ class JobsTab(ListTab):
 
     NAME = "jobs"
     TABLE = replace(JOB_TABLE, columns=tuple(one for one in JOB_TABLE.columns if one.key not in AWAY), name="job")
-    AGAIN = "r asks again"
 
     def again(self) -> None:
         super().again()
@@ -48,7 +48,8 @@ class JobsTab(ListTab):
         return ("jobs", f"job:{self._rows[key].job.id}")
 
     def troubled(self) -> bool:
-        return self.node in self.desk.jobs.trouble
+        error = self.desk.jobs.trouble.get(self.node)
+        return error is not None and not is_older(error)
 
     def old(self) -> HeliographError | None:
         return self.desk.jobs.trouble.get(self.node)

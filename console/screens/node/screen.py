@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -223,19 +223,22 @@ class NodeScreen(RowsView):
         self.paint()
         self.reply(f"asking {self.node} again")
 
+    def _lost(self) -> bool:
+        known = self.node in self.model.views
+        return known and self.model.word(self.node) in OLD_WORDS and self.client() is not None
+
     def _troubled(self) -> bool:
-        lost = self.node in self.model.views and self.model.word(self.node) in OLD_WORDS
-        return self.client() is not None and (lost or self.tab.troubled())
+        return self._lost() or (self.client() is not None and self.tab.troubled())
 
     # --- its actions ----------------------------------------------------------------------------------------------
 
     def own_handlers(self) -> Mapping[str, Handler]:
         rows = super().own_handlers() if isinstance(self.tab, ListTab) else dict(self._scrolling())
         acting = self.desktop.more_handlers(self)
-        tries = {name: self._or_again(acting[name]) for name in ("restart", "redrive") if name in acting}
+        tries = {name: self._or_again(acting[name], self._lost) for name in ("restart", "redrive") if name in acting}
         return {
             **rows,
-            "open": self._or_again(lambda _: self._open_row()),
+            "open": self._or_again(lambda _: self._open_row(), self._troubled),
             "back": lambda _: self._close_or_back(),
             "tab": lambda ask: self.show_tab(NAMES[int(ask.key) - 1]) if ask.key else self._next_tab(),
             "previous_item": lambda _: self._neighbour(-1),
@@ -263,9 +266,9 @@ class NodeScreen(RowsView):
     def _scroll(self, lines: int, _: Ask) -> None:
         self.query_one("#panes", VerticalScroll).scroll_relative(y=lines, animate=False)
 
-    def _or_again(self, otherwise: Handler) -> Handler:
-        """The same key tries again: what could not be asked, else what the key stands for."""
-        return lambda ask: self._ask_again() if self._troubled() else otherwise(ask)
+    def _or_again(self, otherwise: Handler, instead: Callable[[], bool]) -> Handler:
+        """The same key asks again, where what it stands for cannot be done or would show what is already known."""
+        return lambda ask: self._ask_again() if instead() else otherwise(ask)
 
     def _next_tab(self) -> None:
         self.show_tab(NAMES[(NAMES.index(self._tab) + 1) % len(NAMES)])

@@ -10,7 +10,7 @@ from textual.geometry import Size
 from textual.widget import Widget
 
 from console.columns.table import Cell, Manner, Table
-from console.fleet.asking import Asked
+from console.fleet.asking import Asked, is_older
 from console.fleet.client import NodeClient
 from console.fleet.desk import Desk
 from console.fleet.listing import Listing
@@ -63,7 +63,7 @@ class Tab:
     """One of them.  It is told when another node is looked at, and paints what is known now."""
 
     NAME: ClassVar[str]
-    AGAIN: ClassVar[str] = "r asks again"
+    AGAIN: ClassVar[str] = ":reconnect asks again"
     """Which key does so where it failed."""
 
     def __init__(self, host: Host) -> None:
@@ -81,8 +81,8 @@ class Tab:
         return ()
 
     def troubled(self) -> bool:
-        """Whether something that it asked for has failed."""
-        return any(asked.error is not None for asked, _ in self.questions())
+        """Whether something that it asked for has failed, and may not the next time."""
+        return any(asked.error is not None and not is_older(asked.error) for asked, _ in self.questions())
 
     def ask_again(self) -> None:
         for asked, _ in self.questions():

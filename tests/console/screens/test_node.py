@@ -17,6 +17,7 @@ from console.fleet.inventory import Host
 from console.fleet.poller import Fleet
 from console.fleet.view import Patience
 from console.registry import known_on
+from console.screens.acting import RECORDING
 from console.screens.node.frames import _title
 from console.screens.node.screen import GROUP, NAMES, NodeScreen
 from console.widgets import framed
@@ -208,11 +209,39 @@ def test_a_fault_in_one_pane_leaves_the_others_alive(visit: Callable[..., None],
     async def story(seen: Seen) -> None:
         text = seen.text()
         assert "API-009 busy: try later" in text
-        assert "r asks again" in text
+        assert ":reconnect asks again" in text
         assert "57   57 thumbnail" in text
         node.answers("GET /health/deep", {"state": "ok", "ready": True, "probes": [{"name": "fan", "state": "ok"}]})
-        await seen.press("r")
+        await seen.press(*":reconnect", "enter")
         assert "● fan" in seen.text()
+
+    visit(story, **WHOLE)
+
+
+@pytest.mark.parametrize("code", [404, 503])
+def test_r_is_for_restarts_while_the_node_is_heard_whatever_it_does_not_tell(
+    visit: Callable[..., None], node: Any, code: int
+) -> None:
+    node.refuses("GET /v1/queue", code, "API-003" if code == 404 else "API-009", "no such resource")
+
+    async def story(seen: Seen) -> None:
+        await seen.press("r")
+        assert RECORDING in seen.text(), "what a restart says without a book"
+
+    visit(story, **WHOLE)
+
+
+@pytest.mark.parametrize(("code", "again"), [("API-003", False), ("API-009", True)])
+def test_enter_asks_again_only_for_what_may_come(
+    visit: Callable[..., None], node: Any, monkeypatch: pytest.MonkeyPatch, code: str, again: bool
+) -> None:
+    node.refuses("GET /v1/config", 404, code, "no such resource")
+
+    async def story(seen: Seen) -> None:
+        asked: list[str] = []
+        monkeypatch.setattr(seen.fleet, "ask_now", asked.append)
+        await seen.press("5", "enter")
+        assert bool(asked) == again
 
     visit(story, **WHOLE)
 

@@ -10,7 +10,7 @@ from console.widgets.lines import Line
 from console.widgets.pane import Framing, after, pairs, told, wrapped
 from node.wire.errors import HeliographError, NodeRefused, NodeUnreachable, OrderRefused
 
-FRAMING = Framing(Manner(), 40, 100.0, "r asks again")
+FRAMING = Framing(Manner(), 40, 100.0, "Enter asks again")
 
 
 def asked(*answers: str | HeliographError, at_s: float = 100.0) -> Asked[str]:
@@ -60,7 +60,7 @@ def test_an_old_answer_stays_dim_with_its_age_and_why() -> None:
 
 def test_trouble_has_code_words_hint_and_the_key_that_asks_again() -> None:
     said = text(asked(OrderRefused("DSK-001", "disk is full", "no room for 3 MB", "make room")))
-    assert said == "DSK-001 disk is full: no room for 3 MB\nmake room\nr asks again"
+    assert said == "DSK-001 disk is full: no room for 3 MB\nmake room\nEnter asks again"
     assert "FLT-004" in text(asked(NodeRefused("HTTP 401")))
 
 
@@ -93,4 +93,4 @@ def test_a_pane_that_cannot_be_drawn_says_so_in_place() -> None:
 
     said = " ".join(cell.text for line in told(asked("well"), draw, "", FRAMING) for cell in line.left)
     assert "unexpected ZeroDivisionError" in said
-    assert "r asks again" in said
+    assert "Enter asks again" in said
