@@ -33,6 +33,7 @@ def main() -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         worker = subprocess.Popen(["sleep", "600"])
         (folder / "worker.pid").write_text(str(worker.pid))
+        signal.signal(signal.SIGTERM, lambda *_: (folder / "asked").touch())
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     part = folder / "ready.tmp"
     port = server.server_address[1]

@@ -86,7 +86,7 @@ def test_a_node_that_will_not_stop_is_made_to_with_all_of_its_children(
     node = started(grounds)
     worker = int((node.folder / "worker.pid").read_text())
     grounds.ask_to_end()
-    time.sleep(0.1)
+    until((node.folder / "asked").exists)
     assert not grounds.ended()
     grounds.clear()
     assert node.process.returncode == -signal.SIGKILL

@@ -330,11 +330,10 @@ def test_nodes_come_and_go_while_it_runs(scripted: type[Scripted]) -> None:
         second = by_name(scripted)
         assert (first["a"] is second["a"], first["b"] is second["b"]) == (True, False)
         await until(lambda: first["b"].closed)
+        polling = [node._polling for node in fleet._nodes.values()]
         fleet.set_hosts([])
         await until(lambda: all(one.closed for one in scripted.made))
-        polls = [one.polls for one in scripted.made]
-        await asyncio.sleep(4 * SOON.poll_s)
-        assert [one.polls for one in scripted.made] == polls
+        await until(lambda: all(task is not None and task.done() for task in polling))
         assert (fleet.client("a"), fleet.model.views) == (None, {})
 
     run(lambda: Fleet(hosts("a", "b"), patience=SOON, connect=scripted), story)
