@@ -13,6 +13,7 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
+from textual.worker import Worker
 
 from console.fleet import copying
 from console.widgets.paint import titled
@@ -71,7 +72,7 @@ class Inspect(ModalScreen[None]):
         self._box.scroll_to(y=self._box.max_scroll_y if way > 0 else 0, animate=False, immediate=True)
 
     def action_copy(self) -> None:
-        self.run_worker(self._copy(), group="copy", exclusive=True)
+        _: Worker[None] = self.run_worker(self._copy, group="copy", exclusive=True)
 
     async def _copy(self) -> None:
         where = await copying.copy(self._text, self.app.copy_to_clipboard)

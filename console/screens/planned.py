@@ -19,6 +19,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
+from textual.worker import Worker
 
 from console.columns.table import Cell
 from console.fleet import copying
@@ -323,7 +324,7 @@ class PlanScreen(ModalScreen[None]):
 
     def action_agree(self) -> None:
         if self._phase is Phase.OVER:
-            self.run_worker(self._copy())
+            _: Worker[None] = self.run_worker(self._copy)
         elif self._phase is Phase.ASKING and not self._many:
             self._go()
 
@@ -409,7 +410,7 @@ class PlanScreen(ModalScreen[None]):
             self._over(NOTHING)
             return
         self._close_entries(Phase.SENDING, "")
-        self.run_worker(self._send())
+        _: Worker[None] = self.run_worker(self._send)
 
     def _over(self, said: str) -> None:
         self._close_entries(Phase.OVER, said)

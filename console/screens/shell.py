@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from functools import partial
 
 from textual.app import SuspendNotSupported
+from textual.worker import Worker
 
 from console.fleet.state import CommandEntry
 from console.fleet.watch import aside
@@ -31,7 +32,8 @@ def _ssh(view: View, words: str) -> None:
         view.reply(why)
         return
     command = [PROGRAM, *view.model.views[name].host.ssh]
-    view.app.run_worker(_session(view, name, command), name="ssh", group="ssh", exclusive=True)
+    work = partial(_session, view, name, command)
+    _: Worker[None] = view.app.run_worker(work, name="ssh", group="ssh", exclusive=True)
 
 
 def _why_not(view: View, name: str) -> str:

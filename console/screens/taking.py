@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from textual.app import App
+from textual.worker import Worker
 
 from console.columns.table import Column, Manner, Table
 from console.fleet import copying
@@ -134,7 +135,8 @@ def _copy(view: Listed, form: str) -> None:
         view.reply(NOTHING if write else f"{form[:20]} is none of {', '.join(FORMS_OF_COPY)}")
         return
     lines = dict.fromkeys(write(view, key) for key in keys)
-    view.app.run_worker(_copied(view, "\n".join(lines), _several(len(keys))), group="copy", exclusive=True)
+    work = partial(_copied, view, "\n".join(lines), _several(len(keys)))
+    _: Worker[None] = view.app.run_worker(work, group="copy", exclusive=True)
 
 
 async def _copied(view: Listed, text: str, what: str) -> None:
@@ -170,10 +172,8 @@ def _begin(view: Listed, name: str, *, over: bool) -> None:
     with suppress(RuntimeError):  # ~nobody is a name like any other
         path = path.expanduser()
     columns = [column.key for column in _columns(view)]
-    work = _exported(
-        view, partial(export, path, columns, records, over=over), f"{_several(len(records))} to {homely(path)}"
-    )
-    view.app.run_worker(work, group="export", exclusive=False)
+    act, what = partial(export, path, columns, records, over=over), f"{_several(len(records))} to {homely(path)}"
+    _: Worker[None] = view.app.run_worker(partial(_exported, view, act, what), group="export", exclusive=False)
 
 
 async def _exported(view: Listed, act: Callable[[], None], what: str) -> None:
