@@ -48,4 +48,4 @@ id_time_ms  # an id's time is read back
 
 # awaited: laid as ground for the parts that come next
 expected  # the parts that come next
-LETTERS  # letters
+LETTERS  # the test of the registry
