@@ -9,10 +9,11 @@ from functools import partial
 from console.fleet.acked import Acked, logged_ack
 from console.fleet.acts import DEAD, Aim, Deed, Options, Plan, plan
 from console.fleet.desk import LONGEST_UNLOCK_S, Desk, Undo
+from console.fleet.orders import several
 from console.fleet.state import TakenBack
 from console.screens.base import Handler, View
 from console.screens.chooser import Choice, Chooser
-from console.screens.planned import PlanScreen, several
+from console.screens.planned import PlanScreen
 from node.wire.status import CameraStatus
 
 READ_ONLY = "read-only: :unlock first (; unl Enter)"
