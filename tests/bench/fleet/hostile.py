@@ -6,17 +6,38 @@ import asyncio
 import contextlib
 import gzip
 import json
+import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
+from pydantic import BaseModel
+
+from node.domain.events import REGISTRY, FrameKept
+from node.wire.problem import Problem
+from node.wire.records import ConfigRecord, DeepHealth, FrameRecord, Page, SlotRecord
+from node.wire.status import NodeStatus
 from node.wire.stream import StreamEvent, event_block
+from node.wire.work_records import JobRecord, QueueRecord
 from tests.bench.fleet.certificate import LOOPBACK, Certificate
+from tests.bench.fleet.extreme import FRAME, TIMES, Extreme
 from tests.bench.fleet.life import CONTRACT, SimNode
 
 HUGE = 10_000_000
 PIECE = b" " * 65_536
 NEVER_S = 3600.0
+RECORDS: dict[str, type[BaseModel]] = {
+    "/v1/status": NodeStatus,
+    "/v1/frames": Page[FrameRecord],
+    "/v1/frames/latest": Page[FrameRecord],
+    "/v1/gaps": Page[SlotRecord],
+    "/v1/queue": QueueRecord,
+    "/health/deep": DeepHealth,
+    "/v1/config": ConfigRecord,
+    "/v1/jobs": Page[JobRecord],
+    f"/v1/jobs/{FRAME}": JobRecord,
+}
+"""What the console asks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +176,34 @@ async def resets(visit: Visit) -> None:
     await visit.send(b'event: reset\ndata: {"oldest": 5, "newest": 99999999999999999999}\n\n')
 
 
+async def most(visit: Visit) -> None:
+    """All that it may legally say, at its limit."""
+    extreme = Extreme(random.Random(visit.name + visit.path), {"node": visit.name, "id": FRAME})
+    path = visit.path.partition("?")[0]
+    if visit.streams:
+        await visit.stream()
+        for number, kind in enumerate((*REGISTRY, "unknown\x1b[2J"), 1):
+            body = {field.name: extreme.of(FrameRecord) for field in fields(REGISTRY.get(kind, FrameKept))}
+            await visit.send(event_block(StreamEvent(id=number, at=TIMES[number % 5], kind=kind, body=body)))
+        await asyncio.sleep(NEVER_S)
+    elif path.endswith("/small"):
+        await visit.answer(b"\xff\xd8\xff\x1b[2J")
+    elif path in RECORDS:
+        said = extreme.of(RECORDS[path])
+        await visit.answer(json.dumps(said | {"state": "warn"} if path == "/v1/status" else said).encode())
+    else:
+        await visit.answer(json.dumps(dict.fromkeys(Problem.model_fields, "\x1b[2Jno") | {"status": 404}).encode(), 404)
+
+
+async def beyond(visit: Visit) -> None:
+    await visit.well(last_event_id=10**400)
+
+
+async def curses(visit: Visit) -> None:
+    said = dict.fromkeys(("type", "title", "code", "detail", "hint"), "\x1b[2J\x1b[31mred") | {"status": 401}
+    await visit.answer(json.dumps(said).encode(), 401)
+
+
 async def babbles(visit: Visit) -> None:
     await visit.send(b"\x00\xffSSH-2.0-OpenSSH_9.2\r\n" * 50)
 
@@ -181,7 +230,7 @@ MANNERS: dict[str, Callable[[Visit], Awaitable[None]]] = {
     for manner in (
         *(hangs, hangs_before_the_body, drips, drips_headers, huge, endless, huge_problem, unknown_token, wrong_types),
         *(deep, other_name, future, oldest, drops_streams, endless_line, endless_fields, floods, resets),
-        *(babbles, page, packed, redirects, hangs_up),
+        *(babbles, page, packed, redirects, hangs_up, most, beyond, curses),
     )
 }
 
