@@ -10,8 +10,9 @@ from typing import TypeVar
 from rich.cells import cell_len
 
 from console.columns.table import Cell, Manner
-from console.fleet.asking import Asked, Stage, is_older
+from console.fleet.asking import Asked, Stage, is_older, trouble_stage
 from console.fleet.text import ago, clean
+from console.fleet.view import LOOKS, Word
 from console.widgets.lines import Line, Lines
 from console.widgets.paint import titled
 from node.wire.errors import HeliographError, NodeAnswerWrong, OrderRefused
@@ -20,6 +21,16 @@ T = TypeVar("T")
 BORDER_LINES = 2
 LABEL = 9
 """Cells of the word before a value."""
+
+
+TROUBLES = {Stage.REFUSED: ("refused", "warn"), Stage.FAILED: ("failed", "crit")}
+"""What is no answer: its word and its style."""
+SIGNS = {
+    "empty": LOOKS[Word.IDLE],
+    "stale": LOOKS[Word.STALE],
+    "refused": LOOKS[Word.REFUSED],
+    "failed": LOOKS[Word.CRIT],
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +70,12 @@ def told(asked: Asked[T], draw: Callable[[T], list[Line]], empty: str, framing: 
     if asked.value is None:
         return asking(framing) if asked.error is None else trouble(asked.error, framing)
     try:
-        lines = draw(asked.value) or note(empty, framing)
+        lines = draw(asked.value) or note(f"{_sign('empty', framing)} {empty}", framing, Word.IDLE)
     except Exception as error:  # noqa: BLE001 - the boundary of a pane: it says what was wrong, the others stay
         return trouble(NodeAnswerWrong(f"unexpected {type(error).__name__}"), framing)
     if stage is not Stage.STALE:
         return lines
-    old = Line((Cell(f"{ago(asked.age_s(framing.now_s))} old?", "stale"),))
+    old = Line((Cell(f"{_sign(Word.STALE, framing)} {ago(asked.age_s(framing.now_s))} old?", "stale"),))
     why = [] if asked.error is None else note(_short(asked.error), framing, "warn")
     return [old, *why, *map(faded, lines)]
 
@@ -83,8 +94,14 @@ def trouble(error: HeliographError, framing: Framing) -> list[Line]:
     if is_older(error):
         return note("this node's release does not tell it", framing)
     advice = error.advice if isinstance(error, OrderRefused) else error.hint
-    said = [*note(_short(error), framing, "crit"), *note(clean(advice), framing)]
-    return [*said, *note(framing.again, framing)]
+    word, style = TROUBLES[trouble_stage(error)]
+    said = note(f"{_sign(word, framing)} {word}: {_short(error)}", framing, style)
+    return [*said, *note(clean(advice), framing), *note(framing.again, framing)]
+
+
+def _sign(word: str, framing: Framing) -> str:
+    look = SIGNS[word]
+    return look.ascii if framing.manner.ascii else look.glyph
 
 
 def _short(error: HeliographError) -> str:

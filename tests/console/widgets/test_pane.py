@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -8,7 +9,7 @@ from console.columns.table import Cell, Manner
 from console.fleet.asking import Asked
 from console.widgets.lines import Line
 from console.widgets.pane import Framing, after, pairs, told, wrapped
-from node.wire.errors import HeliographError, NodeRefused, NodeUnreachable, OrderRefused
+from node.wire.errors import HeliographError, NodeAnswerWrong, NodeRefused, NodeUnreachable, OrderRefused
 
 FRAMING = Framing(Manner(), 40, 100.0, "Enter asks again")
 
@@ -47,12 +48,29 @@ def test_the_five_looks_are_five() -> None:
     ]
     assert len(set(looks)) == 5
     assert looks[0] == "asking…"
-    assert looks[1] == "nothing here: nobody put it there"
+    assert looks[1] == "◇ nothing here: nobody put it there"
+    assert [look.split()[:2] for look in looks[2:]] == [["◔", "0s"], ["⊘", "refused:"], ["✖", "failed:"]]
+
+
+@pytest.mark.parametrize("ascii_only", [False, True])
+def test_each_look_differs_by_its_word_its_sign_and_its_style(ascii_only: bool) -> None:
+    framing = replace(FRAMING, manner=Manner(ascii=ascii_only))
+    errors = (NodeRefused("no"), OrderRefused("DSK-001", "no"), NodeUnreachable("no"), NodeAnswerWrong("no"))
+    cases = (asked(), asked(""), asked("well", NodeUnreachable("no")), *map(asked, errors))
+
+    def draw(value: str) -> list[Line]:
+        return [Line()] if value else []
+
+    heads = [told(of, draw, "nothing here", framing)[0].left[0] for of in cases]
+    assert [head.style for head in heads] == ["dim", "idle", "stale", "warn", "warn", "crit", "crit"]
+    assert [head.text.split()[1] for head in heads[3:]] == ["refused:", "refused:", "failed:", "failed:"]
+    assert len({head.text.split()[0] for head in heads}) == 5
+    assert not ascii_only or all(head.text.isascii() for head in heads)
 
 
 def test_an_old_answer_stays_dim_with_its_age_and_why() -> None:
     old = asked("well", NodeUnreachable("gone"), at_s=58.0)
-    assert text(old).splitlines()[0] == "42s old?"
+    assert text(old).splitlines()[0] == "◔ 42s old?"
     assert "FLT-002" in text(old)
     assert text(old).splitlines()[-1] == "well"
     assert styles(old) == {"stale", "warn", "dim"}
@@ -60,7 +78,7 @@ def test_an_old_answer_stays_dim_with_its_age_and_why() -> None:
 
 def test_trouble_has_code_words_hint_and_the_key_that_asks_again() -> None:
     said = text(asked(OrderRefused("DSK-001", "disk is full", "no room for 3 MB", "make room")))
-    assert said == "DSK-001 disk is full: no room for 3 MB\nmake room\nEnter asks again"
+    assert said == "⊘ refused: DSK-001 disk is full: no room\nfor 3 MB\nmake room\nEnter asks again"
     assert "FLT-004" in text(asked(NodeRefused("HTTP 401")))
 
 
