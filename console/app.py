@@ -81,7 +81,7 @@ class FleetApp(App[bool]):
         themes = GREYS if self.no_color else THEMES
         for each in themes.values():
             self.register_theme(each)
-        self.theme = THEMES[theme].name
+        self.theme = themes[theme].name
 
     def on_mount(self) -> None:
         if self.desk.book is not None:

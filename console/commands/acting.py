@@ -16,6 +16,7 @@ from console.commands.ground import inventory_of
 from console.fleet import inventory
 from console.fleet.acts import DEEDS, NOBODY, Aim, Deed, Options, Outcome, Plan, Step, perform, plan, unheard
 from console.fleet.poller import Fleet
+from console.fleet.text import several
 from console.fleet.view import FleetModel, Patience
 from node.wire.errors import NodeRefused, NotConfirmed, NothingSelected
 from node.wire.work_records import JobRecord
@@ -108,17 +109,13 @@ def told(planned: Plan) -> list[str]:
     kind = DEEDS[planned.deed]
     undo = f"`heliograph {DEEDS[kind.undo].twin}`" if kind.undo else kind.undo_said
     return [
-        f"plan: {kind.twin}, {_count(len(planned.steps), 'step')} on {_count(len(planned.nodes), 'node')}",
+        f"plan: {kind.twin}, {several(len(planned.steps), 'step')} on {several(len(planned.nodes), 'node')}",
         *(f"  {step.sentence}" for step in planned.steps),
         *(f"  {aim}: cannot: {why}" for aim, why in planned.refused),
         f"  costs: {kind.risk}",
         f"  undo: {undo}",
         f"  same as: {planned.command}",
     ]
-
-
-def _count(number: int, of: str) -> str:
-    return f"{number} {of}" + ("" if number == 1 else "s")
 
 
 def _summed(planned: Plan, outcomes: list[Outcome]) -> str:

@@ -12,7 +12,7 @@ from console.commands.acting import DONE, FAILED, NONE_REACHED, Aims, act, act_o
 from console.commands.command import Command, inventory_option, parted, say, selected, selector
 from console.fleet.acts import DEEDS, JOB, SHORT, Aim, Deed, Options, unheard
 from console.fleet.client import NodeClient
-from console.fleet.jobs import PATH, STATES, Listing, listed
+from console.fleet.jobs import PATH, STATES, Listed, listed
 from console.fleet.poller import Fleet
 from console.fleet.text import clean
 from console.fleet.view import FleetModel
@@ -24,7 +24,7 @@ HEADS = ("NODE", "JOB", "KIND", "STATE", "TRY", "DUE", "ABOUT", "LAST ERROR")
 WHOLE_SECONDS = 19
 """So many characters of an RFC 3339 time."""
 
-Finder = Callable[[NodeClient], Awaitable[Listing]]
+Finder = Callable[[NodeClient], Awaitable[Listed]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ async def _seek(fleet: Fleet, aim: Aim, find: Finder) -> Sought:
     return Sought(aim, jobs, cut=listing.cut)
 
 
-async def _all(client: NodeClient, states: tuple[str, ...]) -> Listing:
+async def _all(client: NodeClient, states: tuple[str, ...]) -> Listed:
     return await listed(client, states)
 
 
@@ -73,14 +73,14 @@ def _finder(part: str) -> Finder:
     return (lambda client: _one(client, part)) if JOB.fullmatch(part) else (lambda client: _ending(client, part))
 
 
-async def _one(client: NodeClient, job: str) -> Listing:
+async def _one(client: NodeClient, job: str) -> Listed:
     record = await client.fetch(f"{PATH}/{job}", JobRecord)
     if record.id != job:
         raise NodeAnswerWrong("it tells of another job")
-    return Listing(1, {job: record})
+    return Listed(1, {job: record})
 
 
-async def _ending(client: NodeClient, letters: str) -> Listing:
+async def _ending(client: NodeClient, letters: str) -> Listed:
     listing = await listed(client, STATES)
     listing.jobs = {name: job for name, job in listing.jobs.items() if name.endswith(letters.upper())}
     return listing

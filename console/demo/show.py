@@ -18,6 +18,7 @@ from console.fleet.ending import Ending, is_heard
 from console.fleet.lines import Teller
 from console.fleet.poller import Fleet
 from console.fleet.state import Book
+from console.fleet.text import several
 from console.fleet.view import NodeView, Patience, counts_today
 from console.registry import remapped
 from console.settings import ConsoleSettings
@@ -196,10 +197,6 @@ def _sum(view: NodeView, since_s: float) -> str:
         return f"never heard: {why}"
     due, captured, gaps = counts_today(view.status)
     sign, still_open = ("=", due - captured - gaps) if due >= captured + gaps else ("is not", 0)
-    parts = [_several(captured, "frame"), _several(gaps, "gap"), *([f"{still_open} still open"] if still_open else [])]
+    parts = [several(captured, "frame"), several(gaps, "gap"), *([f"{still_open} still open"] if still_open else [])]
     heard = view.error is None and view.heard_s is not None and view.heard_s >= since_s
     return f"{due} due {sign} {' + '.join(parts)}{'' if heard else f' (last known: {why})'}"
-
-
-def _several(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

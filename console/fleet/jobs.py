@@ -67,7 +67,7 @@ class _Known:
 
 
 @dataclass(slots=True)
-class Listing:
+class Listed:
     """What is listed of one node, as it comes in."""
 
     room: int
@@ -263,7 +263,7 @@ class JobBoard:
         every_s = max(RENEW_S, len(self._moving) / RENEWED_A_SECOND)
         self._wanted.setdefault(name, known.asked_s + every_s)
 
-    def _learnt(self, name: str, known: _Known, facts: Facts, listing: Listing) -> None:
+    def _learnt(self, name: str, known: _Known, facts: Facts, listing: Listed) -> None:
         if self._known.get(name) is not known:  # it left the inventory meanwhile
             return
         rows = tuple(JobRow(name, job) for job in listing.jobs.values())
@@ -302,15 +302,15 @@ async def _one(client: NodeClient, row: JobRow) -> JobRow | None:
         return None
 
 
-async def listed(client: NodeClient, states: Iterable[str], room: int = MOST) -> Listing:
+async def listed(client: NodeClient, states: Iterable[str], room: int = MOST) -> Listed:
     """The jobs of one node in those states, so many at most.  Raises as `fetch` does."""
-    listing = Listing(room)
+    listing = Listed(room)
     for state in states:
         await _pages(client, state, listing)
     return listing
 
 
-async def _pages(client: NodeClient, state: str, listing: Listing) -> None:
+async def _pages(client: NodeClient, state: str, listing: Listed) -> None:
     cursor: str | None = None
     for _ in range(MOST // PAGE):
         left = listing.room - len(listing.jobs)

@@ -50,10 +50,6 @@ class Order:
         return f"{self.step.aim}: {self.said}" if self.said else self.step.sentence
 
 
-def several(count: int, noun: str) -> str:
-    return f"{count} {noun}" + ("" if count == 1 else "s")
-
-
 def counted(orders: Iterable[Order]) -> str:
     """How many came to what."""
     fates = Counter(order.fate for order in orders)

@@ -44,3 +44,8 @@ def _finite(seconds: float) -> bool:
         return math.isfinite(seconds)
     except OverflowError:  # an integer that no float can be
         return True
+
+
+def several(count: int, noun: str) -> str:
+    """So many of them, in words: 1 row, 2 rows."""
+    return f"{count} {noun}" + ("" if count == 1 else "s")

@@ -18,7 +18,7 @@ from console.fleet.acked import Acked, logged_ack
 from console.fleet.alerts import AlertRow
 from console.fleet.desk import Desk, Undo
 from console.fleet.state import Ack, Made
-from console.fleet.text import clean
+from console.fleet.text import clean, several
 from console.widgets.lines import Line, Lines
 from console.widgets.paint import titled
 from node.wire.times import US, to_text
@@ -110,16 +110,12 @@ def _keep(stage: Stage, keys: Sequence[str], known: Known) -> None:
     logged_ack(book, now_us, desk.operator, done, saved=saved)
     until = "until over" if until_us is None else f"until {to_text(until_us)[5:16].replace('T', ' ')}Z at most"
     lost = "" if saved else f"; in memory only: {book.trouble}"
-    stage.reply(f"acknowledged {_several(len(keys))} {until}; u takes it back{lost}")
+    stage.reply(f"acknowledged {several(len(keys), 'alert')} {until}; u takes it back{lost}")
 
 
 def _listed(keys: Sequence[str]) -> str:
     more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
     return f"{clean(keys[0])}{more}"
-
-
-def _several(count: int) -> str:
-    return "1 alert" if count == 1 else f"{count} alerts"
 
 
 class AckDialog(ModalScreen[Known | None]):
@@ -143,7 +139,7 @@ class AckDialog(ModalScreen[Known | None]):
         nodes = len({row.node for row in self._rows})
         where = self._rows[0].node if nodes == 1 else f"{nodes} nodes"
         with Vertical(id="acking") as box:
-            box.border_title = titled(f"acknowledge {_several(len(self._rows))} of {where}")
+            box.border_title = titled(f"acknowledge {several(len(self._rows), 'alert')} of {where}")
             yield Lines(id="acked")
             with Horizontal(classes="entry"):
                 yield Static("reason", markup=False)

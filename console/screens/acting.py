@@ -9,8 +9,8 @@ from functools import partial
 from console.fleet.acked import Acked, logged_ack
 from console.fleet.acts import DEAD, Aim, Deed, Options, Plan, plan
 from console.fleet.desk import LONGEST_UNLOCK_S, Desk, Undo
-from console.fleet.orders import several
 from console.fleet.state import TakenBack
+from console.fleet.text import several
 from console.screens.base import Handler, View
 from console.screens.chooser import Choice, Chooser
 from console.screens.planned import PlanScreen

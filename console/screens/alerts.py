@@ -11,6 +11,7 @@ from console.columns.table import Cell
 from console.fleet.alert_rows import EVERY, GroupLine, Groups, as_known, counted, left, nodes_of
 from console.fleet.alerts import AlertRow
 from console.fleet.desk import Desk
+from console.fleet.text import several
 from console.screens.acking import acknowledge
 from console.screens.base import Ask, Handler
 from console.screens.gathered import PANEL_LINES, GatheredView
@@ -46,7 +47,7 @@ class AlertsScreen(GatheredView):
 
     def why_none(self) -> str:
         unheard = sum(view.status is None for view in self.model.views.values())
-        return "nothing fires" + (f"; {_several(unheard, 'node')} not heard yet" if unheard else "")
+        return "nothing fires" + (f"; {several(unheard, 'node')} not heard yet" if unheard else "")
 
     def crumb(self) -> Crumb:
         counts = counted(self.desk.alerts.rows(), self.model.clock.utc_us())
@@ -62,7 +63,7 @@ class AlertsScreen(GatheredView):
         if line is None:
             self.tell("", [])
             return
-        title = f"{line.value}: {_several(len(line.group.rows), 'alert')} of {_several(len(line.group.nodes), 'node')}"
+        title = f"{line.value}: {several(len(line.group.rows), 'alert')} of {several(len(line.group.nodes), 'node')}"
         self.tell(title, list(self._members(line)))
 
     def _members(self, line: GroupLine) -> Iterator[Line]:
@@ -130,7 +131,3 @@ def _said(row: AlertRow, now_us: int) -> str:
     old = " (as last heard)" if row.stale else ""
     ack = "" if row.ack is None else f"  {row.ack.by} knows, {left(row.ack, now_us)}: {row.ack.reason}"
     return row.sentence + old + ack
-
-
-def _several(count: int, what: str) -> str:
-    return f"1 {what}" if count == 1 else f"{count} {what}s"

@@ -23,9 +23,9 @@ from console.fleet import copying
 from console.fleet.acts import DEEDS, Aim, Deed, Options, Plan, command, perform
 from console.fleet.client import NodeClient
 from console.fleet.desk import PAINT_S, Desk, Undo
-from console.fleet.orders import Fate, Order, counted, hold_time, logged, several, undoing
+from console.fleet.orders import Fate, Order, counted, hold_time, logged, undoing
 from console.fleet.state import CommandEntry
-from console.fleet.text import clean
+from console.fleet.text import clean, several
 from console.widgets.lines import Line, Lines
 
 LONGEST_REASON = 200

@@ -19,6 +19,7 @@ from console.fleet.desk import Desk
 from console.fleet.exporting import FORMS, NotExported, Record, Value, as_json, export
 from console.fleet.listing import Listing
 from console.fleet.record import Replay
+from console.fleet.text import several
 from console.fleet.times import Times
 from console.fleet.watch import aside
 from console.screens.base import Ask, Handler
@@ -135,16 +136,12 @@ def _copy(view: Listed, form: str) -> None:
         view.reply(NOTHING if write else f"{form[:20]} is none of {', '.join(FORMS_OF_COPY)}")
         return
     lines = dict.fromkeys(write(view, key) for key in keys)
-    work = partial(_copied, view, "\n".join(lines), _several(len(keys)))
+    work = partial(_copied, view, "\n".join(lines), several(len(keys), "row"))
     _: Worker[None] = view.app.run_worker(work, group="copy", exclusive=True)
 
 
 async def _copied(view: Listed, text: str, what: str) -> None:
     view.reply(f"copied {what}: {await copying.copy(text, view.app.copy_to_clipboard)}")
-
-
-def _several(count: int) -> str:
-    return f"{count} row" if count == 1 else f"{count} rows"
 
 
 # --- exporting --------------------------------------------------------------------------------------------------------
@@ -172,7 +169,7 @@ def _begin(view: Listed, name: str, *, over: bool) -> None:
     with suppress(RuntimeError):  # ~nobody is a name like any other
         path = path.expanduser()
     columns = [column.key for column in _columns(view)]
-    act, what = partial(export, path, columns, records, over=over), f"{_several(len(records))} to {homely(path)}"
+    act, what = partial(export, path, columns, records, over=over), f"{several(len(records), 'row')} to {homely(path)}"
     _: Worker[None] = view.app.run_worker(partial(_exported, view, act, what), group="export", exclusive=False)
 
 
