@@ -8,7 +8,8 @@ import pytest
 
 from console.fleet.acts import DEEDS, Aim, Deed, Options, Outcome, Step
 from console.fleet.keep import LONGEST_LINE_BYTES
-from console.fleet.orders import LOGGED_AT_ONCE, Fate, Order, counted, hold_time, logged, several, undoing
+from console.fleet.orders import LOGGED_AT_ONCE, Fate, Order, counted, hold_time, logged, undoing
+from console.fleet.text import several
 
 
 def order(number: int = 0, node: str = "cam") -> Order:
