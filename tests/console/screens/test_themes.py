@@ -145,6 +145,22 @@ def test_the_screen_opens_in_the_theme_that_is_asked_for(theme: str, look: Calla
     look(story)
 
 
+@pytest.mark.parametrize("theme", THEMES)
+def test_the_console_starts_without_colour(
+    theme: str, look: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    async def story(seen: Any) -> None:
+        app = FleetApp(seen.screen.desk, theme=theme)
+        async with app.run_test(size=(80, 24)) as pilot:
+            await pilot.pause()
+            assert app.theme == GREYS[theme].name
+            assert app.screen.query_one("#head", Lines).size.width == 80
+
+    look(story)
+
+
 def test_all_palettes_have_the_same_colours() -> None:
     every = [*THEMES.values(), *GREYS.values()]
     assert len({frozenset(theme.variables) for theme in every}) == 1
