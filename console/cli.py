@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import io
 import os
 import sys
@@ -12,10 +13,12 @@ from typing import Any
 from console.commands import alerts, cameras, console, demo, events, frames, jobs, settings, status, watch
 from console.commands.command import Command
 from console.commands.completion import SHELLS
-from node.wire.errors import EXIT_CODES, OK, HeliographError, UsageWrong
+from node.wire.errors import EXIT_CODES, OK, FileNotWritten, HeliographError, UsageWrong
 from node.wire.version import __version__
 
 INTERRUPTED = 130
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""What writing fails with where there is no room, or a disk is broken."""
 ENDED_FROM_OUTSIDE = {INTERRUPTED: "ended with Ctrl-C, on the screen too", 143: "ended by SIGTERM; by another, 128 + n"}
 
 
@@ -32,15 +35,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a node's words may not fit the terminal's alphabet
     try:
-        return _acted(arguments)
+        status = _acted(arguments)
+        sys.stdout.flush()  # here, where what goes wrong with it can still be told
     except HeliographError as error:
         print("\n".join(error.lines()), file=sys.stderr)
         return error.exit
     except BrokenPipeError:  # the reader of a pipe left: no fault of ours, and nothing to tell it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _let_go()
         return OK
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        _let_go()
+        unwritten = FileNotWritten(f"standard output: {error.strerror}")
+        print("\n".join(unwritten.lines()), file=sys.stderr)
+        return unwritten.exit
     except KeyboardInterrupt:
         return INTERRUPTED
+    return status
+
+
+def _let_go() -> None:
+    """Nothing more is written to standard output, at the interpreter's end either."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _acted(arguments: Sequence[str] | None) -> int:
@@ -49,7 +66,7 @@ def _acted(arguments: Sequence[str] | None) -> int:
         given = _parser().parse_args(arguments)
         return int(given.act(given))
     except ExceptionGroup as group:
-        ours, bugs = group.split((BrokenPipeError, HeliographError))
+        ours, bugs = group.split((OSError, HeliographError))
         if ours is None or bugs is not None:
             raise
         raise _first(ours) from None

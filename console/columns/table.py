@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -144,8 +145,8 @@ def _needed(columns: Sequence[Column[Row]], lows: Mapping[str, int]) -> int:
 
 
 def is_utf8(encoding: str | None) -> bool:
-    """Whether signs beyond ASCII may be shown there."""
-    return (encoding or "").lower().replace("-", "") == "utf8"
+    """Whether signs beyond ASCII may be shown there.  Python itself writes UTF-8 where LC_ALL says C."""
+    return os.environ.get("LC_ALL") not in {"C", "POSIX"} and (encoding or "").lower().replace("-", "") == "utf8"
 
 
 def plain(table: Table[Row], rows: Iterable[Row], manner: Manner) -> list[str]:

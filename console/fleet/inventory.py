@@ -24,10 +24,16 @@ PROGRAM = "ansible-inventory"
 FLEET_GROUP = "fleet"
 NAME = re.compile(r"[a-z0-9-]{1,63}")
 DEFAULT_PORT = 8460
+ITS_OWN = {
+    "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true",
+    "ANSIBLE_NOCOLOR": "true",
+    "LC_ALL": "C.UTF-8",
+}
+"""Its environment beside ours: Ansible runs in a UTF-8 locale only, whatever the operator's terminal has."""
 TIMEOUT_S = 60.0
 SAID_CHARS = 300
 LOCALHOST = "localhost"
-EVERYBODYS = frozenset({"_meta", "all", "ungrouped", FLEET_GROUP})
+EVERYBODYS = frozenset({"_meta", "all", "ungrouped"})
 OVER_SSH = (None, "ssh", "smart", "ansible.builtin.ssh", "paramiko", "paramiko_ssh")
 SSH_WORDS = ("ansible_ssh_common_args", "ansible_ssh_extra_args")
 SSH_OPTIONS = {"ansible_port": "-p", "ansible_user": "-l", "ansible_ssh_private_key_file": "-i"}
@@ -51,7 +57,7 @@ class Host:
     ca_file: str | None = None
     token_file: str | None = None
     groups: tuple[str, ...] = ()
-    """By name; without `all`, `fleet` and `ungrouped`, in which everybody is."""
+    """By name; without `all` and `ungrouped`, in which everybody is."""
     ssh: tuple[str, ...] = ()
     """What `ssh` is to be called with; empty = not over ssh, or the inventory leaves it to a template."""
 
@@ -240,13 +246,14 @@ def _named(inventory: Path | None) -> list[str]:
 
 def _listed(inventory: Path | None) -> Mapping[str, Any]:
     named = _named(inventory)
-    environment = {**os.environ, "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true", "ANSIBLE_NOCOLOR": "true"}
+    environment = {**os.environ, **ITS_OWN}
     try:
         done = subprocess.run(  # noqa: S603 - a fixed program and a path that is no option
             [_program(), *named, "--list"],
             env=environment,
             capture_output=True,
             text=True,
+            encoding="utf-8",
             errors="replace",
             timeout=TIMEOUT_S,
             check=False,

@@ -16,7 +16,7 @@ import pytest
 from console import cli
 from console.commands import demo
 from console.demo.show import Options
-from node.wire.errors import NothingSelected
+from node.wire.errors import FileNotWritten, NothingSelected
 from node.wire.version import __version__
 
 
@@ -68,6 +68,29 @@ def test_a_terminal_of_few_letters_gets_a_table_too(
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, b"")
     assert b"+ ok   kyoto  H?fn" in done.stdout
+
+
+@pytest.mark.parametrize("words", [("status",), ("watch", "--for", "1")])
+def test_an_answer_that_finds_no_room_is_told_and_is_no_state(
+    start_node: Callable[..., Any], inventory: Callable[..., str], words: tuple[str, ...]
+) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "console.cli", *words, "-i", inventory(start_node("kyoto"))],
+            stdout=full, stderr=subprocess.PIPE, check=False,
+        )  # fmt: skip
+    assert done.returncode == FileNotWritten.exit
+    assert done.stderr.startswith(b"FLT-017 file cannot be written here: standard output: No space left")
+    assert b"Traceback" not in done.stderr
+
+
+def test_the_locale_c_is_served_in_ascii(start_node: Callable[..., Any], inventory: Callable[..., str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "console.cli", "status", "-i", inventory(start_node("kyoto"))],
+        env={**os.environ, "LC_ALL": "C"}, capture_output=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"+ ok   kyoto" in done.stdout
 
 
 def test_a_wrong_inventory_is_named_with_every_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

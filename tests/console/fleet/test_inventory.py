@@ -37,8 +37,8 @@ def test_the_group_fleet_of_a_real_inventory_becomes_hosts_by_name(tmp_path: Pat
     path = tmp_path / "inventory.yml"
     path.write_text(GOOD)
     assert read(path) == (
-        Host("cam-1", "127.0.0.1", 8461, "http", groups=("harbour",), ssh=("--", "127.0.0.1")),
-        Host("cam-2", "192.0.2.7", 8460, "https", "/etc/ca.pem", "~/token", ("harbour",), ("--", "192.0.2.7")),
+        Host("cam-1", "127.0.0.1", 8461, "http", groups=("fleet", "harbour"), ssh=("--", "127.0.0.1")),
+        Host("cam-2", "192.0.2.7", 8460, "https", "/etc/ca.pem", "~/token", ("fleet", "harbour"), ("--", "192.0.2.7")),
     )
 
 
@@ -71,6 +71,16 @@ def test_the_default_inventory_is_called_so_where_it_names_no_hosts(
     monkeypatch.setenv("ANSIBLE_INVENTORY", str(empty))
     with pytest.raises(InventoryUnreadable, match="Ansible's default inventory names no hosts"):
         read(None)
+
+
+@pytest.mark.parametrize("locale", ["C", "POSIX", "no_NO.such"])
+def test_whatever_the_locale_of_the_terminal_ansible_has_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, locale: str
+) -> None:
+    monkeypatch.setenv("LC_ALL", locale)
+    path = tmp_path / "hosts.yml"
+    path.write_text("all: {hosts: {cam-1: {}}}\n")
+    assert [host.name for host in read(path)] == ["cam-1"]
 
 
 def test_a_missing_file_is_unreadable(tmp_path: Path) -> None:
@@ -135,7 +145,9 @@ def test_a_host_knows_all_its_groups_but_those_of_everybody() -> None:
         "ungrouped": {"hosts": ["c"]},
         "odd": "no group at all",
     })  # fmt: skip
-    assert {host.name: host.groups for host in found} == {"a": ("alps", "dam"), "b": ("alps", "dam", "roof")}
+    assert {host.name: host.groups for host in found} == {
+        "a": ("alps", "dam", "fleet"), "b": ("alps", "dam", "fleet", "roof"),
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
