@@ -142,6 +142,7 @@ class FleetApp(App[bool]):
         stage, shown = self._stage, self._stage.views[view]
         shown.aim(node)
         if isinstance(shown, RowsView) and text is not None:
+            shown.listing.show_marked(only=shown.listing.only_marked and bool(text))
             shown.listing.filter_by(text)
         if stage.trail[-1] != view:
             stage.last = stage.trail[-1]

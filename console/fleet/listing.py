@@ -61,6 +61,16 @@ class Listing(Generic[Row]):
             return
         self._forget()
 
+    def fall_back(self, text: str) -> None:
+        """To a filter that was understood; why the one that was given is not stays said."""
+        why = self.error
+        self.filter_by(text)
+        self.error = why
+
+    def forgive(self) -> None:
+        """What was wrong is said no longer, and what is in force stands in its place."""
+        self.text, self.error = self.passing, ""
+
     def sort_by(self, name: str) -> None:
         """First by this; what was first becomes second.  Raises KeyError for what is no column to sort by."""
         key = name.removeprefix(DOWN)

@@ -154,10 +154,10 @@ class View(Screen[None]):
         return {
             "back": lambda _: self.desktop.back(),
             "previous_view": lambda _: self.desktop.previous_view(),
-            "nodes": lambda ask: visit("nodes", text=ask.words or None),
-            "jobs": lambda ask: visit("jobs", text=ask.words or None),
-            "alerts": lambda ask: visit("alerts", text=ask.words or None),
-            "events": lambda ask: visit("events", text=ask.words or None),
+            "nodes": lambda ask: visit("nodes", text=_filter_of(ask)),
+            "jobs": lambda ask: visit("jobs", text=_filter_of(ask)),
+            "alerts": lambda ask: visit("alerts", text=_filter_of(ask)),
+            "events": lambda ask: visit("events", text=_filter_of(ask)),
             "node": lambda ask: self._visit_node(ask.words),
             "time": lambda _: self._next_times(),
             "command": lambda _: self.query_one(Prompt).ask(COMMAND),
@@ -348,6 +348,11 @@ class View(Screen[None]):
         self.desk.times = self.desk.times.next()
         self.reply(f"times: {self.desk.times}")
         self.paint()
+
+
+def _filter_of(ask: Ask) -> str | None:
+    """By its key a list comes as it was left; by its command with the filter that was given, or with none."""
+    return None if ask.key else ask.words
 
 
 def _printed(event: events.Key) -> str:

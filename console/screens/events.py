@@ -65,7 +65,7 @@ class EventsScreen(RowsView):
         return "" if said == self.desk.notice and self.feed.paused else said
 
     def empty(self) -> Cell:
-        if self.listing.text or self.listing.only_marked:
+        if self.filters:
             return super().empty()
         return Cell("nothing has happened since this console began to listen", "dim")
 

@@ -42,8 +42,7 @@ class GatheredView(RowsView):
         return self._fresh
 
     def empty(self) -> Cell:
-        passes_none = self.listing.text or self.listing.only_marked
-        return Cell(NOTHING, "warn") if passes_none else Cell(self.why_none(), "dim")
+        return Cell(NOTHING, "warn") if self.filters else Cell(self.why_none(), "dim")
 
     def notice(self) -> str:
         """On a narrow screen the list's own figures have the room; not that of troubles."""

@@ -154,7 +154,7 @@ def breadcrumb(crumb: Crumb, answer: str, notice: str, width: int) -> Line:
     cells = [Cell(" › ".join(crumb.path), "title")]
     if crumb.filter:
         cells.append(Cell(f"   / {crumb.filter}", "key"))
-    said = crumb.error or answer
+    said = answer or crumb.error
     if said:
         cells.append(Cell(f"   {said}", "crit"))
     elif notice:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 
 from console.columns.table import Cell, Table
@@ -38,6 +38,8 @@ class RowsView(View):
     def __init__(self, desk: Desk) -> None:
         self.listing = Listing[Any](self.TABLE.kind, self.read)
         self._moved_s = float("-inf")
+        self._before = ""
+        """The filter in force when the prompt was opened."""
         self._saved: tuple[int, SavedView] | None = None
         super().__init__(desk)
 
@@ -57,7 +59,12 @@ class RowsView(View):
 
     def empty(self) -> Cell:
         """Why there are no rows."""
-        return Cell(NOTHING if self.listing.text else "nothing here", "warn")
+        return Cell(NOTHING if self.filters else "nothing here", "warn")
+
+    @property
+    def filters(self) -> bool:
+        """Whether rows are kept back: a filter that is refused keeps none."""
+        return bool(self.listing.passing) or self.listing.only_marked
 
     def subjects(self) -> Sequence[str]:
         return self.listing.chosen()
@@ -155,9 +162,25 @@ class RowsView(View):
             self.grid.scroll_to(y=self.grid.scroll_offset.y + after - before, animate=False, force=True)
 
     def filtered(self, text: str, *, final: bool) -> None:
-        self.listing.filter_by(text if not final or not self.listing.error else self.listing.passing)
+        self.listing.filter_by(text)
+        if final and self.listing.error:
+            self.listing.fall_back(self._before)
+        if final:
+            self._before = self.listing.passing
         self._moved_s = float("-inf")
         self.paint()
+
+    def _ask_filter(self) -> None:
+        self._before = self.listing.passing
+        self.query_one(Prompt).ask(FILTER, self._before)
+
+    def takes(self, event: events.Key) -> bool:
+        """Whatever key comes next, what was wrong with a filter has been read; Esc clears that, and nothing else."""
+        why, taken = self.listing.error, super().takes(event)
+        if why and self.listing.error == why and not self.query_one(Prompt).display:
+            self.listing.forgive()
+            self.paint()
+        return taken
 
     # --- its actions ----------------------------------------------------------------------------------------------
 
@@ -170,7 +193,7 @@ class RowsView(View):
             "last": lambda _: grid.move(len(listing.keys)),
             "page_down": lambda _: grid.move(grid.page),
             "page_up": lambda _: grid.move(-grid.page),
-            "filter": lambda _: self.query_one(Prompt).ask(FILTER, listing.text),
+            "filter": lambda _: self._ask_filter(),
             "back": lambda _: self._clear_or_go_back(),
             "mark": lambda _: self._mark(listing.mark, 1),
             "mark_range": lambda _: self._mark(listing.mark_range),
@@ -242,7 +265,7 @@ class RowsView(View):
         """What was typed wrongly goes first, then a filter, then this view."""
         listing = self.listing
         if listing.error:
-            listing.filter_by(listing.passing)
+            listing.forgive()
         elif listing.only_marked:
             listing.show_marked(only=False)
         elif listing.text:

@@ -10,6 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.message import Message
 from textual.widgets import Input, Static
+from textual.widgets.input import Selection
 
 FILTER, COMMAND = "/", ":"
 EXAMPLES = {FILTER: "state:!ok disk>80 /regex/", COMMAND: "q"}
@@ -31,11 +32,13 @@ class Prompt(Horizontal):
             self.sign = sign
             self.text = text
 
-    class Closed(Typed):
-        """It is hidden again; `entered` where Enter closed it."""
+    class Closed(Message):
+        """It is hidden again; `entered` where Enter closed it.  No kind of Typed, or it would be taken for one too."""
 
         def __init__(self, sign: str, text: str, *, entered: bool) -> None:
-            super().__init__(sign, text)
+            super().__init__()
+            self.sign = sign
+            self.text = text
             self.entered = entered
 
     def __init__(self) -> None:
@@ -53,7 +56,8 @@ class Prompt(Horizontal):
         typed = self.query_one(Input)
         typed.placeholder = EXAMPLES[sign]
         typed.value = text
-        typed.cursor_position = len(text)
+        # an old filter is there to be replaced by the first key, or edited after an arrow; a command goes on at its end
+        typed.selection = Selection(0 if sign == FILTER else len(text), len(text))
         self.display = True
         # at once: Widget.focus() waits for a turn of the loop, and a fast typist's next keys would go elsewhere
         self.screen.set_focus(typed)
@@ -64,7 +68,7 @@ class Prompt(Horizontal):
         if not typed.has_focus:
             self.screen.set_focus(typed)
         if character:
-            typed.insert_text_at_cursor(character)
+            typed.replace(character, *typed.selection)
 
     def action_stay(self) -> None:
         """While it is open, the keys are its own."""

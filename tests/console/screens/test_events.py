@@ -86,7 +86,7 @@ def test_they_are_filtered_by_their_fields(look: Look) -> None:
         await seen.type(":events level:error")
         await seen.press("enter")
         assert told(seen) == ["1"]
-        await seen.type("/ node:kyoto")
+        await seen.press("/", "end", *" node:kyoto")
         assert told(seen) == []
         assert "nothing passes this filter" in seen.text()
         await seen.press("escape")

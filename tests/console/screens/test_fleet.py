@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from textual import events
 from textual.geometry import Region
+from textual.widgets import Input
 
 from console.registry import SCREENS, known_on, shown_keys
 from console.screens.fleet import FleetScreen
@@ -229,6 +230,92 @@ def test_escape_gives_the_filter_back_that_was_there(look: Callable[..., None]) 
         assert seen.names() == ["cusco"]
         assert "no field" not in seen.text()
         assert seen.app.focused is seen.screen.grid
+
+    look(story)
+
+
+def test_a_wrong_filter_leaves_nothing_of_its_beginning_in_force(look: Callable[..., None]) -> None:
+    async def story(seen: Any) -> None:
+        await seen.type("/kyoto")
+        await seen.press("enter")
+        await seen.type("/age>10x")
+        assert seen.screen.listing.passing == "age>10"
+        await seen.press("enter")
+        assert seen.names() == ["kyoto"]
+        assert "/ kyoto   age> needs a number" in seen.lines()[1]
+        await seen.press("j")
+        assert "needs a number" not in seen.lines()[1]
+        assert seen.names() == ["kyoto"]
+        await seen.type("/age>10")
+        await seen.press("escape")
+        assert seen.names() == ["kyoto"]
+
+    look(story)
+
+
+def test_the_prompt_opens_with_the_old_filter_to_be_replaced_or_edited(look: Callable[..., None]) -> None:
+    async def story(seen: Any) -> None:
+        await seen.type("/kyo")
+        await seen.press("enter")
+        await seen.type("/cusco")
+        await seen.press("enter")
+        assert seen.names() == ["cusco"]
+        await seen.press("/", "left", "right", "right", "right", "backspace", "enter")
+        assert seen.screen.listing.text in {"csco", "cuco", "cusc"}
+        for key in "/kyoto":
+            seen.app.post_message(events.Key(key, key))
+        await seen.settle()
+        await seen.press("enter")
+        assert seen.names() == ["kyoto"]
+        await seen.type("/x:y")
+        await seen.press("enter", "/")
+        assert seen.screen.query_one(Input).value == "kyoto"
+
+    look(story)
+
+
+def test_an_answer_stands_over_what_is_wrong_with_a_filter(look: Callable[..., None], hand: Any) -> None:
+    async def story(seen: Any) -> None:
+        await seen.type("/x:y")
+        await seen.press("enter")
+        seen.screen.run_command("speed 2")
+        await seen.settle()
+        assert "no field" not in seen.lines()[1]
+        hand.now_s += 7
+        await seen.settle()
+        assert "no field x" in seen.lines()[1]
+
+    look(story)
+
+
+def test_nodes_without_words_shows_all(look: Callable[..., None]) -> None:
+    async def story(seen: Any) -> None:
+        await seen.type("/kyoto")
+        await seen.press("enter", "g", "n")
+        assert seen.names() == ["kyoto"]
+        await seen.type(":nodes")
+        await seen.press("enter")
+        assert len(seen.names()) == 4
+        await seen.press("space")
+        seen.screen.run_command("marked")
+        await seen.settle()
+        assert len(seen.names()) == 1
+        seen.screen.run_command("nodes")
+        await seen.settle()
+        assert len(seen.names()) == 4
+
+    look(story)
+
+
+def test_a_filter_that_is_refused_keeps_nothing_back(look: Callable[..., None]) -> None:
+    async def story(seen: Any) -> None:
+        for view in ("jobs", "alerts", "events"):
+            seen.screen.run_command(view)
+            await seen.pilot.pause()
+            seen.screen.filtered("/[/", final=False)
+            assert "nothing passes" not in str(seen.screen.empty())
+            seen.screen.filtered("x-nothing", final=True)
+            assert "nothing passes" in str(seen.screen.empty())
 
     look(story)
 
