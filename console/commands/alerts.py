@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 
-from console.commands.command import Command, duration, inventory_option, say, selected, selector, to_ask
+from console.commands.command import Command, bounded, inventory_option, reason, say, selected, selector, to_ask
 from console.commands.ground import ascii_only, book_of, hosts_of, state_option, warn
 from console.fleet.acked import Acked, logged_ack
 from console.fleet.alerts import AlertBoard, AlertRow
@@ -18,16 +18,14 @@ from console.fleet.clock import Clock
 from console.fleet.inventory import Host
 from console.fleet.poller import Fleet
 from console.fleet.state import Ack, Book
-from console.fleet.text import ago, clean
+from console.fleet.text import ago, clean, lasting
 from console.fleet.view import LOOKS, FleetModel, Patience, Word
 from console.settings import load
-from node.wire.errors import OK, NotConfirmed, NothingSelected, StateNotSaved, UsageWrong
+from node.wire.errors import OK, NotConfirmed, NothingSelected, StateNotSaved
 from node.wire.times import US, to_text
 
 EXITS = {"warn": 1, "crit": 2}
 WORDS = {"warn": Word.WARN, "crit": Word.CRIT}
-LONGEST_S = 366 * 86_400
-LONGEST_REASON = 200
 
 
 def _asked(hosts: Sequence[Host], book: Book) -> tuple[FleetModel, AlertBoard]:
@@ -101,8 +99,8 @@ def _known(ack: Ack | None) -> str:
 
 def _ack_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("keys", nargs="+", metavar="KEY", help="as `alerts` lists them; * and ? stand for letters")
-    parser.add_argument("--reason", required=True, type=_reason, metavar="TEXT", help="for whoever comes after you")
-    parser.add_argument("--for", dest="for_s", type=duration, metavar="TIME", help="ends by itself: 90m, 8h, 2d")
+    parser.add_argument("--reason", required=True, type=reason, metavar="TEXT", help="for whoever comes after you")
+    parser.add_argument("--for", dest="for_s", type=bounded, metavar="TIME", help="ends by itself: 90m, 8h, 2d")
     inventory_option(parser)
     _both(parser)
 
@@ -113,16 +111,7 @@ def _both(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--yes", action="store_true", help="do not ask; needed for several without a terminal")
 
 
-def _reason(text: str) -> str:
-    text = clean(text).strip()
-    if not 0 < len(text) <= LONGEST_REASON:
-        raise argparse.ArgumentTypeError(f"1 to {LONGEST_REASON} characters")
-    return text
-
-
 def _ack(given: argparse.Namespace) -> int:
-    if given.for_s is not None and given.for_s > LONGEST_S:
-        raise UsageWrong("--for is at most a year")
     settings = load()
     book = book_of(given, settings)
     _, board = _asked(_concerned(hosts_of(given, settings), given.keys), book)
@@ -131,7 +120,7 @@ def _ack(given: argparse.Namespace) -> int:
     now_us = Clock().utc_us()
     until_us = None if given.for_s is None else now_us + round(given.for_s * US)
     acks = [Ack(key, settings.operator, given.reason, now_us, until_us) for key in keys]
-    ends = () if given.for_s is None else ("--for", f"{given.for_s:g}s")
+    ends = () if given.for_s is None else ("--for", lasting(given.for_s))
     done = Acked(("ack",), keys, ("--reason", given.reason, *ends), "known")
     change = Change(done, tuple(f"{key}: {rows[key].sentence}" for key in keys), lambda: book.acknowledge(*acks))
     return _carry_out(given, book, settings.operator, change)

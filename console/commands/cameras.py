@@ -6,7 +6,7 @@ import argparse
 import math
 
 from console.commands.acting import act_on_cameras, act_options
-from console.commands.command import Command, duration
+from console.commands.command import Command, bounded, reason
 from console.fleet.acts import Deed, Options
 
 PARTS = "node/camera for one camera of a node"
@@ -23,8 +23,10 @@ def _capture_options(parser: argparse.ArgumentParser) -> None:
 
 def _hold_options(parser: argparse.ArgumentParser) -> None:
     act_options(parser, PARTS)
-    parser.add_argument("--reason", required=True, metavar="WORDS", help="what for; it stands in gaps and audit")
-    parser.add_argument("--for", dest="for_s", type=duration, metavar="TIME", help="ends by itself: 60s, 5m, 2h, 1d")
+    parser.add_argument(
+        "--reason", required=True, type=reason, metavar="WORDS", help="what for; it stands in gaps and audit"
+    )
+    parser.add_argument("--for", dest="for_s", type=bounded, metavar="TIME", help="ends by itself: 60s, 5m, 4h, 2d")
 
 
 def _inventory(given: argparse.Namespace) -> str:

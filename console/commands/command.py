@@ -14,11 +14,14 @@ from pathlib import Path
 from console.fleet.filter import FilterWrong
 from console.fleet.inventory import Host
 from console.fleet.nodes import select
+from console.fleet.text import clean
 from console.fleet.view import FleetModel
 from node.wire.errors import NothingSelected, UsageWrong
 
-TERM = re.compile(r"!?/.*|[a-z0-9]+(?:>=|<=|[:=<>]).*", re.DOTALL)
+TERM = re.compile(r"!?/.*|[A-Za-z0-9]+(?:>=|<=|[:=<>]).*", re.DOTALL)
 PART = re.compile(r"(?P<node>[a-z0-9-]{1,63})/(?P<part>[^/]+)")
+LONGEST_REASON = 200
+LONGEST_S = 366 * 86_400
 SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -106,8 +109,24 @@ def duration(text: str) -> float:
     """A length of time in seconds."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text)
     if match is None or not float(match[1]):
-        raise argparse.ArgumentTypeError(f"a length of time such as 60, 60s, 5m, not {text!r}")
+        raise argparse.ArgumentTypeError(f"a length of time such as 60s, 5m, 4h, 2d, not {text!r}")
     return float(match[1]) * SECONDS[match[2]]
+
+
+def bounded(text: str) -> float:
+    """A length of time for which nodes or operators can be told something."""
+    seconds = duration(text)
+    if not 1 <= seconds <= LONGEST_S:
+        raise argparse.ArgumentTypeError(f"a length of time from 1s to {LONGEST_S // 86_400}d, not {text!r}")
+    return seconds
+
+
+def reason(text: str) -> str:
+    """Why somebody does something, in one line, for whoever comes after."""
+    said = clean(text).strip()
+    if not 0 < len(said) <= LONGEST_REASON:
+        raise argparse.ArgumentTypeError(f"1 to {LONGEST_REASON} characters")
+    return said
 
 
 def no_terminal() -> str:
@@ -116,7 +135,7 @@ def no_terminal() -> str:
     lacking = [name for name, file in files.items() if not file.isatty()]
     if lacking:
         return f"{' and '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} none"
-    return "TERM is not set, or dumb" if os.environ.get("TERM", "dumb") == "dumb" else ""
+    return "TERM is not set, empty or dumb" if os.environ.get("TERM") in {None, "", "dumb"} else ""
 
 
 def say(line: str) -> None:

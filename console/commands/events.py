@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from console.commands.acting import DONE, FAILED, NONE_REACHED, few
-from console.commands.command import Command, duration, inventory_option, say, selected, to_ask
+from console.commands.command import Command, duration, inventory_option, say, selected, selector, to_ask
 from console.commands.ground import hosts_of, warn
 from console.fleet.client import NodeClient
 from console.fleet.clock import Clock
@@ -46,14 +46,15 @@ class Told:
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
+    selector(parser)
     inventory_option(parser)
     parser.add_argument(
         "--node",
-        dest="words",
+        dest="nodes",
         action="append",
         default=[],
         metavar="SELECTOR",
-        help="a node's name, or a filter term such as site:harbour; may stand several times",
+        help="the same as SELECTOR; may stand several times",
     )
     parser.add_argument(
         "--since", type=duration, default=DEFAULT_SINCE_S, metavar="TIME", help="90s, 10m (the default), 8h, 2d"
@@ -65,10 +66,10 @@ def _options(parser: argparse.ArgumentParser) -> None:
 
 
 def _events(given: argparse.Namespace) -> int:
-    settings = load()
+    settings, words = load(), [*given.words, *given.nodes]
     since = to_text(Clock().utc_us() - round(min(given.since, LONGEST_S) * US))
-    fleet = Fleet(to_ask(hosts_of(given, settings), given.words), patience=Patience(failed=1))
-    found = asyncio.run(_asked(fleet, given.words, since))
+    fleet = Fleet(to_ask(hosts_of(given, settings), words), patience=Patience(failed=1))
+    found = asyncio.run(_asked(fleet, words, since))
     rows = _rows(found, {kind for each in given.kind for kind in each.split(",")})
     if given.json:
         say(json.dumps(_as_json(rows, found), ensure_ascii=False, indent=2))

@@ -13,6 +13,7 @@ from typing import Self
 
 from console.commands.acting import DONE, FAILED, NONE_REACHED, few, heard, with_nodes
 from console.commands.command import Command, between, inventory_option, parted, say, selected, selector
+from console.commands.ground import warn
 from console.fleet.acts import JOB as FRAME
 from console.fleet.acts import NAME, SHORT, Aim, unheard
 from console.fleet.client import NodeClient
@@ -55,16 +56,20 @@ def _options(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--good", action="store_true", help="the last good frame instead of the last one")
     which.add_argument("--list", dest="count", type=count, metavar="N", help="list the last N frames, fetch nothing")
     parser.add_argument("--small", action="store_true", help="a small picture instead of the original")
-    parser.add_argument("--to", type=Path, default=Path(), metavar="FOLDER", help="default: the current one")
+    parser.add_argument(
+        "--to", type=Path, default=Path(), metavar="FOLDER", help="made where it is missing; default: the current one"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object")
 
 
 def _get(given: argparse.Namespace) -> int:
     if not given.words:
         raise NothingSelected("no node was named")
-    wish = Wish(given.good, given.small, given.count, given.to)
+    wish, is_there = Wish(given.good, given.small, given.count, given.to), given.to.exists()
     model, found = with_nodes(given, lambda fleet: _all(fleet, given.words, wish))
     got = [each for some in found for each in some]
+    if given.to.exists() and not is_there:
+        warn(f"made the folder {given.to}")
     if given.json:
         say(json.dumps({"frames": [_as_json(each) for each in got]}, ensure_ascii=False, indent=2))
     else:
@@ -128,6 +133,7 @@ def _checked(frame: FrameRecord, aim: Aim) -> FrameRecord:
 async def _fetched(client: NodeClient, aim: Aim, frame: FrameRecord, wish: Wish) -> Got:
     path = wish.folder / _name(aim.node, frame, small=wish.small)
     try:
+        wish.folder.mkdir(parents=True, exist_ok=True)
         await (_small if wish.small else _original)(client, frame, path)
     except HeliographError as error:
         return Got(aim, frame, why=clean(str(error)))

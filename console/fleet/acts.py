@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from console.fleet.client import NodeClient, understood
-from console.fleet.text import clean
+from console.fleet.text import clean, lasting
 from console.fleet.view import OLD_WORDS, FleetModel, NodeView, Word, cause
 from node.wire.errors import (
     ConsoleFileUnusable,
@@ -200,7 +200,7 @@ def plan(
 def command(deed: Deed, aims: Iterable[Aim], options: Options) -> str:
     """The command that does the same, to be run as it is printed."""
     said = {
-        "--for": f"{options.for_s}s" if deed is Deed.HOLD and options.for_s else "",
+        "--for": lasting(options.for_s) if deed is Deed.HOLD and options.for_s else "",
         "--reason": options.reason if deed is Deed.HOLD else "",
         "--profile": options.profile if deed is Deed.CAPTURE else "",
         "--inventory": options.inventory,
@@ -261,7 +261,7 @@ def _camera_step(deed: Deed, aim: Aim, view: NodeView, options: Options) -> Step
     assert view.status is not None
     camera = next(camera for camera in view.status.cameras if camera.name == aim.camera)
     now = ", ".join(filter(None, (camera.state, camera.held and "held", camera.recovery_rung, camera.error_code)))
-    more = f" for {options.for_s} s" if deed is Deed.HOLD and options.for_s else ""
+    more = f" for {lasting(options.for_s)}" if deed is Deed.HOLD and options.for_s else ""
     sentence = f"{aim.node}: {DEEDS[deed].sentence} {aim.camera} ({clean(now)}){more}"
     return Step(deed, aim, DEEDS[deed].path.format(camera=aim.camera), _camera_body(deed, options), sentence)
 

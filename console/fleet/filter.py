@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 Row = TypeVar("Row")
 
-TERM = re.compile(r"(?P<field>[a-z0-9]+)(?P<op>>=|<=|[:=<>])(?P<value>.*)")
+TERM = re.compile(r"(?P<field>[A-Za-z0-9]+)(?P<op>>=|<=|[:=<>])(?P<value>.*)")
 NUMBER = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>[smhd%]?)")
 UNIT = {"": 1.0, "%": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 QUOTED = r'"(?:[^"]|"")*"'
@@ -75,12 +75,13 @@ def _term(term: str, fields: Fields[Row]) -> Callable[[Row], bool]:
     match = TERM.fullmatch(term)
     if match is None:
         return _anywhere(re.compile(re.escape(_unquoted(term)), re.IGNORECASE), fields)
-    field = fields.table.get(match["field"])
+    name = match["field"].lower()
+    field = fields.table.get(name)
     if field is None:
-        raise FilterWrong(f"no field {match['field']}: there is {', '.join(fields.table)}")
+        raise FilterWrong(f"no field {name}: there is {', '.join(fields.table)}")
     if field.number is not None:
-        return _numeric(match["field"], field, match["op"], match["value"])
-    return _textual(match["field"], field, match["op"], match["value"])
+        return _numeric(name, field, match["op"], match["value"])
+    return _textual(name, field, match["op"], match["value"])
 
 
 def _unquoted(term: str) -> str:
@@ -126,7 +127,8 @@ def _textual(name: str, field: Field[Row], op: str, value: str) -> Callable[[Row
 def _numeric(name: str, field: Field[Row], op: str, value: str) -> Callable[[Row], bool]:
     match = NUMBER.fullmatch(value)
     if match is None:
-        raise FilterWrong(f"{name}{op} needs a number, such as {name}>10" + ("m" if field.timed else ""))
+        form = f"a number and one of s m h d, such as {name}>90s" if field.timed else f"a number, such as {name}>10"
+        raise FilterWrong(f"{name}{op} needs {form}")
     limit, compare, read = float(match["number"]) * UNIT[match["unit"]], COMPARISONS[op], field.number
     assert read is not None
 

@@ -22,7 +22,7 @@ SAYINGS = {
     "shoot_closed": "{shoot}: {captured} of {due} captured",
     "shoot_moved": "{shoot}: {state}",
     "video": "{camera}: video of {frames} frames, {left_out} left out",
-    "job_dead": "{job_kind} {key} failed for good after {attempt} attempts: {error_code} {error}",
+    "job_dead": "{job_kind} {key} failed for good at attempt {attempt}: {error_code} {error}",
     "archived": "{target}: {count} items archived, each with a receipt",
     "receipt_denied": "{target} does not hold what it took: {item}",
     "target": "{target}: {state} {error_code}",

@@ -39,6 +39,12 @@ def ago(seconds: float | None) -> str:
     return f"{days}d" if days <= YEAR_DAYS else ">1y"
 
 
+def lasting(seconds: float) -> str:
+    """A length of time exactly, in the largest unit that needs no fraction: 4h, 90m, 45s."""
+    unit, size = next(((u, s) for u, s in (("d", DAY_S), ("h", HOUR_S), ("m", MINUTE_S)) if seconds % s == 0), ("s", 1))
+    return f"{seconds / size:.15g}{unit}"
+
+
 def _finite(seconds: float) -> bool:
     try:
         return math.isfinite(seconds)

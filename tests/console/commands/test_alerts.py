@@ -97,7 +97,7 @@ def test_an_acknowledgement_is_kept_with_who_why_and_until_when(
     assert ack.until_us is not None
     assert ack.until_us - ack.at_us == 5_400_000_000
     (entry,) = book().commands(9)
-    assert (entry.who, entry.command) == ("mw", f"heliograph ack {KEY} --reason 'lens visit' --for 5400s")
+    assert (entry.who, entry.command) == ("mw", f"heliograph ack {KEY} --reason 'lens visit' --for 90m")
 
 
 @pytest.mark.usefixtures("sick")

@@ -245,3 +245,21 @@ def test_a_token_is_never_printed(ready: Any, run: Any, fleet: Any, token_file: 
         ran = run("capture", "kyoto", "--yes", *form)
         assert "s3cret" not in ran.out + ran.err
     assert fake.asked[-1][1]["Authorization"] == "Bearer s3cret"
+
+
+@pytest.mark.parametrize("words", [
+    ("--reason", ""), ("--reason", "  "), ("--reason", "x" * 201),
+    ("--reason", "lens", "--for", "99999d"), ("--reason", "lens", "--for", "0.5s"),
+])  # fmt: skip
+def test_what_no_node_would_take_is_refused_before_any_plan(ready: Any, run: Any, words: tuple[str, ...]) -> None:
+    fake = ready()
+    ran = run("hold", "kyoto", *words, "--yes")
+    assert (ran.code, ran.out, fake.orders) == (64, "", [])
+    assert "1 to 200 characters" in ran.err or "from 1s to 366d" in ran.err
+
+
+def test_a_time_is_said_as_it_was_typed(ready: Any, run: Any) -> None:
+    ready()
+    out = run("hold", "kyoto", "--reason", "crane", "--for", "4h", "--dry-run").out
+    assert "for 4h\n" in out
+    assert "--for=4h" in out

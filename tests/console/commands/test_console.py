@@ -46,9 +46,10 @@ def test_it_says_which_file_is_no_terminal(without: tuple[str, ...], said: str, 
     assert no_terminal() == said
 
 
-def test_a_terminal_that_cannot_be_drawn_on_is_named(terminal: Callable[..., None]) -> None:
-    terminal(term="dumb")
-    assert no_terminal() == "TERM is not set, or dumb"
+@pytest.mark.parametrize("term", ["dumb", ""])
+def test_a_terminal_that_cannot_be_drawn_on_is_named(terminal: Callable[..., None], term: str) -> None:
+    terminal(term=term)
+    assert no_terminal() == "TERM is not set, empty or dumb"
 
 
 def test_without_a_terminal_the_console_says_so_and_ends(run: Callable[..., Any]) -> None:

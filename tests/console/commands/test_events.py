@@ -38,7 +38,7 @@ def test_events_of_all_nodes_come_in_the_order_of_time(run: Run) -> None:
     assert [line[22:] for line in it.out.splitlines()] == [
         "kyoto  main: gap: timeout",
         "cusco  main: recovered by reopen after 2 s",
-        "kyoto  frame camera=main verdict=go od",
+        "kyoto  main: frame, go od",
     ]
 
 
@@ -106,3 +106,10 @@ def test_nodes_that_cannot_be_asked_are_named(start: Run, fleet: Run, run: Run) 
 def test_a_wrong_command_line_is_refused(start: Run, fleet: Run, run: Run, words: list[str]) -> None:
     fleet(start("kyoto"))
     assert run("events", *words).code == 64
+
+
+@pytest.mark.usefixtures("two")
+def test_a_selector_says_which_nodes_as_for_other_commands(run: Run) -> None:
+    assert "kyoto" not in run("events", "cusco").out
+    assert "kyoto" not in run("events", "SITE:dam-3").out
+    assert run("events", "atlantis").code == 64

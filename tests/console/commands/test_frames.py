@@ -150,13 +150,6 @@ def test_a_reclaimed_frame_is_told_in_the_nodes_words(album: Any, run: Any, fold
     assert "DSK-007 frame was reclaimed from this node" in ran.err
 
 
-def test_a_folder_that_is_not_there_is_named(album: Any, run: Any) -> None:
-    album()
-    ran = run("frames", "get", "kyoto", "--to", "nowhere")
-    assert ran.code == 1
-    assert f"FLT-017 file cannot be written here: nowhere/{NAME}.jpg: No such file" in ran.err
-
-
 def test_a_node_without_frames_says_so(album: Any, run: Any) -> None:
     album().answers("GET /v1/frames/latest", {"items": [], "next": None})
     ran = run("frames", "get", "kyoto")
@@ -184,3 +177,19 @@ def test_a_node_is_to_be_named(album: Any, run: Any) -> None:
     ran = run("frames", "get")
     assert ran.code == 64
     assert "FLT-011" in ran.err
+
+
+def test_a_folder_that_is_missing_is_made_and_that_is_said(album: Any, run: Any, folder: Path) -> None:
+    album()
+    ran = run("frames", "get", "kyoto", "--to", "pictures/may")
+    assert (ran.code, ran.err) == (0, "made the folder pictures/may\n")
+    assert files(folder / "pictures" / "may") == {f"{NAME}.jpg": PICTURE}
+    assert run("frames", "get", "kyoto", "--to", "pictures/may").err == ""
+
+
+def test_a_folder_that_cannot_be_made_is_told(album: Any, run: Any, folder: Path) -> None:
+    album()
+    (folder / "taken").write_text("")
+    ran = run("frames", "get", "kyoto", "--to", "taken/below")
+    assert ran.code == 1
+    assert "FLT-017" in ran.err

@@ -816,7 +816,7 @@ def test_a_hold_wants_a_reason_and_says_until_when(sit: Sit, start_node: Any) ->
         await seat.press(*"soon", "enter")
         assert "'soon' is no length of time: 30m, 2h, 1d" in seat.text()
         await seat.press(*["backspace"] * 4, *"2h", "enter")
-        assert "heliograph hold kyoto --for=7200s '--reason=lens visit'" in seat.text()
+        assert "heliograph hold kyoto --for=2h '--reason=lens visit'" in seat.text()
         await seat.press("y")
         await seat.over()
         assert "capture is held until 2027-01-15T10:00:00Z" in seat.text()
