@@ -31,7 +31,8 @@ def _demo(given: argparse.Namespace) -> int:
         raise UsageWrong("--faults acts on made skies only: leave out --frames")
     frames = _photographs(given.frames) if given.frames is not None else None
     wish = Wish(given.nodes, frames, given.faults, given.sun)
-    if no_terminal():
+    if lacking := no_terminal():
+        say(f"lines in place of the screen, there is no terminal to draw on: {lacking}")
         return asyncio.run(play(Options(wish, given.for_s), say))
     settings = load()
     remapped(settings.keys)  # before any node is started

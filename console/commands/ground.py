@@ -10,7 +10,7 @@ from console.columns.table import is_utf8
 from console.fleet import inventory
 from console.fleet.clock import Clock
 from console.fleet.inventory import Host
-from console.fleet.state import Book
+from console.fleet.state import Book, demo_folder
 from console.settings import ConsoleSettings, load
 
 
@@ -31,8 +31,10 @@ def hosts_of(given: argparse.Namespace, settings: ConsoleSettings) -> tuple[Host
 
 
 def book_of(given: argparse.Namespace, settings: ConsoleSettings) -> Book:
+    """A demo's is kept beside its inventory, so that commands and its screen meet."""
     folder: Path | None = given.state
-    return Book.open(folder or settings.state_dir, inventory_of(given, settings), Clock())
+    path = inventory_of(given, settings)
+    return Book.open(folder or demo_folder(path) or settings.state_dir, path, Clock())
 
 
 def ascii_only(settings: ConsoleSettings) -> bool:

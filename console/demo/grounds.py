@@ -22,6 +22,7 @@ import yaml
 
 from console.demo.places import FOLDERS, ROLES, TARGET, Plan
 from console.fleet.inventory import FLEET_GROUP, Host
+from console.fleet.state import DEMO_MARK, DEMO_STATE
 
 PREFIX = "heliograph-demo-"
 OWN_ENVIRONMENT = "HELIOGRAPH_"
@@ -95,7 +96,7 @@ class Grounds:
     @property
     def state(self) -> Path:
         """What the console keeps."""
-        return self.root / "state"
+        return self.root / DEMO_STATE
 
     def start(self, plan: Plan) -> None:
         """Writes the node's two files and starts its process."""
@@ -120,6 +121,7 @@ class Grounds:
     def write_inventory(self) -> Path:
         """An Ansible inventory of the nodes that are ready."""
         hosts = {node.name: _variables(node.host) for node in self.nodes if node.host is not None}
+        (self.root / DEMO_MARK).touch()
         self.inventory.write_text(yaml.safe_dump({FLEET_GROUP: {"hosts": hosts}}, sort_keys=False))
         return self.inventory
 

@@ -33,6 +33,9 @@ LONG_BYTES = 1_000_000
 """A list of acknowledgements longer than this loses what counts no longer."""
 LOG_LIMIT_BYTES = 4_000_000
 """A command log larger than this makes way for a new one; the one before is kept."""
+DEMO_MARK = ".heliograph-demo"
+"""A file beside the inventory of a demo: what is kept of it is beside it too."""
+DEMO_STATE = "state"
 VIEW_NUMBERS = range(1, 10)
 STUCK_S = 5.0
 OF_A_SECOND = 1000
@@ -106,6 +109,13 @@ class Kept:
 
 KEPT = TypeAdapter(Kept)
 ACK, VIEW, COMMAND, HOST = TypeAdapter(Ack), TypeAdapter(SavedView), TypeAdapter(CommandEntry), TypeAdapter(Host)
+
+
+def demo_folder(inventory: Path | None) -> Path | None:
+    """Where the demo of that inventory keeps its state; None where it is no demo's."""
+    if inventory is None or not (inventory.parent / DEMO_MARK).is_file():
+        return None
+    return inventory.parent / DEMO_STATE
 
 
 class Book:

@@ -181,3 +181,10 @@ def test_the_settings_are_printed_with_their_place(run: Run) -> None:
     assert it.code == 0
     assert it.out.startswith(f"# {os.environ['XDG_CONFIG_HOME']}/heliograph/console.toml (not there")
     assert '\ntheme = "dark"\n' in it.out
+
+
+@pytest.mark.usefixtures("sick")
+def test_the_acknowledgements_of_a_demo_are_kept_beside_its_inventory(run: Run, tmp_path: Path) -> None:
+    (tmp_path / ".heliograph-demo").touch()
+    assert run("ack", KEY, "--reason", "known", "-i", str(tmp_path / "inventory.yml")).code == 0
+    assert list(Book.open(tmp_path / "state", None, Clock()).acks) == [KEY]

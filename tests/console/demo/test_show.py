@@ -53,6 +53,18 @@ def run(options: Options, signal_when: str = "", number: int = 0) -> tuple[int, 
     return asyncio.run(play(options, say)), said
 
 
+def test_it_says_why_there_is_no_screen(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    async def played(*_: object) -> int:
+        return 0
+
+    monkeypatch.setattr(demo, "play", played)
+    monkeypatch.setattr(demo, "no_terminal", lambda: "standard error is none")
+    assert cli.main(["demo"]) == 0
+    assert capsys.readouterr().out == (
+        "lines in place of the screen, there is no terminal to draw on: standard error is none\n"
+    )
+
+
 def test_it_ends_by_itself_and_sums_up_each_node(modes: dict[str, str], temporary: Path) -> None:
     status, said = run(Options(NODES, for_s=1.0))
     assert status == 0
