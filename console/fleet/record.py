@@ -1,7 +1,7 @@
 """What a console saw, written as it happens, and played back as if it happened now.
 
-JSON lines: first `format`, `t` (UTC microseconds), `patience` and `hosts`; then `t` with one of `status`, `error`,
-`event` of a `node`, a new list of `hosts`, or `end`: why the recording stops.
+JSON lines: first `format`, `t` (UTC microseconds, of the oldest that was known and not stale), `began`, `patience` and
+`hosts`; then `t` with one of `status`, `error`, `event` of a `node`, a new list of `hosts`, or `end`: why it stops.
 """
 
 from __future__ import annotations
@@ -78,8 +78,9 @@ class Recorder:
             self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
         except OSError as error:
             raise RecordingUnusable(f"{path}: {error.strerror}") from None
-        head = {"format": FORMAT, "t": self._begin_us(), "patience": asdict(model.patience), "hosts": self._hosts()}
-        self._write([head])
+        head = {"format": FORMAT, "t": self._begin_us(), "began": self._now_us(), "patience": asdict(model.patience)}
+        self._write([{**head, "hosts": self._hosts()}])
+        self.note()  # what is known by now: a second later it may be another
 
     def record(self) -> None:
         """What has changed since the last call, at once."""
@@ -267,6 +268,8 @@ class Line(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
     t: Moment
+    began: Moment = 0
+    """Of the first line: from when on it is played; what is older was known by then.  0 = a release that had none."""
     node: str = ""
     status: NodeStatus | None = None
     error: Failure | None = None
@@ -332,10 +335,12 @@ class Replay:
         self._wall = clock or Clock()
         self._wait = pause
         self._tape, first, patience = _opened(path)
-        self.begin_us = first.t
-        self.end_us = max(first.t, self._tape.last_us())
+        self.known_us = first.t
+        """What was heard before that was old by the time the recording began."""
+        self.begin_us = max(first.t, first.began)
+        self.end_us = max(self.begin_us, self._tape.last_us())
         self._speed = 1.0
-        self._at_us, self._since_s = first.t, self._wall.monotonic()
+        self._at_us, self._since_s = self.begin_us, self._wall.monotonic()
         self._paused = False
         self._hosts = first.hosts or ()
         self._passed_us = first.t
@@ -418,7 +423,7 @@ class Replay:
 
     def _start_over(self) -> None:
         self._hold(self.begin_us)
-        self._passed_us = self.begin_us
+        self._passed_us = self.known_us
         self._tape.rewind()
         self.model.set_hosts(())
         self.model.happenings.clear()
@@ -455,7 +460,7 @@ class Replay:
             self.model.happened(line.node, line.event)
 
     def _heard(self, line: Line, status: NodeStatus) -> None:
-        if line.t < self.begin_us:
+        if line.t < self.known_us:
             self.model.restore(line.node, status, line.t)
         else:
             self.model.heard(line.node, status)

@@ -109,8 +109,8 @@ def _keep(stage: Stage, keys: Sequence[str], known: Known) -> None:
     done = Acked(("ack",), keys, ("--reason", known.reason, *ends), "known")
     logged_ack(book, now_us, desk.operator, done, saved=saved)
     until = "until over" if until_us is None else f"until {to_text(until_us)[5:16].replace('T', ' ')}Z at most"
-    lost = "" if saved else f"; in memory only: {book.trouble}"
-    stage.reply(f"acknowledged {several(len(keys), 'alert')} {until}; u takes it back{lost}")
+    lost = "" if saved else f"NOT SAVED: {book.trouble}; in memory only: "
+    stage.reply(f"{lost}acknowledged {several(len(keys), 'alert')} {until}; u takes it back")
 
 
 def _listed(keys: Sequence[str]) -> str:

@@ -209,4 +209,4 @@ def _taken_back(what: Undo, done: TakenBack) -> str:
         return f"nothing taken back, over or somebody else's by now: {what.says}"
     some = "" if count == of else f" {count} of {of}, the others are over or somebody else's"
     again = f"; {len(done.restored)} as known before" if done.restored else ""
-    return f"taken back{some}: {what.says}{again}" + ("" if done.saved else "; not saved")
+    return ("" if done.saved else "NOT SAVED: ") + f"taken back{some}: {what.says}{again}"

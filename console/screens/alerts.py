@@ -18,6 +18,9 @@ from console.screens.gathered import PANEL_LINES, GatheredView
 from console.screens.headline import Crumb
 from console.widgets.lines import Line
 
+MOST_NAMED = 5
+"""Nodes in a command."""
+
 
 class AlertsScreen(GatheredView):
     """Groups, and under them the alerts of the one that the cursor is on."""
@@ -91,6 +94,14 @@ class AlertsScreen(GatheredView):
     def known(self, key: str) -> Mapping[str, Any]:
         line = self.read(key)
         return {} if line is None else as_known(line)
+
+    def twin(self, key: str) -> Sequence[str]:
+        """By the names of its nodes; of many, by the filter that finds them."""
+        line = self.read(key)
+        if line is None:
+            return (self.NAME,)
+        names = line.group.nodes
+        return (self.NAME, *(names if len(names) <= MOST_NAMED else (nodes_of(line.group, self._groups.by),)))
 
     def row_handlers(self) -> Mapping[str, Handler]:
         return {

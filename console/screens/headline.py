@@ -109,7 +109,7 @@ def _tape(recorder: Recorder | None) -> tuple[Cell, ...]:
 def _played(tape: Replay) -> str:
     """How far, how fast, and whether it goes on."""
     whole_us = max(1, tape.end_us - tape.begin_us)
-    done = f"{100 * (tape.now_us - tape.begin_us) // whole_us}%"
+    done = f"{max(0, 100 * (tape.now_us - tape.begin_us) // whole_us)}%"
     how = "paused" if tape.paused else "ended" if tape.ended else f"{tape.speed:g}x"
     return f"{done} {how}" if not tape.paused or tape.speed == 1 else f"{done} {how}, {tape.speed:g}x"
 

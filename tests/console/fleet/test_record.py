@@ -205,11 +205,33 @@ def test_a_recording_that_begins_late_knows_what_was_known(stage: Callable[..., 
     recorder = Recorder(it.path.with_name("late.jsonl"), it.model)
     recorder.close()
     one = player(recorder.path)
-    assert one.replay.begin_us == NOW_US + 60_000_000
+    assert one.replay.begin_us == NOW_US + 62_000_000
     one.plays(1)
     model = one.replay.model
     assert (model.word("cam"), model.word("harbour")) == (Word.OK, Word.STALE)
     assert model.views["harbour"].silence_s(model.clock.monotonic()) == pytest.approx(61, abs=1)
+
+
+def test_at_its_beginning_it_shows_at_once_what_was_known(stage: Callable[..., Stage], player: Any) -> None:
+    it = stage()
+    it.hears("harbour")
+    it.passes(3)
+    recorder = Recorder(it.path.with_name("late.jsonl"), it.model)
+    it.hand.now_s += 1
+    it.hears("cam")
+    it.hears("harbour")
+    recorder.record()
+    it.hand.now_s += 30
+    recorder.close()
+    one = player(recorder.path)
+    for _ in range(2):
+        one.plays(0)
+        model = one.replay.model
+        assert one.replay.now_us >= one.replay.begin_us == NOW_US + 3_000_000
+        assert (model.word("harbour"), model.word("cam")) == (Word.OK, Word.WAITING)
+        assert model.views["harbour"].silence_s(model.clock.monotonic()) == pytest.approx(3, abs=0.5)
+        one.plays(20)
+        one.replay.seek(0)
 
 
 def test_nodes_that_come_and_go_are_recorded(stage: Callable[..., Stage], player: Any) -> None:
@@ -236,7 +258,7 @@ def test_only_what_is_new_is_written(stage: Callable[..., Stage]) -> None:
     for _ in range(10):
         it.passes(0.25)
     assert len(it.lines()) == count
-    assert {*it.lines()[0]} == {"format", "t", "patience", "hosts"}
+    assert {*it.lines()[0]} == {"format", "t", "began", "patience", "hosts"}
 
 
 def test_no_token_gets_in_not_even_one_that_a_node_sends_back(stage: Callable[..., Stage]) -> None:

@@ -171,6 +171,21 @@ def test_what_recovered_while_the_reason_was_typed_is_left_out(look: Look, fire:
     look(story)
 
 
+def test_on_a_narrow_screen_that_it_was_not_saved_comes_first_and_stays(look: Look, fire: Any, hand: Any) -> None:
+    async def story(seen: Any) -> None:
+        fire(seen, ["kyoto"])
+        path = seen.app.desk.book.folder / "acks.jsonl"
+        path.mkdir(parents=True)
+        await seen.press("g", "a", "a", "x", "enter")
+        said = seen.lines()[1].partition("   ")[2]
+        assert said.startswith(f"NOT SAVED: {path}"[:40])
+        hand.now_s += 7
+        await seen.settle()
+        assert str(path)[:30] in seen.lines()[1]
+
+    look(story, (80, 24))
+
+
 def test_what_cannot_be_saved_counts_and_says_why_it_is_in_memory_only(look: Look, fire: Any) -> None:
     async def story(seen: Any) -> None:
         fire(seen, ["kyoto"])

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from console.fleet.state import SavedView
+from console.fleet.state import CommandEntry, SavedView
 from console.registry import SCREENS, known_on
 from console.screens.chooser import Chooser
 from console.screens.inspect import MOST_CHARS, Inspect
@@ -103,6 +103,24 @@ def test_the_command_that_shows_it_can_be_run(look: Look, copied: Callable[[], s
         assert copied().splitlines() == [f"heliograph status {name} -i {inventory}" for name in ("nairobi", "cusco")]
 
     look(story)
+
+
+def test_the_command_of_an_alert_names_its_nodes(look: Look, copied: Callable[[], str], tmp_path: Path) -> None:
+    async def story(seen: Any) -> None:
+        await seen.press("g", "a")
+        seen.screen.listing.cursor = "cause:node.unreachable"
+        await seen.press("y", "c")
+        await answered(seen, "copied 1 row")
+        assert copied() == f"heliograph alerts cusco -i {tmp_path / 'inventory.yml'}\n"
+        for number in range(9):
+            for _ in range(3):
+                seen.model.failed(f"cam-{number:03d}", NodeUnreachable("no route"))
+        await seen.settle()
+        await seen.press("y", "c")
+        await until(seen, lambda: "cusco" not in copied())
+        assert copied() == f"heliograph alerts alert:node.unreachable -i {tmp_path / 'inventory.yml'}\n"
+
+    look(story, more=9)
 
 
 def test_copy_by_its_command_names_the_form(look: Look, copied: Callable[[], str]) -> None:
@@ -290,6 +308,18 @@ def test_a_file_of_views_that_is_broken_hides_none_of_the_screen(look: Look, tmp
         assert "no view 1 yet" in seen.lines()[1]
 
     look(story)
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_log_cuts_no_line(look: Look, width: int) -> None:
+    words = [f"word{number}" for number in range(40)]
+
+    async def story(seen: Any) -> None:
+        seen.screen.desk.book.log(CommandEntry(0, "mw", " ".join(words), "done"))
+        await command(seen, "log")
+        assert not set(words) - set(seen.text().replace("│", " ").split())
+
+    look(story, (width, 30))
 
 
 # --- looking closer ---------------------------------------------------------------------------------------------------
