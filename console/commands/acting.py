@@ -14,7 +14,7 @@ from uuid import uuid4
 from console.commands.command import inventory_option, parted, say, selected, selector, to_ask
 from console.commands.ground import inventory_of
 from console.fleet import inventory
-from console.fleet.acts import DEEDS, NOBODY, Aim, Deed, Options, Outcome, Plan, Step, perform, plan, unheard
+from console.fleet.acts import DEEDS, NOBODY, Aim, Deed, Options, Outcome, Plan, Step, command, perform, plan, unheard
 from console.fleet.poller import Fleet
 from console.fleet.text import several
 from console.fleet.view import FleetModel, Patience
@@ -43,9 +43,12 @@ def act_options(parser: argparse.ArgumentParser, parts: str) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object: the plan and its outcomes")
 
 
-def with_nodes(given: argparse.Namespace, find: Callable[[Fleet], Awaitable[Found]]) -> tuple[FleetModel, Found]:
-    """Asks the nodes meant how they are, and then `find`, which may ask them more."""
-    fleet = Fleet(to_ask(inventory.read(inventory_of(given)), given.words), patience=Patience(failed=1))
+def with_nodes(
+    given: argparse.Namespace, find: Callable[[Fleet], Awaitable[Found]], words: list[str] | None = None
+) -> tuple[FleetModel, Found]:
+    """Asks the nodes meant how they are, and then `find`, which may ask them more.  `words`: those about nodes."""
+    hosts = to_ask(inventory.read(inventory_of(given)), given.words if words is None else words)
+    fleet = Fleet(hosts, patience=Patience(failed=1))
 
     async def run() -> Found:
         await fleet.ask_once()
@@ -82,13 +85,21 @@ def act_on_cameras(given: argparse.Namespace, deed: Deed, options: Options) -> i
     return act(given, deed, options, find)
 
 
-def act(given: argparse.Namespace, deed: Deed, options: Options, find: Callable[[Fleet], Awaitable[Aims]]) -> int:
+def act(
+    given: argparse.Namespace,
+    deed: Deed,
+    options: Options,
+    find: Callable[[Fleet], Awaitable[Aims]],
+    words: list[str] | None = None,
+) -> int:
     """The exit status: 0 all done, 1 some failed, 69 none could be reached, 77 refused."""
     if not given.words:
         raise NothingSelected("no node was named")
-    model, found = with_nodes(given, find)
+    model, found = with_nodes(given, find, words)
     planned = plan(deed, found.aims, model, options, found.jobs)
     planned = replace(planned, refused=(*planned.refused, *found.refused))
+    if not found.aims:  # the command stays one that can be run again
+        planned = replace(planned, command=command(deed, (aim for aim, _ in found.refused), options))
     if not planned.steps and not planned.refused:
         raise NothingSelected("there is nothing there to act on")
     if not given.json:

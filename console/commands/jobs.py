@@ -6,21 +6,25 @@ import argparse
 import json
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from console.commands.acting import DONE, FAILED, NONE_REACHED, Aims, act, act_options, few, heard, with_nodes
 from console.commands.command import Command, inventory_option, parted, say, selected, selector
+from console.commands.job_terms import ASKED_FOR, CALLED, Wish, wish
 from console.fleet.acts import DEEDS, JOB, SHORT, Aim, Deed, Options, unheard
 from console.fleet.client import NodeClient
+from console.fleet.job_rows import JOB_LOOKS
 from console.fleet.jobs import PATH, STATES, Listed, listed
 from console.fleet.poller import Fleet
 from console.fleet.text import clean
 from console.fleet.view import FleetModel
-from node.wire.errors import HeliographError, NodeAnswerWrong
+from node.wire.errors import HeliographError, NodeAnswerWrong, NothingSelected, OrderRefused
 from node.wire.work_records import JobRecord
 
-PARTS = "node/JOB for one job, by its id or the last letters of it"
+PARTS = f"node/JOB for one job, by its id or the last letters of it; {ASKED_FOR}"
 HEADS = ("NODE", "JOB", "KIND", "STATE", "TRY", "DUE", "ABOUT", "LAST ERROR")
+GONE = frozenset({"JOB-003"})
+"""The node's code for: there is no such job."""
 WHOLE_SECONDS = 19
 """So many characters of an RFC 3339 time."""
 
@@ -29,24 +33,30 @@ Finder = Callable[[NodeClient], Awaitable[Listed]]
 
 @dataclass(frozen=True, slots=True)
 class Sought:
-    """What was found for one word: jobs of a node, or why it could not be looked for; `cut` = there are more."""
+    """What was found for one word: jobs of a node, or why not; `cut` = there are more, `none` = no such job."""
 
     aim: Aim
     jobs: tuple[JobRecord, ...] = ()
     why: str = ""
     cut: bool = False
+    none: bool = False
 
 
-async def seek(fleet: Fleet, words: list[str], states: Iterable[str]) -> list[Sought]:
+async def seek(fleet: Fleet, wanted: Wish) -> list[Sought]:
     """The jobs of the nodes meant that are in those states, and the single ones named, in whatever state they are."""
-    parts, others = parted(words)
+    parts, others = parted(wanted.words)
     nodes = selected(fleet.model, others) if others or not parts else []
-    return await few(
+    found = await few(
         [
-            *(_seek(fleet, Aim(name), lambda client: _all(client, tuple(states))) for name in nodes),
+            *(_seek(fleet, Aim(name), lambda client: _all(client, wanted.states)) for name in nodes),
             *(_seek(fleet, Aim(name, job=part), _finder(part)) for name, part in parts),
         ]
     )
+    return [_those(each, wanted) for each in found]
+
+
+def _those(found: Sought, wanted: Wish) -> Sought:
+    return replace(found, jobs=tuple(job for job in found.jobs if wanted.passes(found.aim.node, job)))
 
 
 async def _seek(fleet: Fleet, aim: Aim, find: Finder) -> Sought:
@@ -58,10 +68,11 @@ async def _seek(fleet: Fleet, aim: Aim, find: Finder) -> Sought:
     try:
         listing = await find(client)
     except HeliographError as error:
-        return Sought(aim, why=clean(str(error)))
+        gone = isinstance(error, OrderRefused) and error.theirs in GONE
+        return Sought(aim, why=clean(str(error)), none=gone)
     jobs = tuple(listing.jobs.values())
     if aim.job and len(jobs) != 1:
-        return Sought(aim, why=f"{len(jobs) or 'no'} jobs of it end with {clean(aim.job)!r}")
+        return Sought(aim, why=f"{len(jobs) or 'no'} jobs of it end with {clean(aim.job)!r}", none=not jobs)
     return Sought(aim, jobs, cut=listing.cut)
 
 
@@ -93,13 +104,17 @@ def _options(parser: argparse.ArgumentParser) -> None:
     selector(parser, PARTS)
     inventory_option(parser)
     states = ",".join(STATES)
-    parser.add_argument("--state", choices=STATES, action="append", help=f"may stand several times; default: {states}")
+    parser.add_argument(
+        "--state", choices=(*STATES, "running"), action="append", help=f"may stand several times; default: {states}"
+    )
     parser.add_argument("--kind", default="", metavar="KIND", help="only jobs of that kind")
     parser.add_argument("--json", action="store_true", help="one JSON object")
 
 
 def _jobs(given: argparse.Namespace) -> int:
-    model, found = with_nodes(given, lambda fleet: seek(fleet, given.words, given.state or STATES))
+    states = tuple(dict.fromkeys(CALLED.get(state, state) for state in given.state or ()))
+    wanted = wish(given.words, states or STATES, only=bool(states))
+    model, found = with_nodes(given, lambda fleet: seek(fleet, wanted), wanted.words)
     rows = [(each.aim.node, job) for each in found for job in each.jobs if given.kind in {"", job.kind}]
     if given.json:
         say(json.dumps(_as_json(rows, found), ensure_ascii=False, indent=2))
@@ -163,13 +178,16 @@ def _act_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _act(given: argparse.Namespace, deed: Deed) -> int:
+    wanted = wish(given.words, sorted(DEEDS[deed].states), only=True)
+
     async def find(fleet: Fleet) -> Aims:
-        return _aims(await seek(fleet, given.words, sorted(DEEDS[deed].states)), given.kind)
+        return _aims(await seek(fleet, wanted), given.kind, wanted.states)
 
-    return act(given, deed, Options(inventory=str(given.inventory or "")), find)
+    return act(given, deed, Options(inventory=str(given.inventory or "")), find, wanted.words)
 
 
-def _aims(found: list[Sought], kind: str) -> Aims:
+def _aims(found: list[Sought], kind: str, states: Iterable[str]) -> Aims:
+    """Raises NothingSelected where none of those jobs is there, and everybody was asked."""
     jobs = {
         Aim(each.aim.node, job=job.id): job
         for each in found
@@ -177,6 +195,9 @@ def _aims(found: list[Sought], kind: str) -> Aims:
         if each.aim.job or kind in {"", job.kind}
     }
     refused = tuple((each.aim, each.why) for each in found if each.why)
+    if not jobs and all(each.none or not each.why for each in found):
+        no_jobs = f"no jobs there are {' or '.join(JOB_LOOKS[state].word for state in states)}"
+        raise NothingSelected("; ".join(f"{aim}: {why}" for aim, why in refused) or no_jobs)
     return Aims(tuple(jobs), {str(aim): job for aim, job in jobs.items()}, refused)
 
 

@@ -817,7 +817,7 @@ class OrderRefused(FleetError):
 class NothingSelected(FleetError):
     code = "FLT-011"
     title = "nothing is selected"
-    hint = "name nodes, or give a filter such as state:crit; /./ selects every node"
+    hint = "`heliograph status` lists nodes, `jobs` jobs, `alerts` alerts; /./ selects every node"
     exit = USAGE
 
 

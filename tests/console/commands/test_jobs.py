@@ -130,8 +130,9 @@ def test_one_job_is_named_whole_or_by_its_last_letters(queue: Any, run: Any, par
 def test_letters_that_no_job_ends_with_are_refused(queue: Any, run: Any, part: str) -> None:
     fake = queue("dead")
     ran = run("retry", f"kyoto/{part}", "--yes")
-    assert (ran.code, orders(fake)) == (77, [])
-    assert "no jobs of it end" in ran.out
+    assert (ran.code, ran.out, orders(fake)) == (64, "", [])
+    assert "no jobs of it end" in ran.err
+    assert "`jobs` jobs" in ran.err
 
 
 def test_letters_that_several_jobs_end_with_are_refused(queue: Any, run: Any, make_job: Any) -> None:
@@ -177,7 +178,7 @@ def test_nothing_to_act_on_is_an_error_with_a_hint(start: Any, fleet: Any, run: 
     fleet(fake)
     ran = run("retry", "kyoto", "--yes")
     assert ran.code == 64
-    assert "there is nothing there to act on" in ran.err
+    assert "no jobs there are dead" in ran.err
 
 
 def test_nodes_that_are_not_heard_stand_in_the_plan(queue: Any, run: Any) -> None:
@@ -187,3 +188,54 @@ def test_nodes_that_are_not_heard_stand_in_the_plan(queue: Any, run: Any) -> Non
     assert "oslo: cannot: unreachable" in ran.out
     assert "atlantis/1: cannot: no such node in the inventory" in ran.out
     assert run("retry", "oslo", "--yes").code == 69
+
+
+def test_a_plan_that_can_do_nothing_keeps_what_was_named(queue: Any, run: Any) -> None:
+    queue("dead", others=(GONE,))
+    assert "same as: heliograph retry oslo\n" in run("retry", "oslo", "--dry-run").out
+    assert f"same as: heliograph cancel kyoto/{ONE}\n" in run("cancel", f"kyoto/{ONE}", "--dry-run").out
+
+
+# --- terms about jobs -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("words", "asked"), [
+    (["state:running"], ["leased"]), (["state:dead,retry", "kind:transfer"], ["dead", "retry"]),
+    (["state:done"], ["done"]), (["STATE:!dead"], ["retry", "leased", "queued"]), (["--state", "running"], ["leased"]),
+    (["state:leased"], ["leased"]), (["kind:x"], ["dead", "retry", "leased", "queued"]),
+])  # fmt: skip
+def test_states_of_jobs_are_asked_for_by_their_words(queue: Any, run: Any, words: list[str], asked: list[str]) -> None:
+    fake = queue("dead")
+    assert run("jobs", *words).code == 0
+    assert [path for path, _ in fake.asked if "jobs" in path] == [
+        f"/v1/jobs?state={state}&limit=100" for state in asked
+    ]
+
+
+@pytest.mark.parametrize(("words", "found"), [
+    (["kind:transfer"], [TWO]), (["kind:render", "error:encoder"], [ONE]), (["job:0002"], [TWO]), (["error:tea"], []),
+    (["kyoto", "Kind:render"], [ONE]), (["state:!crit", "kind:transfer"], [TWO]),
+    ([f"kyoto/{ONE}", "kind:transfer"], []),
+])  # fmt: skip
+def test_terms_about_jobs_choose_among_them(queue: Any, run: Any, words: list[str], found: list[str]) -> None:
+    queue("dead")
+    assert [job["id"] for job in run("jobs", *words, "--json").json["jobs"]] == found
+
+
+def test_what_acts_takes_them_too(queue: Any, run: Any) -> None:
+    fake = queue("dead")
+    assert run("retry", "state:dead", "kind:transfer", "--yes").code == 0
+    assert orders(fake) == [f"/v1/jobs/{TWO}/redrive"]
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    (["retry", "state:running"], "only jobs that are dead can be meant here"),
+    (["jobs", "state:dead,crit"], "states are dead, retry, running, queued, cancelled, done of jobs, or "),
+    (["jobs", "state:tea"], "of jobs, or"), (["jobs", "try:x"], "needs a number"),
+    (["jobs", "tea:x"], "no field tea"),
+])  # fmt: skip
+def test_words_that_cannot_be_are_told_with_those_that_can(queue: Any, run: Any, words: list[str], said: str) -> None:
+    fake = queue("dead")
+    ran = run(*words)
+    assert (ran.code, orders(fake)) == (64, [])
+    assert said in ran.err
