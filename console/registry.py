@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from enum import StrEnum
 
 from node.wire.errors import ConsoleSettingsWrong, FieldFault
@@ -139,6 +140,12 @@ ACTIONS: tuple[Action, ...] = (
 BY_ID: Mapping[str, Action] = {action.id: action for action in ACTIONS}
 BY_COMMAND: Mapping[str, Action] = {action.command: action for action in ACTIONS if action.command}
 ALIASES: Mapping[str, str] = {"quit": "q"}
+WITH_WORDS = frozenset({
+    "nodes", "jobs", "alerts", "events", "node", "job", "sort", "columns", "group", "save_view", "export", "copy_row",
+    "unlock", "record", "replay", "at", "speed", "ssh",
+})  # fmt: skip
+"""What may be given words after its command; the others mean one thing only."""
+NEAREST = 3
 FORCE = "!"
 """After a command's name: do it although something stands in the way."""
 SHOWN = {
@@ -178,6 +185,21 @@ SCREENS: Mapping[str, tuple[Scope, ...]] = {
     "node/config": (Scope.EVERYWHERE, Scope.NODE, Scope.ROWS, Scope.CONFIG),
 }
 """Which scopes each screen has.  In a detail the digits are its tabs, so a saved view is not offered there."""
+
+
+def meant(word: str, known: Iterable[str]) -> list[str]:
+    """The commands among those known that a word stands for: itself, or all that begin with it."""
+    names = {ALIASES.get(name, name): None for name in (*known, *ALIASES) if name.startswith(word) and word}
+    here = {name for name in names if name in set(known)}
+    exact = ALIASES.get(word, word)
+    return [exact] if exact in here else sorted(here)
+
+
+def nearest(word: str, known: Iterable[str]) -> list[str]:
+    """Of the commands known those most like it, the likest first."""
+    known = list(known)
+    likest = get_close_matches(word, known, NEAREST, 0.5)
+    return [*likest, *(name for name in known if name not in likest)][:NEAREST]
 
 
 Keys = Mapping[str, tuple[str, ...]]

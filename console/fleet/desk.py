@@ -27,6 +27,7 @@ BEHIND_S, RECOVER_S = 0.2, 5.0
 """So much late is behind; for so long after that, paint less often."""
 UNLOCK_S, LONGEST_UNLOCK_S = 600.0, 3600.0
 SNAPSHOT_S, LOOK_S = 30.0, 1.0
+NOTICE_S = 30.0
 
 
 @dataclass(slots=True)
@@ -89,6 +90,7 @@ class Desk:
     book: Book | None = None
     title: str = ""
     notice: str = ""
+    """Said for a while at the beginning."""
     inventory: Path | None = None
     operator: str = ""
     ascii: bool = False
@@ -114,8 +116,10 @@ class Desk:
     drafts: dict[str, str] = field(default_factory=dict)
     """What was typed into a dialog and not sent, by its entry."""
     _raised: int = field(init=False, default=0)
+    _opened_s: float = field(init=False)
 
     def __post_init__(self) -> None:
+        self._opened_s = self.clock.monotonic()
         self.armed = Armed(self.clock)
         self.alerts = AlertBoard(self.source.model, self.book, self.operator)
         self.jobs = JobBoard(self.source)
@@ -129,6 +133,11 @@ class Desk:
     def live(self) -> bool:
         """Whether there is anybody to ask: a recording can only be looked at."""
         return self.book is not None
+
+    @property
+    def hint(self) -> str:
+        """The notice, as long as it is said."""
+        return self.notice if self.clock.monotonic() - self._opened_s < NOTICE_S else ""
 
     def rings(self) -> bool:
         """Whether a critical alert has come since this was last asked, and is to be heard."""

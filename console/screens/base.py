@@ -16,7 +16,20 @@ from textual.worker import Worker, WorkerState, WorkType
 from console.columns.table import Manner
 from console.fleet.desk import PAINT_S, SLOW_PAINT_S, Desk
 from console.fleet.view import FleetModel
-from console.registry import ALIASES, BY_COMMAND, BY_ID, FORCE, SCREENS, Action, Resolver, Scope, known_on
+from console.registry import (
+    BY_COMMAND,
+    BY_ID,
+    FORCE,
+    NEAREST,
+    SCREENS,
+    WITH_WORDS,
+    Action,
+    Resolver,
+    Scope,
+    known_on,
+    meant,
+    nearest,
+)
 from console.screens.chooser import Choice, Chooser
 from console.screens.headline import Crumb, breadcrumb, footline, headline, in_ascii
 from console.screens.help import HelpScreen
@@ -78,6 +91,7 @@ class View(Screen[None]):
         self._answer = ""
         self._answered_s = self._painted_s = float("-inf")
         self._seen = -1
+        self._unsaid = False
         self._resolver = Resolver(self.scopes, desk.keys)
 
     # --- for subclasses -------------------------------------------------------------------------------------------
@@ -177,7 +191,7 @@ class View(Screen[None]):
             book.trouble if book is not None else "",
             f"recording stopped: {recorder.stopped}" if recorder is not None and recorder.stopped else "",
         )
-        return "; ".join(filter(None, troubles)) or self.desk.notice
+        return "; ".join(filter(None, troubles)) or self.desk.hint
 
     # --- painting -------------------------------------------------------------------------------------------------
 
@@ -199,7 +213,7 @@ class View(Screen[None]):
             return
         self.desk.pace.tick()
         waited_s = self.desk.clock.monotonic() - self._painted_s
-        due = self.model.revision != self._seen or waited_s >= AGES_S
+        due = self._unsaid or self.model.revision != self._seen or waited_s >= AGES_S
         if due and not (self.desk.pace.slow and waited_s < SLOW_PAINT_S):
             self.paint()
 
@@ -207,7 +221,7 @@ class View(Screen[None]):
         """What the model says now, in place."""
         if not self.is_mounted:
             return
-        self._painted_s = self.desk.clock.monotonic()
+        self._painted_s, self._unsaid = self.desk.clock.monotonic(), False
         with self.going_on():
             if self.desk.rings():
                 self.app.bell()
@@ -256,6 +270,13 @@ class View(Screen[None]):
         """Says it in the second line."""
         if text != self._answer:
             self._answer, self._answered_s = text, self.desk.clock.monotonic()
+            self._say()
+
+    def _say(self) -> None:
+        """At once; while keys wait that came in one piece, at the next tick: what is pasted would freeze the screen."""
+        if self.app.message_queue_size:
+            self._unsaid = True
+        else:
             self.paint()
 
     # --- keys and commands ----------------------------------------------------------------------------------------
@@ -269,6 +290,9 @@ class View(Screen[None]):
         if not self.is_mounted or self.query_one(Prompt).display:
             return False
         self.reply("")
+        if self.desk.notice:
+            self.desk.notice = ""
+            self._say()
         pending = self._resolver.pending
         found = self._resolver.feed(_printed(event) if _printed(event) not in ("", " ") else event.key)
         if found is not None:
@@ -313,12 +337,17 @@ class View(Screen[None]):
         """What stands after the colon."""
         word, _, words = text.partition(" ")
         name = word.removesuffix(FORCE)
-        action = BY_COMMAND.get(ALIASES.get(name, name))
-        if action is None or action.id not in self.handlers():
-            known = [name for name, each in BY_COMMAND.items() if each.id in self.handlers()]
-            self.reply(f":{word[:30]} is no command here; there is :{', :'.join(known)}")
+        handlers = self.handlers()
+        known = [each for each, action in BY_COMMAND.items() if action.id in handlers]
+        found = meant(name, known)
+        if len(found) != 1:
+            self.reply(_misunderstood(word, found, known))
             return
-        self.act(action, Ask(words=words.strip(), forced=word.endswith(FORCE)))
+        action, words = BY_COMMAND[found[0]], words.strip()
+        if words and action.id not in WITH_WORDS:
+            self.reply(f":{action.command} stands alone: nothing follows it, not {words[:20]!r}")
+            return
+        self.act(action, Ask(words=words, forced=word.endswith(FORCE)))
 
     def choose(self, chooser: Chooser, then: Callable[[Choice], object]) -> None:
         """Opens it; `then` is told what was taken."""
@@ -338,6 +367,9 @@ class View(Screen[None]):
         self.act(BY_ID[choice.id], Ask())
 
     def _visit_node(self, name: str) -> None:
+        if not name:
+            self.reply("which node? :node NAME")
+            return
         if name not in self.model.views:
             near = [each for each in self.model.views if name in each]
             self.reply(f"no node {name[:40]}" + (f"; there is {', '.join(near[:5])}" if near else ""))
@@ -348,6 +380,14 @@ class View(Screen[None]):
         self.desk.times = self.desk.times.next()
         self.reply(f"times: {self.desk.times}")
         self.paint()
+
+
+def _misunderstood(word: str, found: Sequence[str], known: Sequence[str]) -> str:
+    """In so few words that they fit."""
+    if found:
+        more = f" and {len(found) - NEAREST} more" if len(found) > NEAREST else ""
+        return f":{word[:16]} may be :{', :'.join(found[:NEAREST])}{more}"
+    return f":{word[:16]} is no command here; :{', :'.join(nearest(word, known))}?"
 
 
 def _filter_of(ask: Ask) -> str | None:

@@ -200,7 +200,7 @@ class RowsView(View):
             "mark_all": lambda _: self._mark(listing.mark_all),
             "mark_invert": lambda _: self._mark(listing.mark_invert),
             "mark_none": lambda _: self._mark(listing.mark_none),
-            "marked": lambda _: self._mark(lambda: listing.show_marked(only=not listing.only_marked)),
+            "marked": lambda _: self._show_marked(),
             "sort": self._sort,
             "sort_reverse": lambda _: self._mark(listing.reverse),
             "columns": self._columns,
@@ -260,6 +260,13 @@ class RowsView(View):
         if rows:
             self.grid.move(rows)
         self.paint()
+
+    def _show_marked(self) -> None:
+        listing = self.listing
+        if listing.marks or listing.only_marked:
+            self._mark(lambda: listing.show_marked(only=not listing.only_marked))
+        else:
+            self.reply("nothing is marked; space marks the row")
 
     def _clear_or_go_back(self) -> None:
         """What was typed wrongly goes first, then a filter, then this view."""

@@ -217,11 +217,12 @@ class NodeScreen(RowsView):
         if self.is_current and self.query(TabLine):  # not while the screen is being taken down
             self.paint()
 
-    def _ask_again(self) -> None:
+    def _ask_again(self, more: str = "") -> None:
         self.desk.source.ask_now(self.node)
         self.tab.ask_again()
         self.paint()
-        self.reply(f"asking {self.node} again")
+        why = f"{self.model.word(self.node)}: " if more else ""
+        self.reply(f"{why}asking {self.node} again{more}")
 
     def _lost(self) -> bool:
         known = self.node in self.model.views
@@ -235,7 +236,11 @@ class NodeScreen(RowsView):
     def own_handlers(self) -> Mapping[str, Handler]:
         rows = super().own_handlers() if isinstance(self.tab, ListTab) else dict(self._scrolling())
         acting = self.desktop.more_handlers(self)
-        tries = {name: self._or_again(acting[name], self._lost) for name in ("restart", "redrive") if name in acting}
+        tries = {
+            name: self._or_again(acting[name], self._lost, "; it acts once it is heard")
+            for name in ("restart", "redrive")
+            if name in acting
+        }
         return {
             **rows,
             "open": self._or_again(lambda _: self._open_row(), self._troubled),
@@ -266,9 +271,9 @@ class NodeScreen(RowsView):
     def _scroll(self, lines: int, _: Ask) -> None:
         self.query_one("#panes", VerticalScroll).scroll_relative(y=lines, animate=False)
 
-    def _or_again(self, otherwise: Handler, instead: Callable[[], bool]) -> Handler:
+    def _or_again(self, otherwise: Handler, instead: Callable[[], bool], more: str = "") -> Handler:
         """The same key asks again, where what it stands for cannot be done or would show what is already known."""
-        return lambda ask: self._ask_again() if instead() else otherwise(ask)
+        return lambda ask: self._ask_again(more) if instead() else otherwise(ask)
 
     def _next_tab(self) -> None:
         self.show_tab(NAMES[(NAMES.index(self._tab) + 1) % len(NAMES)])

@@ -408,13 +408,81 @@ def test_an_unknown_command_is_said_to_be_none(look: Callable[..., None]) -> Non
     async def story(seen: Any) -> None:
         await seen.type(":fly")
         await seen.press("enter")
-        assert ":fly is no command here; there is :" in seen.lines()[1]
+        assert ":fly is no command here; :" in seen.lines()[1]
         await seen.press("escape")
         assert ":fly" not in seen.lines()[1]
-        assert "heliograph status -i x.yml" in seen.lines()[1]
+        assert "sort state node" in seen.lines()[1]
         await seen.type(":")
         await seen.press("enter")
         assert not seen.app._exit
+
+    look(story)
+
+
+@pytest.mark.parametrize("how", ["time", "key"])
+def test_the_notice_is_said_at_the_beginning_only(look: Callable[..., None], hand: Any, how: str) -> None:
+    async def story(seen: Any) -> None:
+        assert "heliograph status" in seen.lines()[1]
+        if how == "key":
+            await seen.press("j")
+        hand.now_s += 31 if how == "time" else 0
+        await seen.settle()
+        assert "heliograph status" not in seen.lines()[1]
+        assert seen.lines()[1].rstrip().endswith("sort state node   4/4")
+
+    look(story, (80, 24), notice="heliograph status -i /tmp/heliograph-demo-zgrxqvwx/inventory.yml")
+
+
+@pytest.mark.parametrize(
+    ("typed", "says"),
+    [
+        ("unl", "armed for 10 min"),
+        ("UNL", "is no command here"),
+        ("un", ":un may be :undo, :unlock"),
+        ("re", ":re may be :reconnect, :record, :replay and 1 more"),
+        ("unlok", ":unlok is no command here; :unlock"),
+        ("x" * 300, "is no command here; :"),
+        ("q now", ":q stands alone: nothing follows it, not 'now'"),
+        ("qui now", ":q stands alone"),
+        ("time mars", ":time stands alone: nothing follows it, not 'mars'"),
+        ("node", "which node? :node NAME"),
+        ("marked", "nothing is marked"),
+    ],
+)
+def test_a_command_is_understood_by_its_beginning_or_it_is_said_why_not(
+    look: Callable[..., None], typed: str, says: str
+) -> None:
+    async def story(seen: Any) -> None:
+        seen.screen.run_command(typed)
+        await seen.settle()
+        assert says in seen.lines()[1]
+        assert "…" not in seen.lines()[1]
+        assert not seen.app._exit
+        assert seen.app.desk.times == "ago"
+
+    look(story, (80, 24))
+
+
+def test_keys_that_come_in_one_piece_are_not_painted_one_by_one(
+    look: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    painted: list[None] = []
+    real = FleetScreen.paint
+    monkeypatch.setattr(FleetScreen, "paint", lambda view: (painted.append(None), real(view))[1])
+
+    async def story(seen: Any) -> None:
+        await seen.press("j")
+        painted.clear()
+        for key in "5m" * 1000:
+            seen.app.post_message(events.Key(key, key))
+        await seen.pilot.pause()
+        while seen.app.message_queue_size:
+            await seen.pilot.pause()
+        assert len(painted) < 50
+        seen.screen._tick()
+        seen.app.post_message(events.Key("5", "5"))
+        await seen.settle()
+        assert "no view 5 yet" in seen.lines()[1]
 
     look(story)
 
@@ -432,7 +500,7 @@ def test_what_a_command_answered_gives_way_to_the_notice(look: Callable[..., Non
         hand.now_s += 2 if how == "time" else 0
         await seen.settle()
         assert ":bogus" not in seen.lines()[1]
-        assert "heliograph status -i x.yml" in seen.lines()[1]
+        assert "sort state node" in seen.lines()[1]
 
     look(story)
 

@@ -320,6 +320,11 @@ def test_an_unreachable_node_keeps_its_last_values_dim_and_asks_again_by_r(
         assert "120 of 120?" in seen.text()
         await seen.press("r")
         assert asked == ["reykjavik"]
+        assert "unreachable: asking reykjavik again; it acts once it is heard" in seen.lines()[1]
+        seen.app.desk.armed.unlock()
+        await seen.press("3", "r")
+        assert asked == ["reykjavik"] * 2
+        assert "unreachable: asking reykjavik again" in seen.lines()[1]
 
     visit(story)
 
