@@ -91,7 +91,7 @@ class View(Screen[None]):
         self._answer = ""
         self._answered_s = self._painted_s = float("-inf")
         self._seen = -1
-        self._unsaid = False
+        self._unsaid = self._taking = False
         self._resolver = Resolver(self.scopes, desk.keys)
 
     # --- for subclasses -------------------------------------------------------------------------------------------
@@ -274,7 +274,7 @@ class View(Screen[None]):
 
     def _say(self) -> None:
         """At once; while keys wait that came in one piece, at the next tick: what is pasted would freeze the screen."""
-        if self.app.message_queue_size:
+        if self._taking and self.app.message_queue_size:
             self._unsaid = True
         else:
             self.paint()
@@ -289,6 +289,13 @@ class View(Screen[None]):
         """Whether the key is an action's here; while the prompt is open, keys are the prompt's."""
         if not self.is_mounted or self.query_one(Prompt).display:
             return False
+        self._taking = True
+        try:
+            return self._act_on(event)
+        finally:
+            self._taking = False
+
+    def _act_on(self, event: events.Key) -> bool:
         self.reply("")
         if self.desk.notice:
             self.desk.notice = ""
