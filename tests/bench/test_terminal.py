@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -73,16 +72,6 @@ def test_a_stall_is_the_median_of_the_seconds() -> None:
     late_ms = [1.0] * 300
     late_ms[50], late_ms[150], late_ms[250] = 9.0, 500.0, 11.0
     assert terminal._stall_ms(late_ms) == 11.0
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "figures",
-    [terminal._alone, terminal._hostile],
-)
-def test_every_figure_comes(figures: Callable[..., object], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(terminal, "STILL_S", 2.0)
-    assert all(figure.ours > 0 for figure in figures(short=True))  # type: ignore[attr-defined]
 
 
 def _fail(screens: list[Terminal], screen: Terminal) -> None:

