@@ -41,9 +41,10 @@ def bring_back(station: Station) -> None:
 
 
 def lose_a_target(station: Station) -> None:
-    """For as long as it takes until its absence is noticed."""
+    """For as long as it takes until its absence is noticed; a test does so when all frames have been sent."""
     disk = station.disks[NAS]
     disk.vanish()
+    station.ask("POST", f"/v1/targets/{NAS}/test")
     failed = "SELECT 1 FROM targets WHERE name = 'nas' AND last_error_code <> ''"
     wait_for(lambda: station.rows(failed) or station.pid("ship") is None, "that it is noticed")
     disk.attach()
