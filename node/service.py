@@ -107,7 +107,7 @@ def run(start: Start) -> int:
                     pass  # a signal that the kernel gave to another thread (after a freeze, say) does not end this wait
         except DiskFull as error:  # not even the database has room: begin when there is some again
             LOG.warning("waiting for room on the data disk", extra={"error": str(error)})
-            systemd.notify(systemd.status(str(error)))
+            systemd.notify(systemd.status(str(error)), systemd.more_time(2 * FULL_DISK_S))
             freed = Ballast(Path(start.settings.paths.data)).give_up()
             if stop.wait(0.0 if freed else FULL_DISK_S):
                 return error.exit

@@ -29,7 +29,8 @@ from node.domain.errors import (
 from node.domain.job import LANE_LOOPS, Lane
 from node.domain.nodefile import NodeFile
 from node.holdings import Holdings
-from node.host import pulse
+from node.host import pulse, systemd
+from node.host.pulse import Pulse
 from node.jobs import Jobs
 from node.journal import Journal
 from node.store import files
@@ -52,6 +53,7 @@ LOCKS: Mapping[Lane, str] = {"work": "lock-work", "ship": "lock-ship"}
 SCRATCH = "scratch"
 WAIT_S, LOOK_S = 2.0, 0.5
 JOIN_S = 25.0
+WATCHDOG_GRACE_S = 10.0
 ROOM_EVERY_S = 10.0
 LOG = logging.getLogger(__name__)
 
@@ -102,8 +104,10 @@ def run(start: Start) -> int:
         signal.signal(number, lambda *_: stop.set())
     with ExitStack() as stack:
         hold = _take_folders(start, stack)
+        systemd.notify(systemd.READY)  # it may wait for a database as long as that takes
         while not stop.is_set():
             _work(start, hold, stop)
+        systemd.notify(systemd.STOPPING)
     return 0
 
 
@@ -121,36 +125,68 @@ def _take_folders(start: Start, stack: ExitStack) -> files.Hold:
 def _work(start: Start, hold: files.Hold, stop: threading.Event) -> None:
     """Until stopped, or until the service wants to put another database in the place of this one."""
     try:
-        with working(start, hold, SystemClock(trusted=start.settings.clock.trusted)) as database:
-            while not (stop.wait(LOOK_S) or database.unwanted()):
-                pass
+        with working(start, hold, SystemClock(trusted=start.settings.clock.trusted)) as at_work:
+            systemd.notify(systemd.status(f"does the jobs of {' and '.join(start.lanes)}"))
+            while not (stop.wait(LOOK_S) or at_work.database.unwanted()):
+                at_work.feed_watchdog()
     except ThreadsHang as error:  # it may wake up at any time: no other crew may work beside it
         LOG.error("threads hang", extra={"error": str(error)})  # noqa: TRY400 - whose trace says nothing
         os._exit(INTERNAL)
     except (DatabaseError, DiskError) as error:
         LOG.warning("waiting", extra={"error": str(error)})
+        systemd.notify(systemd.ALIVE, systemd.status(f"waits: {error}"))
         if isinstance(error, DiskFull):  # not even a row of its own can be written
             Ballast(hold.data_dir).give_up()
         stop.wait(WAIT_S)
 
 
+class Pulses:
+    """The last pulse of each loop of this process, for its watchdog; the files are for the service."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self._run_dir = run_dir
+        self._last: dict[str, Pulse] = {}
+
+    def feel(self, loop: str, felt: Pulse) -> None:
+        self._last[loop] = felt
+        pulse.write(self._run_dir, loop, felt)
+
+    def kept(self, now_s: float) -> bool:
+        """Whether no loop is past its own promise."""
+        return all(now_s <= each.at_s + each.promise_s + WATCHDOG_GRACE_S for each in self._last.copy().values())
+
+
+@dataclass(frozen=True, slots=True)
+class AtWork:
+    """What the main thread looks after meanwhile."""
+
+    database: Database
+    clock: Clock
+    pulses: Pulses
+
+    def feed_watchdog(self) -> None:
+        """Fed by progress: a loop that is past its own promise starves it."""
+        if self.pulses.kept(self.clock.monotonic()):
+            systemd.notify(systemd.ALIVE)
+
+
 @contextmanager
-def working(start: Start, hold: files.Hold, clock: Clock) -> Iterator[Database]:
+def working(start: Start, hold: files.Hold, clock: Clock) -> Iterator[AtWork]:
     """Every lane at work, each in threads of its own; everything is stopped in order at the end.
 
     Raises ThreadsHang at the end, when all is closed that could be: then the process has to end, too.
     """
     with ExitStack() as stack:
         bench = _bench(start, hold, clock, stack)
-        stop = threading.Event()
-        desks = [_manned(lane, bench, stop) for lane in start.lanes]
+        stop, pulses = threading.Event(), Pulses(bench.run_dir)
+        desks = [_manned(lane, bench, stop, pulses) for lane in start.lanes]
         for loop in (loop for lane in start.lanes for loop in LANE_LOOPS[lane]):
             stack.callback(pulse.end, bench.run_dir, loop)
         stack.callback(_end, desks, stop)
         for thread in (thread for desk in desks for thread in desk.threads):
             thread.start()
         LOG.info("working", extra={"lanes": list(start.lanes)})
-        yield bench.database
+        yield AtWork(bench.database, clock, pulses)
 
 
 def _bench(start: Start, hold: files.Hold, clock: Clock, stack: ExitStack) -> Bench:
@@ -171,11 +207,11 @@ class _Manned:
     threads: tuple[threading.Thread, ...]
 
 
-def _manned(lane: Lane, bench: Bench, stop: threading.Event) -> _Manned:
+def _manned(lane: Lane, bench: Bench, stop: threading.Event, pulses: Pulses) -> _Manned:
     crew = CREWS[lane](bench)
     scratch = bench.data.data_dir / SCRATCH / lane
     of_jobs, of_rounds = LANE_LOOPS[lane]
-    say, hum = (partial(pulse.write, bench.run_dir, loop) for loop in (of_jobs, of_rounds))
+    say, hum = (partial(pulses.feel, loop) for loop in (of_jobs, of_rounds))
     rules = replace(crew.rules, check=bench.data.check)
     worker = Worker(Desk(bench.jobs, bench.clock, say), crew.handlers, scratch, rules)
     rounds = Rounds(lane, crew.rounds, bench.journal, bench.clock, hum)

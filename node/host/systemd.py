@@ -9,6 +9,11 @@ from collections.abc import Mapping
 READY, ALIVE, STOPPING = "READY=1", "WATCHDOG=1", "STOPPING=1"
 
 
+def more_time(seconds: float) -> str:
+    """The start takes longer than the unit allows: wait so long for the next word."""
+    return f"EXTEND_TIMEOUT_USEC={round(seconds * 1_000_000)}"
+
+
 def status(text: str) -> str:
     """One line for `systemctl status`."""
     return "STATUS=" + " ".join(text.split())

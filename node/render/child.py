@@ -11,6 +11,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
@@ -97,8 +98,14 @@ def peak_bytes() -> int:
 
 
 def stand_back() -> None:
-    """Capture outranks this: the last share of the processor, and the disk when nobody else wants it."""
-    os.nice(NICENESS)
+    """Capture outranks this: the last share of the processor, and the disk when nobody else wants it.
+
+    A unit says both (Nice=, IOSchedulingClass=): its filter of system calls may end whoever asks for them later.
+    """
+    if os.getpriority(os.PRIO_PROCESS, 0) > 0:
+        return
+    with suppress(PermissionError):
+        os.nice(NICENESS)
     number = _IOPRIO_SET.get(platform.machine())
     if number is not None:  # refused by some containers, and by schedulers without classes: then it stays as it is
         ctypes.CDLL(None).syscall(number, _THIS_PROCESS, 0, _IDLE_CLASS)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -25,7 +26,9 @@ from node.domain.errors import INTERNAL, DirectoryMissing, WorkerHeld
 from node.domain.job import LANE_LOOPS
 from node.domain.times import to_datetime
 from node.host import pulse
+from node.host.pulse import Pulse
 from node.store.sharing import alone
+from node.workers import WATCHDOG_GRACE_S, Pulses
 from tests.nodes import EACH_SECOND, Home, Node, beside, heliograph_node, started, wait_for
 
 pytestmark = pytest.mark.slow
@@ -126,6 +129,47 @@ def test_it_waits_for_the_service_to_make_the_database(tmp_path: Path) -> None:
         with started(home) as node:
             wait_for(lambda: heard(node, "work"), "a pulse")
             assert work.poll() is None
+
+
+@contextmanager
+def manager(folder: Path) -> Iterator[tuple[str, socket.socket]]:
+    """A service manager's ear."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+        channel.bind(str(folder / "notify"))
+        channel.settimeout(20)
+        yield str(folder / "notify"), channel
+
+
+def until(channel: socket.socket, word: str) -> list[str]:
+    """What is said until that."""
+    said: list[str] = []
+    while not said or word not in said[-1]:
+        said += channel.recv(4096).decode().splitlines()
+    return said
+
+
+def test_the_manager_hears_that_it_is_up_what_it_waits_for_and_that_it_lives(tmp_path: Path) -> None:
+    home = home_of(tmp_path)
+    with manager(tmp_path) as (address, channel), beside(home, "work", "--ship", NOTIFY_SOCKET=address) as work:
+        assert until(channel, "STATUS=")[0] == "READY=1"
+        assert until(channel, "STATUS=waits: DB-004")[-2] == "WATCHDOG=1"
+        with started(home):
+            until(channel, "STATUS=does the jobs of work and ship")
+            until(channel, "WATCHDOG=1")
+        work.send_signal(signal.SIGTERM)
+        until(channel, "STOPPING=1")
+
+
+def test_a_loop_past_its_promise_starves_the_watchdog(tmp_path: Path) -> None:
+    pulses = Pulses(tmp_path)
+    assert pulses.kept(0.0)
+    pulses.feel("work", Pulse(1, 100.0, 10.0))
+    pulses.feel("work-rounds", Pulse(1, 100.0, 60.0))
+    assert pulses.kept(110.0 + WATCHDOG_GRACE_S)
+    assert not pulses.kept(110.1 + WATCHDOG_GRACE_S)
+    pulses.feel("work", Pulse(1, 120.0, 10.0))
+    assert pulses.kept(120.1)
+    assert (tmp_path / "work.pulse").exists()
 
 
 def test_a_missing_data_folder_is_said(tmp_path: Path) -> None:

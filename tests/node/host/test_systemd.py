@@ -53,3 +53,7 @@ def test_a_manager_that_does_not_read_is_not_waited_for(manager: tuple[socket.so
     answers = [systemd.notify("X" * 1000, environment=environment) for _ in range(2000)]
     assert answers[0] is True
     assert answers[-1] is False
+
+
+def test_more_time_is_said_in_microseconds() -> None:
+    assert systemd.more_time(20) == "EXTEND_TIMEOUT_USEC=20000000"
