@@ -23,7 +23,7 @@ SEED ?=
 SOAK := tests/faults/test_archive.py::test_in_hundreds_of_faults_no_frame_is_lost_and_nothing_is_done_twice
 
 .DEFAULT_GOAL := help
-.PHONY: help deps demo test soak test-fast check bench shots lock clean needs
+.PHONY: help deps demo test soak test-fast check bench shots wheel lock clean needs
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-10s %s\n", $$1, $$2}' Makefile
@@ -63,6 +63,10 @@ bench: $(STAMP) ## figures beside the peers' way; prints one table, writes bench
 shots: $(STAMP) ## PNGs of every screen at three sizes, dark, light, without colour, into shots/; ARGS="--only fleet"
 	@.ci/deps ensure shots
 	@TEXTUAL_COLOR_SYSTEM=truecolor $(BIN)/python -m tests.shots $(ARGS)
+
+wheel: $(STAMP) ## the software of nodes and consoles in one file, into dist/; playbooks/site.yml brings it to the nodes
+	@rm -f dist/heliograph-*.whl
+	$(BIN)/python -m hatchling build -t wheel -d dist
 
 lock: $(STAMP) ## resolve the newest allowed versions into locks/
 	$(LOCK) --extra dev --universal --python-version 3.11 -o locks/dev.txt
