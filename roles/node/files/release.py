@@ -211,7 +211,8 @@ def _smoke(order: Order, unfinished: Path) -> None:
 
 def _run(words: Sequence[str], error: str, remedy: str, user: str | None = None) -> str:
     """What it prints.  Raises Refused with the last lines of its complaints."""
-    group, groups = (None, None) if user is None else (pwd.getpwnam(user).pw_gid, [])
+    group = None if user is None else pwd.getpwnam(user).pw_gid
+    groups: list[int] | None = None if user is None else []
     ended = subprocess.run(  # noqa: S603 - the interpreter of this host, or of the release
         words,
         user=user,
