@@ -1,0 +1,231 @@
+"""One host as the keeper holds it: an overlay over its suite's root, and systemd-nspawn in a loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from tests.lab.names import BRIDGE, CONTROL, MIRROR, PREFIX, WHEELS, Machine, Place, Refused
+
+REBOOTS = 133
+SHORT_S = 0.05
+STOP_S = 30.0
+ORDERLY = signal.SIGRTMIN + 3
+"""systemd, as pid 1, powers off."""
+OVERLAYFS = "overlayfs"
+FLAGS = (
+    "--boot", "--quiet", "--register=no", "--keep-unit", f"--network-bridge={BRIDGE}", "--resolv-conf=off",
+    "--timezone=off", "--link-journal=no", "--console=read-only",
+    "--capability=CAP_BPF", "--system-call-filter=bpf",  # else IPAddressDeny= would silently do nothing
+)  # fmt: skip
+ENTER = 'echo $$ >"$0/cgroup.procs"; exec "$@"'
+CABLE = f"""[Match]
+Name=host0
+
+[Network]
+Address={{address}}/{PREFIX}
+Gateway={CONTROL}
+LinkLocalAddressing=ipv6
+IPv6AcceptRA=no
+"""
+HOSTS = f"""127.0.0.1\tlocalhost
+::1\t\tlocalhost ip6-localhost ip6-loopback
+ff02::1\t\tip6-allnodes
+ff02::2\t\tip6-allrouters
+
+127.0.1.1\t{{name}}
+{CONTROL}\t{MIRROR}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What one host has beside the others."""
+
+    disks: dict[str, str] = field(default_factory=dict)
+    """Small disks: size (as tmpfs takes it, "64m") by the path that they are mounted at.  They outlive a power cut."""
+    binds: dict[str, str] = field(default_factory=dict)
+    """Paths of this machine by the path where the host sees them, read-only."""
+
+
+class Guest:
+    def __init__(self, machine: Machine, place: Place) -> None:
+        self.machine = machine
+        self.place = place
+        self.options = Options()
+        self._process: asyncio.subprocess.Process | None = None
+        self._lives: asyncio.Task[None] | None = None
+        self._boots = 0
+
+    @property
+    def folder(self) -> Path:
+        return self.place.host(self.machine.name)
+
+    @property
+    def root(self) -> Path:
+        return self.folder / "root"
+
+    def state(self) -> dict[str, object]:
+        leader = self._leader()
+        return {
+            "known": self.root.exists(),
+            "running": leader is not None,
+            "boots": self._boots,
+            "leader": leader,
+            "options": asdict(self.options),
+        }
+
+    def start(self, lower: str | None, options: Options) -> None:
+        """Where it has been before: as it was; else from a fresh card, over that root."""
+        if self._lives is not None and not self._lives.done():
+            return
+        if not self.root.exists():
+            if lower is None:
+                raise Refused(f"{self.machine.name} was never up: python -m tests.lab up {self.machine.name}")
+            self._fresh(Path(lower), options)
+        self._lives = asyncio.create_task(self._live())
+
+    async def ready(self, within_s: float) -> None:
+        """It answers at its ssh port, and lets users in."""
+        async with asyncio.timeout(within_s):
+            while not (self._open_to_users() and await self._greets()):
+                self._must_live()
+                await asyncio.sleep(SHORT_S)
+
+    async def cut(self) -> None:
+        """The power: no process of the host has a last word."""
+        leader = self._leader()
+        if leader is not None:
+            os.kill(leader, signal.SIGKILL)
+        await self._ended()
+
+    async def off(self) -> None:
+        leader = self._leader()
+        if leader is not None:
+            os.kill(leader, ORDERLY)
+        await self._ended()
+
+    async def forget(self) -> None:
+        """The next start is of a fresh card."""
+        await self.cut()
+        self._clear()
+
+    def _clear(self) -> None:
+        mounted = [self.root, *(self._disk(path) for path in self.options.disks), self.folder / "layers"]
+        for path in mounted:
+            if path.is_mount():
+                subprocess.run(["umount", str(path)], check=True)
+        shutil.rmtree(self.folder)
+
+    async def _ended(self) -> None:
+        if self._lives is not None:
+            await asyncio.wait_for(self._lives, STOP_S)
+
+    async def _live(self) -> None:
+        while await self._life() == REBOOTS:
+            pass
+
+    async def _life(self) -> int:
+        self._boots += 1
+        command = ["sh", "-euc", ENTER, f"/sys/fs/cgroup/{self.place.cgroup}/{self.machine.name}", *self._command()]
+        environment = {**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}
+        with (self.folder / "console.log").open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env=environment,
+            )
+        return await self._process.wait()
+
+    def _command(self) -> list[str]:
+        wheels = self.place.wheels(self.machine.suite)
+        binds = {WHEELS: str(wheels), **self.options.binds}
+        return [
+            "systemd-nspawn",
+            *FLAGS,
+            f"--machine={self.machine.name}",
+            f"--directory={self.root}",
+            *(f"--bind-ro={here}:{there}" for there, here in binds.items()),
+            *(f"--bind={self._disk(there)}:{there}" for there in self.options.disks),
+        ]
+
+    def _leader(self) -> int | None:
+        """Its pid 1, as the keeper numbers processes."""
+        if self._process is None or self._process.returncode is not None:
+            return None
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
+        return int(children[0]) if len(children) == 1 else None
+
+    def _open_to_users(self) -> bool:
+        leader = self._leader()
+        if leader is None:
+            return False
+        run = Path(f"/proc/{leader}/root/run")
+        return (run / "systemd/system").exists() and not (run / "nologin").exists()
+
+    async def _greets(self) -> bool:
+        try:
+            async with asyncio.timeout(1.0):
+                reader, writer = await asyncio.open_connection(self.machine.address, 22)
+                said = await reader.read(4)
+                writer.close()
+        except (OSError, TimeoutError):
+            return False
+        return said == b"SSH-"
+
+    def _must_live(self) -> None:
+        if self._lives is None or self._lives.done():
+            last = (self.folder / "console.log").read_text(errors="replace").strip().splitlines()[-1:]
+            raise Refused(f"{self.machine.name} does not run: {''.join(last) or 'it was not started'}")
+
+    def _fresh(self, lower: Path, options: Options) -> None:
+        self.options = options
+        self._boots = 0
+        (self.root.parent / "layers").mkdir(parents=True)
+        self._overlay(lower)
+        for path, size in options.disks.items():
+            disk = self._disk(path)
+            disk.mkdir()
+            subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=755", "tmpfs", str(disk)], check=True)
+        self._write()
+
+    def _overlay(self, lower: Path) -> None:
+        layers = self.folder / "layers"
+        kind = subprocess.run(
+            ["stat", "-f", "-c", "%T", str(layers)], capture_output=True, text=True, check=True
+        ).stdout
+        if kind.strip() == OVERLAYFS:  # no upper layer on another overlay
+            subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", str(layers)], check=True)
+        for name in ("upper", "work"):
+            (layers / name).mkdir()
+        self.root.mkdir()
+        options = f"lowerdir={lower},upperdir={layers}/upper,workdir={layers}/work"
+        subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, str(self.root)], check=True)
+
+    def _disk(self, path: str) -> Path:
+        return self.folder / f"disk{path.replace('/', '-')}"
+
+    def _write(self) -> None:
+        """What the imager writes onto a fresh card: the name, the way to it, and who may log in."""
+        name, address = self.machine.name, self.machine.address
+        ssh = self.root / "home/pi/.ssh"
+        ssh.mkdir(mode=0o700)
+        written = {
+            self.root / "etc/hostname": f"{name}\n",
+            self.root / "etc/hosts": HOSTS.format(name=name),
+            self.root / "etc/systemd/network/10-cable.network": CABLE.format(address=address),
+            ssh / "authorized_keys": self.place.key.with_suffix(".pub").read_text(),
+        }
+        for path, text in written.items():
+            path.write_text(text)
+        (ssh / "authorized_keys").chmod(0o600)
+        for path in (ssh, ssh / "authorized_keys"):
+            os.chown(path, 1000, 1000)
