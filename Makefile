@@ -23,32 +23,33 @@ SEED ?=
 SOAK := tests/faults/test_archive.py::test_in_hundreds_of_faults_no_frame_is_lost_and_nothing_is_done_twice
 
 .DEFAULT_GOAL := help
-.PHONY: help deps demo test soak test-fast check bench shots wheel lock clean needs
+.PHONY: help deps demo test soak test-fast check bench shots wheel lab lab-down lock clean needs
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-10s %s\n", $$1, $$2}' Makefile
 
 deps: ## install the Debian packages that are missing (root only)
-	@.ci/deps install run test
+	@.ci/deps install run test lab
 
 demo: $(STAMP) ## five simulated nodes and their console; ARGS="--for 60s --faults" goes to heliograph demo
 	@$(BIN)/heliograph demo $(ARGS)
 
 test: $(STAMP) check ## every test, with the floors of branch coverage
-	@.ci/deps ensure test
+	@.ci/deps ensure test $$([ "$$(id -u)" -ne 0 ] || echo lab)
 	@rm -f .coverage .coverage.*
-	$(BIN)/python -m pytest -n 2 --dist worksteal --cov=node --cov=console --cov-report= $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not lab" --cov=node --cov=console --cov-report= $(ARGS)
 	@$(BIN)/coverage report --skip-covered --skip-empty --fail-under=$(FLOOR)
 	@for core in $(SCHEDULE) $(CAPTURE) $(JOBS) '$(ARCHIVE)' $(RETENTION) $(CONFIG); do \
 		$(BIN)/coverage report --include="$$core" --fail-under=$(CORE_FLOOR) || exit 1; \
 	done
+	$(BIN)/python -m pytest -n 0 -m lab tests/ansible
 
 soak: $(STAMP) ## a thousand random faults over capture and archive, 20 minutes; FAULTS=500 SEED=7 for others
 	@.ci/deps ensure test
 	SOAK_FAULTS=$(FAULTS) SOAK_SEED=$(SEED) $(BIN)/python -m pytest -q -s -p no:cacheprovider $(SOAK) $(ARGS)
 
 test-fast: $(STAMP) ## the tests that take no processes and no time
-	$(BIN)/python -m pytest -n 2 -q -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -n 2 -q -m "not slow and not lab" $(ARGS)
 
 check: $(STAMP) ## style, types, import contracts, dead code
 	$(BIN)/ruff check .
@@ -67,6 +68,13 @@ shots: $(STAMP) ## PNGs of every screen at three sizes, dark, light, without col
 wheel: $(STAMP) ## the software of nodes and consoles in one file, into dist/; playbooks/site.yml brings it to the nodes
 	@rm -f dist/heliograph-*.whl
 	$(BIN)/python -m hatchling build -t wheel -d dist
+
+lab: $(STAMP) ## three hosts that boot, on this machine, kept until `make lab-down` (root only); ARGS="alpha" for one
+	@[ "$$(id -u)" -ne 0 ] || .ci/deps ensure run test lab
+	@$(BIN)/python -m tests.lab up $(ARGS)
+
+lab-down: $(STAMP) ## end the lab
+	@$(BIN)/python -m tests.lab down
 
 lock: $(STAMP) ## resolve the newest allowed versions into locks/
 	$(LOCK) --extra dev --universal --python-version 3.11 -o locks/dev.txt

@@ -16,7 +16,7 @@ from typing import Any
 
 from tests.lab import doors
 from tests.lab.guest import Guest, Options
-from tests.lab.names import BRIDGE, CONTROL, MACHINES, PREFIX, Place, Refused
+from tests.lab.names import BRIDGE, CONTROL, MACHINES, PREFIX, TIED, Place, Refused
 
 SCRATCH = ("/run/systemd/nspawn", "/run/sshd")
 SYSFS = ["mount", "-t", "sysfs", "sysfs", "/sys"]
@@ -27,8 +27,6 @@ NETWORK = (
     f"address add {CONTROL}/{PREFIX} dev {BRIDGE}",
     f"link set {BRIDGE} up",
 )
-TIED = "--tied"
-"""Standard input is a pipe of who started it: the lab ends with that process."""
 
 
 class Keeper:

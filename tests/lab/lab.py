@@ -9,14 +9,16 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tests.lab import calls, cgroups, doors, needs, roots, wheels
 from tests.lab.guest import Options
 from tests.lab.host import Host
-from tests.lab.names import CONTROL, INVENTORY, LINK, MACHINES, ROOT, SHELF_PORT, SPARE, USUAL, Place, Refused
+from tests.lab.locks import locked, session
+from tests.lab.names import CONTROL, INVENTORY, LINK, MACHINES, ROOT, SHELF_PORT, SPARE, TIED, USUAL, Place, Refused
 from tests.lab.ways import ssh_config
 
 NAMESPACES = [
@@ -70,6 +72,25 @@ class Shelf:
             keys.write(public_key.strip() + "\n")
 
 
+@contextmanager
+def running(lab: Lab, *names: str, keep: bool = False) -> Iterator[Lab]:
+    """Fresh hosts for the block.  They end with it, and with this process, however that does: they hold its pipe."""
+    if keep:
+        lab.up(*names)
+        yield lab
+        return
+    with session(lab.place):
+        end, held = os.pipe()
+        try:
+            lab.down()
+            lab.up(*names, tied_to=end)
+            yield lab
+        finally:
+            os.close(end)
+            os.close(held)
+            lab.down()
+
+
 class Lab:
     def __init__(self, place: Place) -> None:
         self.place = place.checked()
@@ -86,7 +107,7 @@ class Lab:
             raise Refused(f"no such host: {', '.join(sorted(unknown))}; there are {', '.join(MACHINES)}")
         needs.check()
         self.place.folder.mkdir(parents=True, exist_ok=True)
-        with roots.locked(self.place.folder / "lock"):
+        with locked(self.place.folder / "lock"):
             suites = {MACHINES[name].suite for name in wanted}
             found = roots.ready(suites, self.place.cache)
             for suite in suites:
@@ -104,9 +125,9 @@ class Lab:
             raise Refused("the lab is root's: run it as root")
         if not self.place.folder.exists():
             return
-        with roots.locked(self.place.folder / "lock"):
+        with locked(self.place.folder / "lock"):
             cgroups.end(self.place)
-            self._clear("lock")
+            self._clear("lock", "session")
             if self.place.usual:
                 (INVENTORY / LINK).unlink(missing_ok=True)
 
@@ -185,7 +206,7 @@ class Lab:
         if calls.keeper(self.place) is not None:
             return
         cgroups.end(self.place)
-        self._clear("lock", "wheels")
+        self._clear("lock", "session", "wheels")
         self._link()
         doors.prepare(self.place)
         (self.place.folder / "cp").mkdir(mode=0o700)
@@ -210,7 +231,7 @@ class Lab:
 
     def _begin(self, tied_to: int | None) -> None:
         command = [*NAMESPACES, sys.executable, "-m", "tests.lab.keeper", str(self.place.folder)]
-        command += ["--tied"] if tied_to is not None else []
+        command += [TIED] if tied_to is not None else []
         with self.place.log.open("ab") as log, Path("/proc/self/ns/net").open("rb") as outside:
             process = subprocess.Popen(
                 cgroups.inside(self.place, cgroups.KEEPER, command),

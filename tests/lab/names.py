@@ -20,6 +20,8 @@ MIRROR = "deb.debian.org"
 WHEELS = "/srv/wheels"
 """Where a host finds the wheels of its suite, read-only."""
 FOLDER, CACHE = "/var/tmp/heliograph-lab", "/var/cache/heliograph-lab"
+TIED = "--tied"
+"""The keeper's standard input is a pipe of who started it: the lab ends with that process."""
 LONGEST = 60
 """Characters of a state folder: below it lie sockets, whose whole path may have 107."""
 PLAIN = re.compile(r"/[A-Za-z0-9_./-]+")

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
+from tests.lab.locks import locked
 from tests.lab.names import MIRROR, Refused
 
 INCLUDED = (
@@ -81,14 +79,6 @@ def ready(suites: set[str], cache: Path) -> dict[str, Path]:
     (cache / "roots").mkdir(parents=True, exist_ok=True)
     with locked(cache / "roots.lock"), ThreadPoolExecutor() as pool:
         return dict(zip(sorted(suites), pool.map(lambda suite: _ready(suite, cache), sorted(suites)), strict=True))
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """One at a time, over all processes."""
-    with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def name_of(suite: str, day: time.struct_time) -> str:

@@ -11,8 +11,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.lab.locks import locked
 from tests.lab.names import PYTHONS, ROOT, Place, Refused
-from tests.lab.roots import locked
 
 PARTS = ("pyproject.toml", "LICENSE", "README.md", "node", "console")
 GLIBC = {"bookworm": 36, "trixie": 41}

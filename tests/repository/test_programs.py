@@ -20,7 +20,7 @@ STARTING_MODULES = {"subprocess", "asyncio", "os", "shutil"}
 # Of packages that Debian marks essential, or apt itself: there on every machine.
 BASE = {
     "apt-get", "awk", "bash", "cat", "chmod", "cp", "env", "find", "grep", "id", "kill", "mkdir", "mount", "mv",
-    "nice", "nsenter", "rm", "sed", "setpriv", "sh", "sleep", "sort", "touch", "true", "umount", "unshare",
+    "nice", "nsenter", "rm", "sed", "setpriv", "sh", "sleep", "sort", "stat", "touch", "true", "umount", "unshare",
 }  # fmt: skip
 BESIDE = {"ssh-keygen", "ffprobe"}  # in the packages of programs that packages.txt proves
 SHELL = {
