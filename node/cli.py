@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from node import __version__
-from node.commands import archive, backups, care, checking, jobs, room, videos, work
+from node.commands import archive, backups, care, checking, jobs, room, status, videos, work
 from node.commands.base import (
     Command,
     check_root,
@@ -23,8 +23,9 @@ from node.commands.base import (
     settings_of,
     token_option,
 )
+from node.commands.door import token_beside
 from node.domain.config import Document, load_own, parse_document
-from node.domain.errors import EXIT_CODES, OK, DocumentInvalid, HeliographError, UsageWrong
+from node.domain.errors import EXIT_CODES, OK, DirectoryHeld, DocumentInvalid, HeliographError, UsageWrong
 from node.domain.nodefile import BIND_FIELDS, NodeFile, check_bind
 from node.domain.schedule import Calendar
 from node.domain.sidecar import to_sidecar
@@ -131,6 +132,16 @@ def _failing(checks: Iterable[Callable[[], object]]) -> Iterator[HeliographError
             yield error
 
 
+def _config(given: argparse.Namespace) -> int:
+    if given.what == "show":
+        return _config_show(given)
+    if given.file is None:
+        raise UsageWrong("apply wants a file")
+    from node.commands.applying import apply
+
+    return apply(given)
+
+
 def _config_show(given: argparse.Namespace) -> int:
     """Effective values; with --origin, where each came from."""
     settings = settings_of(given)
@@ -190,22 +201,34 @@ def _plan(given: argparse.Namespace) -> int:
 
 
 def _capture(given: argparse.Namespace) -> int:
-    """Through the running service where a token is given; else this command itself opens the camera."""
+    """Through the service where a token is given or one runs; else this command itself opens the camera."""
     settings = settings_of(given).node_file
     camera = given.camera or next(iter(settings.cameras))
     if given.token_file is not None:
-        from node.api.local import post
-
-        said = post(settings, f"/v1/cameras/{camera}/capture", {"profile": given.profile}, given.token_file)
+        said = _asked_capture(settings, camera, given.profile, given.token_file)
     else:
-        from node.service import Start, capture_once
-
-        said = dict(to_sidecar(frame := capture_once(Start(settings), camera, given.profile)), path=frame.path)
+        said = _own_capture(settings, camera, given.profile)
     if given.json:
         print_json(said)
     else:
         print(f"{said['id']} {said['verdict']} {said['score']} {said['path']}")
     return OK
+
+
+def _asked_capture(settings: NodeFile, camera: str, profile: str, token_file: Path) -> dict[str, Any]:
+    from node.api.local import post
+
+    return post(settings, f"/v1/cameras/{camera}/capture", {"profile": profile}, token_file)
+
+
+def _own_capture(settings: NodeFile, camera: str, profile: str) -> dict[str, Any]:
+    from node.service import Start, capture_once
+
+    try:
+        frame = capture_once(Start(settings), camera, profile)
+    except DirectoryHeld as held:
+        return _asked_capture(settings, camera, profile, token_beside(settings, held))
+    return dict(to_sidecar(frame), path=frame.path)
 
 
 def _inspect(given: argparse.Namespace) -> int:
@@ -278,10 +301,14 @@ def _run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"), help="instead of log_level")
 
 
-def _show_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("what", choices=("show",), help="show: every value in force")
-    parser.add_argument("--origin", action="store_true", help="say where each value came from")
+def _config_options(parser: argparse.ArgumentParser) -> None:
+    said = "show: every value in force; apply: run this document, unless it runs already"
+    parser.add_argument("what", choices=("show", "apply"), help=said)
+    parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help="apply: the document")
+    parser.add_argument("--wait", action="store_true", help="apply: until it has proved itself, or failed")
+    parser.add_argument("--origin", action="store_true", help="show: say where each value came from")
     _document_option(parser)
+    token_option(parser)
     json_option(parser)
 
 
@@ -322,8 +349,9 @@ def _check_options(parser: argparse.ArgumentParser) -> None:
 COMMANDS: dict[str, Command] = {
     "run": Command("the service: capture, judge, serve", _run_options, _run),
     **work.COMMANDS,
+    **status.COMMANDS,
     "check-config": Command("validate node.yml and the document; every fault at once", _check_options, _check_config),
-    "config": Command("show what is in force, and where it came from", _show_options, _config_show),
+    "config": Command("show what is in force, and where it came from; apply a document", _config_options, _config),
     "plan": Command("dry run: windows, frames, bytes, days until the disk is full", _plan_options, _plan),
     "capture": Command("one shot now, outside the schedule", _capture_options, _capture),
     "inspect": Command("judge pictures as the node does", _inspect_options, _inspect),

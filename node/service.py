@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from node import __version__, log
 from node.api.app import build
 from node.api.commands import Activated, Caller, CameraPreview, Commands, ConfigPreview
-from node.api.local import ADDRESS_FILE
+from node.api.local import ADDRESS_FILE, OwnToken
 from node.api.parts import ApiParts
 from node.api.server import Server
 from node.board import Board
@@ -169,6 +169,7 @@ class Service:
         self.follower = self._follower()
         self.facts = FactsLoop(self._sources())
         self.orders = self._orders()
+        self._own_token = OwnToken()
         self.server = Server(build(self._api_parts()), settings.api, self.hub.stop)
         self._threads: list[threading.Thread] = []
         self._why_stopped = "did not start"
@@ -197,6 +198,7 @@ class Service:
             self._thread(_thread_name(name), loop.run)
         self.reload.begin(Cameras(self._working, self._light, self._wake, self._prove, self.holds.explain))
         self._thread("facts", self.facts.run)
+        self._stack.callback(self._own_token.write(self._run_dir).unlink, missing_ok=True)
         self.server.start()
         self._stack.callback(self.server.stop)
         self._stack.callback(self._end_rounds)  # before the door is shut: whoever waits for a shot is answered
@@ -364,6 +366,7 @@ class Service:
             journal=self.journal,
             document=lambda: self.reload.live.current.document,
             commands=self._commands(),
+            own_token=self._own_token.token,
         )
 
     # --- what the API may ask for -----------------------------------------------------------------------------
@@ -514,7 +517,7 @@ def _answered(loop: CaptureLoop, act: Callable[[], Answer]) -> Answer:
 
 
 def _actor(caller: Caller) -> Actor:
-    return Actor(caller.name, caller.role, caller.client, caller.request_id)
+    return Actor(caller.name, caller.standing, caller.client, caller.request_id)
 
 
 def _activated(outcome: Outcome) -> Activated:

@@ -24,7 +24,8 @@ MOST_LEVELS = 32
 TOO_DEEP = f"is nested more than {MOST_LEVELS} levels deep"
 LONGEST_REASON = 200
 ARCHIVE_KEYS = ("key", "known_hosts")
-MOVED_BY_ROOT = ("paths.data", "paths.run", "api.tls.certificate", "api.tls.key")
+TLS_FILES = ("certificate", "key", "client_ca", "revoked")
+MOVED_BY_ROOT = ("paths.data", "paths.run", *(f"api.tls.{name}" for name in TLS_FILES))
 SECRET = "api.tokens"  # noqa: S105 - a field's path: what stands there is never repeated
 
 
@@ -279,7 +280,7 @@ def _moved(node_file: NodeFile, root: Path | None) -> NodeFile:
         section: Any = tree
         for name in sections:
             section = section[name] or {}
-        if section:
+        if section and section[last] is not None:
             section[last] = _below(root, section[last])
     for target in tree["archive"].values():  # its keys lie here; its folder is another machine's, or a mount
         target.update({name: _below(root, target[name]) for name in ARCHIVE_KEYS if name in target})

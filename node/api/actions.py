@@ -106,7 +106,7 @@ class Action:
     def actor(self) -> Actor:
         """Who asks, as the audit names it."""
         caller = self._caller
-        return Actor(caller.name, caller.role, caller.client, caller.request_id)
+        return Actor(caller.name, caller.standing, caller.client, caller.request_id)
 
     def parse(self, kind: type[Body]) -> Body:
         """Raises MediaTypeWrong, RequestInvalid with every wrong field."""

@@ -27,11 +27,13 @@ def audit(parts: Parts, query: Annotated[ListQuery, InQuery()]) -> Page[AuditRec
 
 
 def _record(row: AuditRow) -> AuditRecord:
+    role, _, how = row.role.partition("/")
     return AuditRecord(
         id=row.id,
         at=to_text(row.at_us),
         who=row.who,
-        role=row.role,
+        role=role,
+        how=how,
         client=row.client,
         request_id=row.request_id,
         action=row.action,

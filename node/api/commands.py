@@ -15,12 +15,21 @@ from node.journal import Held
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: token name, role, client address and request id, as they stand in the audit."""
+    """Who asks, as it stands in the audit: name, role, client address, request id, and what shows the name.
+
+    `how` is `token` or `certificate`.
+    """
 
     name: str
     role: str
     client: str
     request_id: str
+    how: str = ""
+
+    @property
+    def standing(self) -> str:
+        """Role and what shows it, in the audit's one column: `admin/token`."""
+        return f"{self.role}/{self.how}" if self.how else self.role
 
 
 @dataclass(frozen=True, slots=True)

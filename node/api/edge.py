@@ -30,6 +30,8 @@ SECURITY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
     (b"cross-origin-resource-policy", b"same-origin"),
 )
 _UNLESS_SET: tuple[tuple[bytes, bytes], ...] = ((b"cache-control", b"no-store"),)
+_PARTING: tuple[tuple[bytes, bytes], ...] = ((b"connection", b"close"),)
+"""To a client whose connection was made before the TLS files changed: its next one is judged by the new ones."""
 
 
 class Stalled(Exception):
@@ -111,6 +113,7 @@ class _Answer:
     def __init__(self, scope: Scope, send: Send, stall_s: float) -> None:
         self._send, self._stall_s = send, stall_s
         self._request_id = scope["state"]["request_id"].encode()
+        self._more = _PARTING if scope["state"].get("parting") else ()
         self._abort: Callable[[], None] | None = scope["state"].get("abort")
         self._muted = False
         self.started = False
@@ -141,7 +144,7 @@ class _Answer:
         given = list(message.get("headers", ()))
         names = {name.lower() for name, _ in given}
         unset = [pair for pair in _UNLESS_SET if pair[0] not in names]
-        return [*given, (REQUEST_ID, self._request_id), *SECURITY_HEADERS, *unset]
+        return [*given, (REQUEST_ID, self._request_id), *SECURITY_HEADERS, *unset, *self._more]
 
 
 def _request_id(scope: Scope) -> str:

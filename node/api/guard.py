@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from anyio.to_thread import run_sync
@@ -15,10 +16,20 @@ from fastapi.routing import APIRoute
 from node.api.commands import Caller
 from node.api.limits import Refusals
 from node.api.parts import ApiParts
+from node.api.peer import Peer
 from node.api.problems import request_id_of
 from node.domain.config import NO_SUCH_FIELD
-from node.domain.errors import FieldFault, HeliographError, NotAllowed, NotAuthenticated, RequestInvalid
-from node.domain.nodefile import Token
+from node.domain.errors import (
+    CertificateRevoked,
+    CertificateUnfit,
+    FieldFault,
+    HeliographError,
+    NotAllowed,
+    NotAuthenticated,
+    RequestInvalid,
+)
+from node.domain.nodefile import LOOPBACK, Token
+from node.domain.times import US
 from node.wire.routes import ROLES, Role
 
 NOBODY = "nobody"
@@ -26,18 +37,18 @@ _LOG = logging.getLogger(__name__)
 
 
 async def guard(request: Request) -> Caller:
-    """Raises NotAuthenticated, NotAllowed or RequestInvalid; else says who asks."""
+    """Raises what `authorise` raises, or RequestInvalid; else says who asks."""
     parts: ApiParts = request.app.state.parts
     route = request.scope["route"]
     request.state.route = route.path
     client = client_of(request)
     try:
-        caller = authorise(request.headers.get("authorization", ""), ROLES[request.method, route.path], parts, client)
-    except (NotAuthenticated, NotAllowed) as error:
+        caller = authorise(shown_by(request), ROLES[request.method, route.path], parts)
+    except (NotAuthenticated, NotAllowed, CertificateRevoked, CertificateUnfit) as error:
         await _tell(request.app.state.refusals, parts, client, error.code)
         raise
     refuse_unknown_names(request, route)
-    return Caller(caller.name, caller.role, client, request_id_of(request))
+    return replace(caller, request_id=request_id_of(request))
 
 
 Known = Annotated[Caller, Depends(guard)]
@@ -48,16 +59,55 @@ def client_of(request: Request) -> str:
     return request.client.host if request.client else "unknown"
 
 
-def authorise(header: str, needed: Role, parts: ApiParts, client: str) -> Caller:
-    """Who asks, from the Authorization header.  Raises NotAuthenticated, NotAllowed."""
-    token = identify(header, parts.settings.api.tokens, parts.clock.now_us())
-    if token is None and needed > Role.OPEN:
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a request shows of who asks: the Authorization header, the connection's certificate, whence it comes."""
+
+    header: str = ""
+    peer: Peer | None = None
+    client: str = ""
+    here: bool = False
+
+
+def shown_by(request: Request) -> Shown:
+    """`here` = it comes from this very machine."""
+    client, server = client_of(request), request.scope.get("server") or ("", 0)
+    header = request.headers.get("authorization", "")
+    return Shown(header, getattr(request.state, "peer", None), client, is_here(client, server[0]))
+
+
+def is_here(client: str, server: str) -> bool:
+    """Over loopback, or from the address that it was sent to: no other machine's packet can say so."""
+    return client in LOOPBACK or client == server
+
+
+def authorise(shown: Shown, needed: Role, parts: ApiParts) -> Caller:
+    """Who asks.  Raises NotAuthenticated, CertificateRevoked, CertificateUnfit, NotAllowed."""
+    if needed is Role.OPEN:
+        return Caller(NOBODY, "", shown.client, "")
+    caller = recognise(shown, parts)
+    if Role[caller.role.upper()] < needed:
+        raise NotAllowed(f"{caller.name} is {caller.role}; this needs {needed.name.lower()}")
+    return caller
+
+
+def recognise(shown: Shown, parts: ApiParts) -> Caller:
+    """A certificate that counts no more is refused, whatever else is said; of both, the header is what is meant."""
+    now_us = parts.clock.now_us()
+    role = shown.peer.role(now_us / US) if shown.peer else ""
+    if shown.header:
+        token = identify(shown.header, _tokens(shown, parts), now_us)
+        if token is None:
+            raise NotAuthenticated
+        return Caller(token.name, token.role, shown.client, "", "token")
+    if shown.peer is None:
         raise NotAuthenticated
-    if token is None:
-        return Caller(NOBODY, "", client, "")
-    if Role[token.role.upper()] < needed:
-        raise NotAllowed(f"{token.name} is {token.role}; this needs {needed.name.lower()}")
-    return Caller(token.name, token.role, client, "")
+    return Caller(shown.peer.name, role, shown.client, "", "certificate")
+
+
+def _tokens(shown: Shown, parts: ApiParts) -> Sequence[Token]:
+    own = [parts.own_token] if parts.own_token is not None and shown.here else []
+    return [*parts.settings.api.tokens, *own]
 
 
 def identify(header: str, tokens: Sequence[Token], now_us: int) -> Token | None:

@@ -2,22 +2,69 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import json
+import os
 import re
+import secrets
 import ssl
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from node.domain.errors import REGISTRY, ConfigFileMissing, FieldFault, HeliographError, ServiceUnreachable
-from node.domain.nodefile import NodeFile
+from node.domain.nodefile import NodeFile, Token
+from node.host.disk import failures_named
+from node.host.files import drop, tmp_beside
 from node.wire.problem import Problem
 
-ADDRESS_FILE = "api.json"
+ADDRESS_FILE, TOKEN_FILE = "api.json", "local.token"
 WAIT_S = 60.0
 TOKEN = re.compile(r"[!-~]{1,1024}")
+
+
+@dataclass(frozen=True, slots=True)
+class OwnToken:
+    """What commands beside the service name themselves by: new at each start, on tmpfs, for the service's user alone.
+
+    docs/decisions/0023 says why it may lie there in plain text.
+    """
+
+    secret: str = field(default_factory=lambda: secrets.token_hex(32), repr=False)
+
+    @property
+    def token(self) -> Token:
+        """As the guard compares it."""
+        return Token(name="local", role="admin", sha256=hashlib.sha256(self.secret.encode()).hexdigest())
+
+    def write(self, run_dir: Path) -> Path:
+        """Raises DiskFull, DiskReadOnly, DirectoryMissing."""
+        path = run_dir / TOKEN_FILE
+        tmp = tmp_beside(path)
+        with failures_named(path):
+            drop(tmp)
+            with os.fdopen(os.open(tmp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w") as file:
+                file.write(self.secret)
+            tmp.replace(path)
+        return path
+
+
+def own_token_file(settings: NodeFile) -> Path | None:
+    """The token of the service that runs here; None where none does, or it is not for this user."""
+    path = Path(settings.paths.run) / TOKEN_FILE
+    return path if _runs(settings) and os.access(path, os.R_OK) else None
+
+
+def _runs(settings: NodeFile) -> bool:
+    """Whether the process lives that said where it listens; what a killed one left says nothing."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        said = json.loads((Path(settings.paths.run) / ADDRESS_FILE).read_text())
+        return Path(f"/proc/{int(said['pid'])}").exists()
+    return False
 
 
 def get(settings: NodeFile, path: str, query: Mapping[str, object], token_file: Path) -> dict[str, Any]:
@@ -36,9 +83,21 @@ def change(settings: NodeFile, method: str, path: str, body: dict[str, Any], tok
     return _answer(settings, method, path, json.dumps(body), token_file)
 
 
-def _answer(settings: NodeFile, method: str, address: str, body: str | None, token_file: Path) -> dict[str, Any]:
+def put(settings: NodeFile, path: str, body: Mapping[str, Any], version: int, token_file: Path) -> dict[str, Any]:
+    """The service's answer to what was made from that version.  Raises as `post`, VersionMoved among them."""
+    return _answer(settings, "PUT", path, json.dumps(body), token_file, {"If-Match": f'"{version}"'})
+
+
+def _answer(
+    settings: NodeFile,
+    method: str,
+    address: str,
+    body: str | None,
+    token_file: Path,
+    more: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
     connection = _connection(settings)
-    headers = {"Authorization": f"Bearer {_token(token_file)}", "Content-Type": "application/json"}
+    headers = {"Authorization": f"Bearer {_token(token_file)}", "Content-Type": "application/json", **(more or {})}
     try:
         connection.request(method, address, body, headers)
         answer = connection.getresponse()

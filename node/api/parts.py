@@ -13,7 +13,7 @@ from node.api.commands import Commands
 from node.board import Board
 from node.clock import Clock
 from node.domain.config import Document
-from node.domain.nodefile import NodeFile
+from node.domain.nodefile import NodeFile, Token
 from node.hub import Hub
 from node.journal import Journal
 from node.metrics import Metrics
@@ -23,7 +23,10 @@ from node.store.log import EventRow
 
 @dataclass(frozen=True, slots=True)
 class ApiParts:
-    """`document` gives the live document in force; `data` is the data directory."""
+    """`document` gives the live document in force; `data` is the data directory.
+
+    `own_token` is for commands on this machine.
+    """
 
     settings: NodeFile
     data: Path
@@ -35,6 +38,7 @@ class ApiParts:
     journal: Journal
     document: Callable[[], Document]
     commands: Commands
+    own_token: Token | None = None
 
 
 async def _parts(request: Request) -> ApiParts:

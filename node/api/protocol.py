@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from http import HTTPStatus
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from node.api.edge import SECURITY_HEADERS
+from node.api.peer import Peer, peer_of
 from node.api.problems import problem
+from node.api.tls import LiveContext
 from node.domain.errors import RequestMalformed
 
 CONNECTIONS = 192
@@ -19,11 +22,13 @@ HEAD_BYTES = 64 * 1024
 class Protocol(HttpToolsProtocol):
     """A head (request line and headers) has HEAD_S seconds and HEAD_BYTES bytes; then the connection is closed."""
 
+    _peer: Peer | None = None
     _head_timer: asyncio.TimerHandle | None = None
     _head_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in the base
         super().connection_made(transport)
+        self._peer = peer_of(transport.get_extra_info("ssl_object"))
         if len(self.connections) > CONNECTIONS:
             transport.abort()
         else:
@@ -44,7 +49,16 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self.scope["state"]["abort"] = self.transport.abort
+        self.scope["state"] |= {"abort": self.transport.abort, **self._seen_through()}
+
+    def _seen_through(self) -> dict[str, object]:
+        """The peer, as what is in force now sees it; one that an older front let in has to come in again."""
+        live = self.config.ssl
+        if not isinstance(live, LiveContext):
+            return {}
+        peer = self._peer and replace(self._peer, revoked=self._peer.fingerprint in live.front.revoked)
+        connection = self.transport.get_extra_info("ssl_object")
+        return {"peer": peer, "parting": connection is None or connection.context is not live.front.context}
 
     def on_headers_complete(self) -> None:
         self._head_is_here()

@@ -6,7 +6,6 @@ import errno
 import logging
 import os
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -16,8 +15,10 @@ from starlette.types import ASGIApp
 
 from node.api.ports import holder
 from node.api.protocol import Protocol
-from node.domain.errors import FieldFault, InternalError, NodeFileInvalid, PortTaken, TlsUnusable
-from node.domain.nodefile import ApiBind, Tls, check_bind
+from node.api.tls import LiveContext, live_context, read_front
+from node.domain.certificate import Validity
+from node.domain.errors import FieldFault, InternalError, NodeFileInvalid, PortTaken
+from node.domain.nodefile import ApiBind, check_bind
 
 GRACE_S = 3
 STOP_S = 5.0
@@ -37,6 +38,7 @@ class Server:
         self._app, self._bind, self._end_streams = app, bind, end_streams
         self._uvicorn: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
+        self._tls: LiveContext | None = None
         self.port = 0
 
     @property
@@ -46,7 +48,10 @@ class Server:
         return f"{'https' if self._bind.tls else 'http'}://{host}:{self.port}"
 
     def start(self) -> None:
-        """Returns when it answers.  Raises PortTaken, TlsUnusable, NodeFileInvalid (address cannot be bound)."""
+        """Returns when it answers.
+
+        Raises PortTaken, TlsUnusable, CredentialMissing, NodeFileInvalid (address cannot be bound).
+        """
         config = self._config()
         listener = bound(self._bind.host, self._bind.port)
         self.port = listener.getsockname()[1]
@@ -71,12 +76,27 @@ class Server:
             _LOG.warning("a request did not end; it is left behind")
         return not self._thread.is_alive()
 
+    def reload_tls(self) -> Validity | None:
+        """New connections get what the files say now; those that are open go on.  None where there is no TLS.
+
+        Raises as `start` does; then what was in force stays.
+        """
+        if self._bind.tls is None or self._tls is None:
+            return None
+        self._tls.front = read_front(self._bind.tls)
+        return self.certificate
+
+    @property
+    def certificate(self) -> Validity | None:
+        """When the certificate in force counts."""
+        return None if self._tls is None else self._tls.front.validity
+
     def alive(self) -> bool:
         """Whether the server's thread runs."""
         return self._thread is not None and self._thread.is_alive()
 
     def _config(self) -> uvicorn.Config:
-        tls = self._bind.tls
+        self._tls = None if self._bind.tls is None else live_context(self._bind.tls)
         config = uvicorn.Config(
             self._app,
             http=Protocol,
@@ -89,21 +109,10 @@ class Server:
             server_header=False,
             timeout_graceful_shutdown=GRACE_S,
             timeout_keep_alive=KEEP_ALIVE_S,
-            ssl_certfile=tls.certificate if tls else None,
-            ssl_keyfile=tls.key if tls else None,
         )
-        load(config, tls)
-        return config
-
-
-def load(config: uvicorn.Config, tls: Tls | None) -> None:
-    """Raises TlsUnusable where certificate or key cannot be read, or do not belong together."""
-    try:
         config.load()
-    except (OSError, ssl.SSLError) as error:
-        if tls is None:
-            raise
-        raise TlsUnusable(f"{tls.certificate}, {tls.key}: {error.strerror or error}") from error
+        config.ssl = self._tls
+        return config
 
 
 def bound(host: str, port: int) -> socket.socket:

@@ -16,6 +16,7 @@ from node.archive.child import LOOK_S, Child, Said, end, installed, start, tail
 from node.clock import Clock
 from node.domain.errors import ArchiveError, TargetFull, TargetRefused, TargetUnavailable
 from node.domain.nodefile import RsyncTarget
+from node.host.credentials import file_of
 
 _UP = "connection is up"
 _HELD_OPEN = f"echo {_UP}; exec cat"  # cat ends at the end of its input, and that is this process
@@ -108,12 +109,12 @@ class Link:
             "GlobalKnownHostsFile": "none",
             "IdentitiesOnly": "yes",
             "IdentityAgent": "none",
-            "IdentityFile": _quoted(node.key),
+            "IdentityFile": _quoted(file_of(node.key)),
             "LogLevel": "ERROR",
             "ServerAliveCountMax": 3,
             "ServerAliveInterval": max(1, seconds // 3),
             "StrictHostKeyChecking": "yes",
-            "UserKnownHostsFile": _quoted(node.known_hosts),
+            "UserKnownHostsFile": _quoted(file_of(node.known_hosts)),
         }
         settings = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
         return ["ssh", "-F", "none", "-p", str(node.port), *settings]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from node.domain.errors import ConfigFileMissing, DirectoryMissing, FieldFault, SameDevice
-from node.domain.nodefile import DirectoryTarget, NodeFile, RsyncTarget
+from node.domain.nodefile import CREDENTIAL, DirectoryTarget, NodeFile, RsyncTarget
 
 DATA_FIELDS = frozenset({"paths", "paths.data"})
 """What stands for the data folder."""
@@ -33,7 +33,7 @@ def check_devices(node: NodeFile) -> None:
 
 
 def check_keys(node: NodeFile) -> None:
-    """Raises ConfigFileMissing for files that a connection to a target needs."""
+    """Raises ConfigFileMissing for files that a connection to a target needs; credentials are the unit's to have."""
     faults = [FieldFault(field, f"{path}: no such file") for field, path in _key_files(node) if _missing(path)]
     if faults:
         raise ConfigFileMissing(fields=faults)
@@ -42,7 +42,8 @@ def check_keys(node: NodeFile) -> None:
 def _key_files(node: NodeFile) -> Iterator[tuple[str, str]]:
     for name, target in node.archive.items():
         if isinstance(target, RsyncTarget):
-            yield from ((f"archive.{name}.{field}", getattr(target, field)) for field in KEY_FIELDS)
+            files = ((f"archive.{name}.{field}", getattr(target, field)) for field in KEY_FIELDS)
+            yield from ((field, path) for field, path in files if not path.startswith(CREDENTIAL))
 
 
 def _missing(path: str) -> bool:

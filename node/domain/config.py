@@ -41,10 +41,12 @@ MAX_FAULTS, MAX_GIVEN_CHARS = 50, 80
 NO_SUCH_FIELD = "there is no such field"
 PLAINER = {"extra_forbidden": NO_SUCH_FIELD, "missing": "must be given"}
 LINE = r"^[^\x00-\x1f\x7f]+$"
+KEY_FILE = r"^(credential:[A-Za-z0-9_][A-Za-z0-9._-]{0,99}|[^:]+|/.*)$"
 PATTERNS: Mapping[str, str] = {
     NAME: "must be of a-z, 0-9 and -, at most 63 of them, the first not -",
     CLOCK_TIME: "must be a time of day as HH:MM, 00:00 to 23:59",
     SHA256_HEX: "must be 64 characters of 0-9 and a-f",
+    KEY_FILE: "must be a path, or credential: and a name of letters, digits, . _ and -",
     LINE: "must be one line without control characters",
 }
 """What a pattern asks for, in words."""

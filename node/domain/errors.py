@@ -219,6 +219,12 @@ class NothingToRollBack(ConfigError):
     exit = REFUSED
 
 
+class CredentialMissing(ConfigError):
+    code = "CFG-010"
+    title = "a credential that node.yml names is not there"
+    hint = "give it to the unit: LoadCredential=NAME:FILE; `systemctl show -p LoadCredential UNIT` lists what it gets"
+
+
 # --- disk -------------------------------------------------------------------------------------------------------
 
 
@@ -244,7 +250,7 @@ class DiskReadOnly(DiskError):
 class DirectoryHeld(DiskError):
     code = "DSK-003"
     title = "data directory is in use"
-    hint = "ask the running service (--token-file, where the command takes it), or stop it first"
+    hint = "be root or the service's user, or give --token-file, to ask the running service; or stop it first"
     transient = True
     http = 409
     exit = TRY_AGAIN
@@ -542,8 +548,8 @@ class ApiError(HeliographError):
 
 class NotAuthenticated(ApiError):
     code = "API-001"
-    title = "no valid token"
-    hint = "send `Authorization: Bearer TOKEN`; only hashes of tokens are kept on the node"
+    title = "no valid token or certificate"
+    hint = "send `Authorization: Bearer TOKEN`, or connect with a client certificate of the fleet's authority"
     http = 401
     exit = REFUSED
 
@@ -551,7 +557,7 @@ class NotAuthenticated(ApiError):
 class NotAllowed(ApiError):
     code = "API-002"
     title = "this role may not do that"
-    hint = "use a token with the role that the route needs (docs/openapi.json names it)"
+    hint = "use a token or certificate of the role that the route needs (docs/openapi.json names it)"
     http = 403
     exit = REFUSED
 
@@ -721,8 +727,24 @@ class InsecureBind(HeliographError):
 class TlsUnusable(HeliographError):
     code = "SEC-002"
     title = "TLS files cannot be used"
-    hint = "check paths, owner and pairing of api.tls.certificate and api.tls.key"
+    hint = "check paths, owner and content of the files of api.tls, and that key and certificate belong together"
     exit = CONFIGURATION
+
+
+class CertificateRevoked(ApiError):
+    code = "SEC-003"
+    title = "client certificate has been revoked"
+    hint = "make a new one: `heliograph pki console NAME --role ROLE`"
+    http = 401
+    exit = REFUSED
+
+
+class CertificateUnfit(ApiError):
+    code = "SEC-004"
+    title = "client certificate gives no role here"
+    hint = "use a console's certificate: a common name, and one of the roles viewer, operator and admin"
+    http = 401
+    exit = REFUSED
 
 
 # --- fleet ------------------------------------------------------------------------------------------------------
@@ -760,7 +782,7 @@ class NodeAnswerWrong(FleetError):
 class NodeRefused(FleetError):
     code = "FLT-004"
     title = "node refuses this console"
-    hint = "check what the inventory's heliograph_token_file holds, and the role that the node gives it"
+    hint = "check what heliograph_client_cert_file and heliograph_token_file of that host hold, and which role that is"
     exit = REFUSED
 
 
@@ -794,7 +816,7 @@ class PhotographsUnusable(FleetError):
 class ConsoleFileUnusable(FleetError):
     code = "FLT-009"
     title = "token or certificate file of this console cannot be used"
-    hint = "mend the file named, or heliograph_token_file or heliograph_ca_file of that host in the inventory"
+    hint = "mend the file named, or the variable of that host in the inventory that names it"
     exit = CONFIGURATION
 
 
@@ -866,6 +888,83 @@ class NoTerminal(FleetError):
     title = "there is no terminal to draw on"
     hint = "over ssh use `ssh -t`; `heliograph status` and `heliograph watch` need no terminal"
     exit = USAGE
+
+
+class NodeUntrusted(FleetError):
+    """What answers at the node's address cannot prove to be that node: nothing was asked of it."""
+
+
+class NodeCertificateExpired(NodeUntrusted):
+    code = "FLT-019"
+    title = "node's certificate has expired"
+    hint = "renew it: playbooks/rotate_certs.yml with --limit NODE; where it is new, the clock of this machine is ahead"
+
+
+class NodeCertificateEarly(NodeUntrusted):
+    code = "FLT-020"
+    title = "node's certificate is not valid yet"
+    hint = "set the clock of this machine; `timedatectl` tells what it takes for now"
+
+
+class NodeCertificateForeign(NodeUntrusted):
+    code = "FLT-021"
+    title = "node's certificate is not this fleet's"
+    hint = (
+        "check what answers at that address; heliograph_ca_file names the authority that signs the nodes' certificates"
+    )
+
+
+class NodeCertificateMisnamed(NodeUntrusted):
+    code = "FLT-022"
+    title = "certificate at this address is for another name"
+    hint = "check ansible_host; heliograph_tls_name is the name that it is certified under, by default that of the node"
+
+
+class ConsoleCertificateRefused(NodeRefused):
+    code = "FLT-023"
+    title = "node refuses this console's certificate"
+    hint = "make a new one: `heliograph pki console NAME --role ROLE`; where it is new, check the clock of the node"
+
+
+class ProxyUnreachable(NodeUnreachable):
+    code = "FLT-024"
+    title = "proxy to the node does not answer"
+    hint = "open it: `ssh -N -D PORT JUMPHOST`; heliograph_proxy of that host names it"
+
+
+class AuthorityUnusable(FleetError):
+    code = "FLT-025"
+    title = "fleet's certificate authority cannot be used"
+    hint = "do what the detail says; `heliograph pki init` makes what is missing and leaves what is there"
+    exit = CONFIGURATION
+
+
+class RequestUnfit(FleetError):
+    code = "FLT-026"
+    title = "request is not certified"
+    hint = "a node asks for itself alone, under its inventory name, with a fresh key; the role pki does it so"
+    exit = REFUSED
+
+
+class NameTaken(FleetError):
+    code = "FLT-027"
+    title = "certificate in force stands against it"
+    hint = "`heliograph pki show` lists all in force, `heliograph pki revoke NAME` ends one"
+    exit = REFUSED
+
+
+class CertificateUnknown(FleetError):
+    code = "FLT-028"
+    title = "no such certificate"
+    hint = "`heliograph pki show` lists all in force; issued.jsonl, beside the authority, all that ever were"
+    exit = USAGE
+
+
+class ClockDoubted(FleetError):
+    code = "FLT-029"
+    title = "clock of this machine cannot be right"
+    hint = "set it (`timedatectl`) and try again: certificates are good by it"
+    exit = CONFIGURATION
 
 
 class UsageWrong(HeliographError):

@@ -6,11 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from node.domain.config import DAY_S, NAME, SHA256_HEX, Name, Section
+from node.domain.config import DAY_S, KEY_FILE, NAME, SHA256_HEX, Name, Section
 from node.domain.errors import InsecureBind
 
 BIND_FIELDS = frozenset({"api", "api.host", "api.tls", "api.insecure_loopback"})
 """What `check_bind` looks at."""
+CREDENTIAL = "credential:"
 HOST = r"^[A-Za-z0-9][A-Za-z0-9.:-]*$"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -82,8 +83,10 @@ class RsyncTarget(Section):
     port: int = Field(22, ge=1, le=65535, description="Its SSH port.")
     user: str = Field("heliograph", pattern=r"^[a-z_][a-z0-9_-]{0,31}$", description="Its user.")
     path: str = Field(min_length=1, pattern=r"^/[A-Za-z0-9._/-]*$", description="Absolute folder there.")
-    key: str = Field(min_length=1, description="File with the private key.")
-    known_hosts: str = Field(min_length=1, description="File with the host's key; an unknown host is refused.")
+    key: str = Field(min_length=1, pattern=KEY_FILE, description="File with the private key, or credential:NAME.")
+    known_hosts: str = Field(
+        min_length=1, pattern=KEY_FILE, description="File with the host's key, or credential:NAME; others are refused."
+    )
 
 
 ArchiveTarget = Annotated[DirectoryTarget | RsyncTarget, Field(discriminator="kind")]
@@ -100,7 +103,13 @@ class Paths(Section):
 
 class Tls(Section):
     certificate: str = Field(min_length=1, description="PEM file with the node's certificate and its chain.")
-    key: str = Field(min_length=1, description="PEM file with its private key.")
+    key: str = Field(min_length=1, pattern=KEY_FILE, description="PEM file with its private key, or credential:NAME.")
+    client_ca: str | None = Field(
+        None, min_length=1, description="PEM file of the authority whose certificates name who asks, and the role."
+    )
+    revoked: str | None = Field(
+        None, min_length=1, description="File with SHA-256 fingerprints of certificates that count no more."
+    )
 
 
 class Token(Section):

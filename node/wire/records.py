@@ -313,3 +313,5 @@ class AuditRecord(Wire):
     after_digest: str = ""
     request_id: str = ""
     outcome: str
+    how: str = ""
+    """What showed the name: `token` or `certificate`; empty = the node itself, a command, or an older release."""

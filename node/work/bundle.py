@@ -25,7 +25,7 @@ from node.clock import Clock
 from node.crashpoint import crash_point
 from node.domain.config import Section
 from node.domain.errors import BackupUnusable, DatabaseBusy, DatabaseMissing, DirectoryHeld, DirectoryMissing
-from node.domain.nodefile import NodeFile, RsyncTarget
+from node.domain.nodefile import CREDENTIAL, NodeFile, RsyncTarget
 from node.domain.times import US, to_datetime
 from node.host import disk
 from node.host.files import TMP, hash_of, sync, tmp_beside
@@ -85,14 +85,13 @@ class Unpacked:
 
 
 def key_files(settings: NodeFile) -> dict[str, Path]:
-    """The secret files that node.yml names, by field."""
-    found: dict[str, str] = {}
-    if settings.api.tls is not None:
-        found |= {"api.tls.certificate": settings.api.tls.certificate, "api.tls.key": settings.api.tls.key}
+    """Files of TLS and of the archive's keys that node.yml names, by field; credentials are the service manager's."""
+    tls = settings.api.tls.model_dump() if settings.api.tls else {}
+    found = {f"api.tls.{name}": path for name, path in tls.items() if path is not None}
     for name, target in settings.archive.items():
         if isinstance(target, RsyncTarget):
             found |= {f"archive.{name}.key": target.key, f"archive.{name}.known_hosts": target.known_hosts}
-    return {field: Path(path) for field, path in found.items()}
+    return {field: Path(path) for field, path in found.items() if not path.startswith(CREDENTIAL)}
 
 
 # --- making ---------------------------------------------------------------------------------------------------------

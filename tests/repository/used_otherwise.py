@@ -1,6 +1,7 @@
 """What vulture takes for dead in node and console, and who uses it.  A test refuses names that are no longer there."""
 
 # read by a library
+_._pool  # httpx asks by it
 _.virtual_size  # Textual scrolls by it
 _.render_segments  # Textual sends it to the terminal
 _.border_subtitle  # Textual draws it
@@ -12,6 +13,7 @@ _.attrs_before  # Textual sets the terminal to it
 TITLE  # Textual's name of the app, on its screenshots
 _.total_tokens  # anyio's limit of worker threads
 _.should_exit  # uvicorn's main loop
+_.num_tickets  # OpenSSL, of a context
 _.handleError  # logging calls it where a line cannot be written
 _.format  # logging calls it for each line
 _.mtime  # tarfile writes it

@@ -1,0 +1,104 @@
+"""TLS as the server speaks it: contexts from node.yml's files, and the one in force for each new connection."""
+
+from __future__ import annotations
+
+import re
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from node.domain.certificate import Validity, validity
+from node.domain.errors import TlsUnusable
+from node.domain.nodefile import Tls
+from node.host.credentials import file_of
+
+CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
+"""Of TLS 1.2; those of 1.3 are all good."""
+_FINGERPRINT = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """What the files said when they were read: a context, when the certificate counts, and who is let in no more."""
+
+    context: ssl.SSLContext
+    validity: Validity
+    revoked: frozenset[str]
+
+
+class LiveContext(ssl.SSLContext):
+    """Stands in the server for the front in force: new connections get that one's context, old ones keep their own."""
+
+    front: Front
+
+    def wrap_bio(self, *given: Any, **named: Any) -> ssl.SSLObject:  # noqa: ANN401 - the base's own parameters
+        return self.front.context.wrap_bio(*given, **named)
+
+
+def live_context(tls: Tls) -> LiveContext:
+    """Raises as `read_front`."""
+    live = LiveContext(ssl.PROTOCOL_TLS_SERVER)
+    live.front = read_front(tls)
+    return live
+
+
+def read_front(tls: Tls) -> Front:
+    """Raises TlsUnusable where a file cannot be read or does not fit, CredentialMissing."""
+    context, key = _bare_context(), file_of(tls.key)
+    try:
+        context.load_cert_chain(tls.certificate, key, password=_no_password)
+        ends = validity(Path(tls.certificate).read_text(encoding="ascii"))
+    except (OSError, ssl.SSLError, ValueError) as error:
+        raise TlsUnusable(f"{tls.certificate}, {tls.key}: {_said(error)}") from error
+    if tls.client_ca is not None:
+        _ask_for_certificates(context, tls.client_ca)
+    return Front(context, ends, _revoked(tls.revoked))
+
+
+def _bare_context() -> ssl.SSLContext:
+    """No tickets: each connection shows its certificate, and it is checked."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(CIPHERS)
+    context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
+    context.num_tickets = 0
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def _ask_for_certificates(context: ssl.SSLContext, authority: str) -> None:
+    """None is fine here: routes say what they need.  One of another authority, or expired, ends the handshake."""
+    context.verify_mode = ssl.CERT_OPTIONAL
+    try:
+        context.load_verify_locations(authority)
+    except (OSError, ssl.SSLError) as error:
+        raise TlsUnusable(f"{authority}: {_said(error)}") from error
+
+
+def _revoked(path: str | None) -> frozenset[str]:
+    """One SHA-256 fingerprint a line, with or without colons; what comes after it, or after #, is for people."""
+    if path is None:
+        return frozenset()
+    try:
+        lines = Path(path).read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError as error:
+        raise TlsUnusable(f"{path}: {_said(error)}") from error
+    found = {number: words[0] for number, line in enumerate(lines, 1) if (words := line.partition("#")[0].split())}
+    return frozenset(_fingerprint(word, f"{path}, line {number}") for number, word in found.items())
+
+
+def _fingerprint(word: str, place: str) -> str:
+    plain = word.replace(":", "").lower()
+    if not _FINGERPRINT.fullmatch(plain):
+        raise TlsUnusable(f"{place}: no SHA-256 fingerprint")
+    return plain
+
+
+def _no_password() -> str:
+    """A key under a password is refused: nobody is there to be asked."""
+    return ""
+
+
+def _said(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
