@@ -14,11 +14,25 @@ from uuid import uuid4
 from console.commands.command import inventory_option, parted, say, selected, selector, to_ask
 from console.commands.ground import inventory_of
 from console.fleet import inventory
-from console.fleet.acts import DEEDS, NOBODY, Aim, Deed, Options, Outcome, Plan, Step, command, perform, plan, unheard
+from console.fleet.acts import (
+    DEEDS,
+    NOBODY,
+    SHUT,
+    Aim,
+    Deed,
+    Options,
+    Outcome,
+    Plan,
+    Step,
+    command,
+    perform,
+    plan,
+    unheard,
+)
 from console.fleet.poller import Fleet
 from console.fleet.text import several
 from console.fleet.view import FleetModel, Patience
-from node.wire.errors import NodeRefused, NotConfirmed, NothingSelected
+from node.wire.errors import NotConfirmed, NothingSelected
 from node.wire.work_records import JobRecord
 
 DONE, FAILED, NONE_REACHED, REFUSED = 0, 1, 69, 77
@@ -218,6 +232,6 @@ def _exit(planned: Plan, outcomes: list[Outcome], model: FleetModel) -> int:
     if any(outcome.unknown for outcome in outcomes):  # it was reached, perhaps more than that
         return FAILED
     unheard = all(aim.node in model.views and not heard(model, aim.node) for aim, _ in planned.refused)
-    if unheard and all(outcome.code in NOBODY - {NodeRefused.code} for outcome in outcomes):
+    if unheard and all(outcome.code in NOBODY - SHUT for outcome in outcomes):
         return NONE_REACHED
-    return REFUSED if all(outcome.code == NodeRefused.code for outcome in outcomes) else FAILED
+    return REFUSED if all(outcome.code in SHUT for outcome in outcomes) else FAILED

@@ -19,7 +19,9 @@ from node.wire.errors import (
     NodeAnswerWrong,
     NodeRefused,
     NodeUnreachable,
+    NodeUntrusted,
     OrderRefused,
+    kinds_of,
 )
 from node.wire.records import FrameRecord, HoldRecord, Restarted
 from node.wire.work_records import JobRecord
@@ -298,7 +300,8 @@ UNDER_WAY = frozenset({"API-018"})
 MAYBE = "no answer; it may have been done"
 NO_ROUTE = frozenset({"API-003", "API-008"})
 UNKNOWN_ORDER = "its release cannot do that yet"
-NOBODY = frozenset({NodeUnreachable.code, NodeRefused.code, ConsoleFileUnusable.code})
+SHUT = frozenset(kinds_of(NodeRefused))
+NOBODY = SHUT | frozenset(kinds_of(NodeUnreachable, NodeUntrusted, ConsoleFileUnusable))
 
 ClientOf = Callable[[str], NodeClient | None]
 Pause = Callable[[float], Awaitable[None]]

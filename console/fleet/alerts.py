@@ -38,6 +38,7 @@ class Own:
 
 OWN: dict[Word, Own] = {
     Word.UNREACHABLE: Own("node.unreachable", "crit", "does not answer"),
+    Word.UNTRUSTED: Own("node.untrusted", "crit", "cannot prove that it is this node"),
     Word.REFUSED: Own("node.refused", "crit", "refuses this console"),
     Word.GARBLED: Own("node.garbled", "crit", "answers what cannot be understood"),
     Word.UNASKED: Own("node.unasked", "crit", "is not asked: a file of this console cannot be used"),

@@ -12,18 +12,29 @@ import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import cache
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
+import httpcore
 import httpx
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from console.fleet.inventory import Host
+from console.fleet.socks import Through
 from console.fleet.text import clean
-from node.wire.errors import ConsoleFileUnusable, NodeAnswerWrong, NodeRefused, NodeUnreachable, OrderRefused
+from console.fleet.trust import TlsFiles, causes, mistrust, own_fault, tls_context
+from node.wire.errors import (
+    ConsoleCertificateRefused,
+    ConsoleFileUnusable,
+    HeliographError,
+    NodeAnswerWrong,
+    NodeRefused,
+    NodeUnreachable,
+    OrderRefused,
+    ProxyUnreachable,
+)
 from node.wire.problem import Problem
 from node.wire.status import NodeStatus
 from node.wire.stream import GOODBYE, HEARTBEAT_S, MEDIA_TYPE, RESET, Goodbye, Reset, StreamEvent
@@ -57,14 +68,17 @@ OBJECT: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 M = TypeVar("M", bound=BaseModel)
 B = TypeVar("B")
 R = TypeVar("R")
-NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.InvalidURL, httpx.UnsupportedProtocol)
+NEVER_SENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.InvalidURL,
+    httpx.UnsupportedProtocol,
+)
 """After these nothing has left this machine."""
-
-
-@cache
-def tls_context(ca_file: str | None) -> ssl.SSLContext:
-    """The one TLS context of a certificate authority, shared by all its nodes; None = the machine's own list."""
-    return ssl.create_default_context(cafile=ca_file)
+CUT = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
+"""So a connection ends that the node has opened and then closes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,29 +93,39 @@ class Asked:
     own_words: bool = True
 
 
+@dataclass(slots=True, eq=False)
+class _Line:
+    """The connections to a node that one TLS context has opened."""
+
+    http: httpx.AsyncClient
+    tls: ssl.SSLContext
+    under_way: int = 0
+
+
 class NodeClient:
     """A small HTTP client of its own for one node: a pool shared by a fleet costs the square of its size."""
 
     def __init__(self, host: Host, *, timeout_s: float = STATUS_TIMEOUT_S) -> None:
         self.host = host
         self._timeout_s = timeout_s
-        self._http: httpx.AsyncClient | None = None
-        self._under_way = 0
+        self._lines: list[_Line] = []
+        """The last one is asked by; those before have something under way."""
 
     async def close(self) -> None:
-        http, self._http = self._http, None  # whoever asks meanwhile gets a new one
-        if http is not None:
-            await http.aclose()
+        lines, self._lines = self._lines, []  # whoever asks meanwhile gets a new one
+        for line in lines:
+            await line.http.aclose()
 
     async def rest(self) -> None:
         """Closes where nothing is under way."""
-        if not self._under_way:
+        if not any(line.under_way for line in self._lines):
             await self.close()
 
     async def status(self) -> NodeStatus:
         """What the node says of itself.
 
-        Raises NodeUnreachable, NodeRefused, NodeAnswerWrong, or, before anything is sent, ConsoleFileUnusable.
+        Raises NodeUnreachable, NodeRefused, NodeAnswerWrong, or, before anything is sent, NodeUntrusted or
+        ConsoleFileUnusable.
         """
         status = understood(
             await self._body(Asked(STATUS_PATH, own_words=False), self._timeout_s), NodeStatus.model_validate_json
@@ -164,39 +188,42 @@ class NodeClient:
     @asynccontextmanager
     async def _ask(self, asked: Asked, *, read_s: float | None = None) -> AsyncIterator[httpx.Response]:
         timeout = httpx.Timeout(self._timeout_s, read=read_s or self._timeout_s)
-        request = self._client().build_request(
+        line = self._line()
+        request = line.http.build_request(
             asked.method,
             asked.path,
             params=asked.query or None,
             content=asked.content,
             headers=self._headers(asked.headers),
             timeout=timeout,
+            extensions={"sni_hostname": self.host.tls_name} if self.host.tls_name else {},
         )
-        self._under_way += 1
+        line.under_way += 1
         try:
-            response = await self._client().send(request, stream=True)
+            response = await line.http.send(request, stream=True)
             try:
                 await _checked(response, asked.own_words)
                 yield response
             finally:
                 await response.aclose()
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise NodeUnreachable(_met(error), sent=not isinstance(error, NEVER_SENT)) from None
+        except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError) as error:  # the last as the node ends a handshake
+            raise mistrust(error, self.host) or _cut_off(error, self.host) or _lost(error, self.host) from None
         finally:
-            self._under_way -= 1
+            line.under_way -= 1
+            await self._put_down()
 
-    def _client(self) -> httpx.AsyncClient:
-        if self._http is None:
-            self._http = httpx.AsyncClient(base_url=self.host.url, verify=self._tls(), trust_env=False, limits=LIMITS)
-        return self._http
+    def _line(self) -> _Line:
+        """The connections to ask by: new ones once a certificate has changed."""
+        tls = tls_context(TlsFiles.of(self.host))
+        if not self._lines or self._lines[-1].tls is not tls:
+            self._lines.append(_Line(_opened(self.host, tls), tls))
+        return self._lines[-1]
 
-    def _tls(self) -> ssl.SSLContext:
-        try:
-            return tls_context(self.host.ca_file)
-        except ssl.SSLError:
-            raise ConsoleFileUnusable(f"{self.host.ca_file} holds no certificates") from None
-        except OSError as error:
-            raise ConsoleFileUnusable(f"certificate file {self.host.ca_file}: {error.strerror}") from None
+    async def _put_down(self) -> None:
+        """Closes connections that others have replaced, once nothing is under way on them."""
+        for line in [line for line in self._lines[:-1] if not line.under_way]:
+            self._lines.remove(line)
+            await line.http.aclose()
 
     def _headers(self, more: Mapping[str, str]) -> dict[str, str]:
         # identity: a compressed answer could be a thousand times its limit once unpacked
@@ -258,15 +285,49 @@ ASIDE: dict[str, Callable[[str], StreamEvent]] = {RESET: _reset, GOODBYE: _goodb
 """What a stream says that is no event of the log."""
 
 
+class _Proxied(httpx.AsyncHTTPTransport):
+    """As httpx's own, but through a proxy that it does not know how to use well."""
+
+    def __init__(self, tls: ssl.SSLContext, through: Through) -> None:
+        super().__init__(verify=tls, trust_env=False)
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=tls,
+            max_connections=LIMITS.max_connections,
+            max_keepalive_connections=LIMITS.max_keepalive_connections,
+            keepalive_expiry=LIMITS.keepalive_expiry,
+            network_backend=through,
+        )
+
+
+def _opened(host: Host, tls: ssl.SSLContext) -> httpx.AsyncClient:
+    proxied = None if host.proxy is None else _Proxied(tls, Through(host.proxy))
+    return httpx.AsyncClient(base_url=host.url, verify=tls, trust_env=False, limits=LIMITS, transport=proxied)
+
+
+def _cut_off(error: Exception, host: Host) -> HeliographError | None:
+    """A connection that ended after its handshake because of this console's certificate; None = why is not known."""
+    if host.scheme != "https" or not isinstance(error, CUT):
+        return None
+    why = own_fault(host)
+    return ConsoleCertificateRefused(why) if why else None
+
+
+def _lost(error: Exception, host: Host) -> NodeUnreachable:
+    """Nobody answers: what the network said."""
+    if isinstance(error, httpx.ProxyError):
+        why = _met(error)
+        said = f"{error} {host.proxy}"
+        return ProxyUnreachable(said if why == str(error) else f"{said}: {why}", sent=False)
+    return NodeUnreachable(_met(error), sent=not isinstance(error, NEVER_SENT))
+
+
 def _met(error: BaseException) -> str:
-    """What the network said: the innermost system error, else the client's own words."""
-    inner: BaseException | None = error
-    while inner is not None:
-        if isinstance(inner, ssl.SSLError):  # an OSError whose number means something else
-            return f"TLS: {getattr(inner, 'verify_message', '') or inner.reason or type(inner).__name__}"[:SAID_CHARS]
-        if isinstance(inner, OSError) and inner.errno is not None and inner.errno in errno.errorcode:
-            return os.strerror(inner.errno)
-        inner = inner.__cause__ or inner.__context__
+    """The innermost system error, else the client's own words."""
+    for met in causes(error):
+        if isinstance(met, ssl.SSLError):  # an OSError whose number means something else
+            return f"TLS: {met.reason or type(met).__name__}"[:SAID_CHARS]
+        if isinstance(met, OSError) and met.errno is not None and met.errno in errno.errorcode:
+            return os.strerror(met.errno)
     return str(error)[:SAID_CHARS] or "the connection was lost or took too long"
 
 

@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from node.wire.errors import FieldFault, InventoryUnreadable, InventoryWrong, ProgramMissing
 
@@ -38,12 +38,27 @@ OVER_SSH = (None, "ssh", "smart", "ansible.builtin.ssh", "paramiko", "paramiko_s
 SSH_WORDS = ("ansible_ssh_common_args", "ansible_ssh_extra_args")
 SSH_OPTIONS = {"ansible_port": "-p", "ansible_user": "-l", "ansible_ssh_private_key_file": "-i"}
 TEMPLATE = "{{"
+VARIABLE = re.compile(r"\{\{\s*(\w+)\s*\}\}")
+OURS = "heliograph_"
+PKI_DIR = "{{ inventory_dir }}/pki"
+PROXY = re.compile(r"socks5h?://(?P<address>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]{1,253}):(?P<port>[0-9]{1,5})/?")
 LOOKED_AT = 10_000
 """Files of an inventory whose times are compared."""
 BESIDE = ("group_vars", "host_vars")
 DEFAULT = "Ansible's default inventory"
 NOT_PARSED = re.compile(r"failed to parse inventory source (?P<source>.+)$", re.MULTILINE)
 YAML_SAID = re.compile(r"Failed to parse inventory with 'yaml' plugin: (?P<why>.+?)(?:, got: <.*)?$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """A SOCKS proxy on the way to a node, which also looks up the node's name."""
+
+    address: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.address}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +75,12 @@ class Host:
     """By name; without `all` and `ungrouped`, in which everybody is."""
     ssh: tuple[str, ...] = ()
     """What `ssh` is to be called with; empty = not over ssh, or the inventory leaves it to a template."""
+    cert_file: str | None = None
+    key_file: str | None = None
+    """Of this console, towards the node; without a key file the key stands beside the certificate."""
+    tls_name: str = ""
+    """The name for which the node's certificate has to be; empty = its address."""
+    proxy: Proxy | None = None
 
     @property
     def url(self) -> str:
@@ -76,6 +97,10 @@ class HostVariables(BaseModel):
     heliograph_scheme: Literal["https", "http"] = "https"
     heliograph_ca_file: str | None = None
     heliograph_token_file: str | None = None
+    heliograph_client_cert_file: str | None = None
+    heliograph_client_key_file: str | None = None
+    heliograph_tls_name: str = Field("", pattern=r"^[A-Za-z0-9_.:-]{0,253}$")
+    heliograph_proxy: str | None = None
     ansible_connection: Any = None
     ansible_port: Any = None
     ansible_user: Any = None
@@ -90,6 +115,36 @@ class HostVariables(BaseModel):
             message = f"heliograph_scheme http is for loopback only, and {self.ansible_host} is not"
             raise ValueError(message)
         return self
+
+    @model_validator(mode="after")
+    def _a_key_is_some_certificates(self) -> HostVariables:
+        if self.heliograph_client_key_file and not self.heliograph_client_cert_file:
+            message = "heliograph_client_key_file without heliograph_client_cert_file"
+            raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _proxied_only_over_tls(self) -> HostVariables:
+        if self.heliograph_proxy and self.heliograph_scheme == "http":
+            message = "heliograph_proxy carries TLS only, and heliograph_scheme is http"
+            raise ValueError(message)
+        return self
+
+    @field_validator("heliograph_proxy")
+    @classmethod
+    def _of_socks(cls, given: str | None) -> str | None:
+        if given:
+            parse_proxy(given)
+        return given
+
+
+def parse_proxy(url: str) -> Proxy:
+    """Raises ValueError, in words."""
+    found = PROXY.fullmatch(url)
+    if found is None or not 0 < int(found["port"]) < 2**16:
+        message = "a proxy is written socks5://ADDRESS:PORT"
+        raise ValueError(message)
+    return Proxy(found["address"].strip("[]"), int(found["port"]))
 
 
 def is_loopback(address: str) -> bool:
@@ -107,11 +162,22 @@ def read(inventory: Path | None) -> tuple[Host, ...]:
 
     Raises InventoryUnreadable, InventoryWrong or ProgramMissing.
     """
-    return hosts_of(_listed(inventory), str(inventory or DEFAULT))
+    return hosts_of(_listed(inventory), str(inventory or DEFAULT), folder_of(inventory))
 
 
-def hosts_of(listed: Mapping[str, Any], called: str = "it") -> tuple[Host, ...]:
-    """The nodes in what `--list` printed: the group `fleet` where there is one, else every host; by name."""
+def folder_of(inventory: Path | None) -> Path | None:
+    """What Ansible calls inventory_dir; None = a list of hosts, or Ansible's own choice."""
+    if inventory is None or "," in str(inventory):
+        return None
+    whole = inventory.absolute()
+    return whole if whole.is_dir() else whole.parent
+
+
+def hosts_of(listed: Mapping[str, Any], called: str = "it", folder: Path | None = None) -> tuple[Host, ...]:
+    """The nodes in what `--list` printed: the group `fleet` where there is one, else every host; by name.
+
+    Files that are named by a relative path are below that folder.
+    """
     group = FLEET_GROUP if FLEET_GROUP in listed else "all"
     names = sorted(set(_members(listed, group, set())))
     if not names:
@@ -119,7 +185,10 @@ def hosts_of(listed: Mapping[str, Any], called: str = "it") -> tuple[Host, ...]:
     variables = _mapping(_mapping(listed.get("_meta")).get("hostvars"))
     faults: list[FieldFault] = []
     groups = _groups(listed)
-    hosts = [_host(name, _mapping(variables.get(name)), groups.get(name, ()), faults) for name in names]
+    hosts = []
+    for name in names:
+        said = _Said(name, _mapping(variables.get(name)), folder)
+        hosts.append(_host(said, groups.get(name, ()), faults))
     known = [host for host in hosts if host is not None]
     faults += _shared_addresses(known)
     if faults:
@@ -150,40 +219,97 @@ def _mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _host(name: str, variables: Mapping[str, Any], groups: tuple[str, ...], faults: list[FieldFault]) -> Host | None:
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """The variables of a host as the inventory has them; `--list` leaves templates in them as they stand."""
+
+    name: str
+    variables: Mapping[str, Any]
+    folder: Path | None
+    """inventory_dir; None = not known."""
+
+    def text(self, value: str) -> str:
+        """That value, its templates filled in where they say nothing but a name known here; others stay."""
+        for _ in range(2):  # the folder of the keys is told by that of the inventory
+            value = VARIABLE.sub(self._filled, value)
+        return value
+
+    def ours(self) -> dict[str, str]:
+        """What this program's own variables say."""
+        mine = ((name, value) for name, value in self.variables.items() if name.startswith(OURS))
+        return {name: self.text(value) for name, value in mine if isinstance(value, str)}
+
+    def _filled(self, found: re.Match[str]) -> str:
+        known = {"inventory_hostname": self.name, "heliograph_pki_dir": self._pki_dir()}
+        if self.folder is not None:
+            known["inventory_dir"] = str(self.folder)
+        return known.get(found[1], found[0])
+
+    def _pki_dir(self) -> str:
+        given = self.variables.get("heliograph_pki_dir")
+        return given if isinstance(given, str) else PKI_DIR
+
+    def file(self, value: str) -> str:
+        """That path, whole; one below ~ is left to whoever opens it.  Raises ValueError, in words."""
+        if TEMPLATE in value:
+            message = f"{value!r} is left to Ansible: of templates inventory_dir, inventory_hostname and"
+            message += " heliograph_pki_dir are understood here, the first where -i names the inventory"
+            raise ValueError(message)
+        if value.startswith(("~", "/")):
+            return value
+        if self.folder is None:
+            message = f"{value!r} is below the inventory's folder, and which that is only -i says"
+            raise ValueError(message)
+        return str(self.folder / value)
+
+
+def _host(said: _Said, groups: tuple[str, ...], faults: list[FieldFault]) -> Host | None:
+    name = said.name
     if not NAME.fullmatch(name):
         faults.append(FieldFault(name, "a node's name is 1 to 63 of a-z, 0-9 and -"))
         return None
     try:
-        given = HostVariables.model_validate({"ansible_host": name, **variables})
+        given = HostVariables.model_validate({"ansible_host": name, **said.variables, **said.ours()})
     except ValidationError as error:
         faults += _faults(name, error)
         return None
+
+    def file(variable: str, value: str | None) -> str | None:
+        try:
+            return said.file(value) if value else None
+        except ValueError as error:
+            faults.append(FieldFault(f"{name}.{variable}", str(error)))
+            return None
+
     return Host(
         name=name,
         address=given.ansible_host,
         port=given.heliograph_port,
         scheme=given.heliograph_scheme,
-        ca_file=given.heliograph_ca_file,
-        token_file=given.heliograph_token_file,
+        ca_file=file("heliograph_ca_file", given.heliograph_ca_file),
+        token_file=file("heliograph_token_file", given.heliograph_token_file),
         groups=groups,
-        ssh=_ssh(given),
+        ssh=_ssh(said, given),
+        cert_file=file("heliograph_client_cert_file", given.heliograph_client_cert_file),
+        key_file=file("heliograph_client_key_file", given.heliograph_client_key_file),
+        tls_name=given.heliograph_tls_name or (name if given.heliograph_ca_file else ""),
+        proxy=parse_proxy(given.heliograph_proxy) if given.heliograph_proxy else None,
     )
 
 
-def _ssh(given: HostVariables) -> tuple[str, ...]:
+def _ssh(said: _Said, given: HostVariables) -> tuple[str, ...]:
     """As Ansible itself would call it, without what is only for its own connections."""
     if given.ansible_connection not in OVER_SSH:
         return ()
-    said = {name: getattr(given, name) for name in (*SSH_WORDS, *SSH_OPTIONS)}
-    said = {name: str(value) for name, value in said.items() if value is not None}
-    if any(TEMPLATE in value for value in said.values()):
+    values = {name: getattr(given, name) for name in (*SSH_WORDS, *SSH_OPTIONS)}
+    texts = {name: said.text(str(value)) for name, value in values.items() if value is not None}
+    if any(TEMPLATE in text for text in texts.values()):
         return ()
     try:
-        words = [word for name in SSH_WORDS if name in said for word in shlex.split(said[name])]
+        words = [word for name in SSH_WORDS if name in texts for word in shlex.split(texts[name])]
     except ValueError:  # a quotation without an end
         return ()
-    options = [word for name, option in SSH_OPTIONS.items() if name in said for word in (option, said[name])]
+    options = [word for name, option in SSH_OPTIONS.items() if name in texts for word in (option, texts[name])]
     return (*words, *options, "--", given.ansible_host)
 
 
@@ -194,9 +320,9 @@ def _faults(name: str, error: ValidationError) -> Iterator[FieldFault]:
 
 
 def _shared_addresses(hosts: list[Host]) -> Iterator[FieldFault]:
-    first: dict[tuple[str, int], str] = {}
+    first: dict[tuple[str, int, Proxy | None], str] = {}
     for host in hosts:
-        owner = first.setdefault((host.address, host.port), host.name)
+        owner = first.setdefault((host.address, host.port, host.proxy), host.name)
         if owner != host.name:
             yield FieldFault(f"{host.name}.ansible_host", f"{host.address} port {host.port} is {owner}'s already")
 

@@ -26,11 +26,12 @@ from console.fleet.state import Moment
 from console.fleet.view import FleetModel, NodeView, Patience
 from node.wire.errors import (
     ConsoleFileUnusable,
-    HeliographError,
     NodeAnswerWrong,
     NodeRefused,
     NodeUnreachable,
+    NodeUntrusted,
     RecordingUnusable,
+    kinds_of,
 )
 from node.wire.status import NodeStatus
 from node.wire.stream import StreamEvent
@@ -49,9 +50,7 @@ AT_ONCE = 200
 SPEEDS = (0.01, 10_000.0)
 HIDDEN = b"***"
 SHORTEST_SECRET = 8
-ERRORS: dict[str, type[HeliographError]] = {
-    kind.code: kind for kind in (NodeUnreachable, NodeRefused, NodeAnswerWrong, ConsoleFileUnusable)
-}
+ERRORS = kinds_of(NodeUnreachable, NodeUntrusted, NodeRefused, NodeAnswerWrong, ConsoleFileUnusable)
 
 
 class Recorder:

@@ -13,7 +13,7 @@ from console.fleet.clock import Clock
 from console.fleet.inventory import Host
 from console.fleet.text import ago, joined
 from console.fleet.thrift import thrifty
-from node.wire.errors import ConsoleFileUnusable, HeliographError, NodeAnswerWrong, NodeRefused
+from node.wire.errors import ConsoleFileUnusable, HeliographError, NodeAnswerWrong, NodeRefused, NodeUntrusted
 from node.wire.status import CameraStatus, NodeStatus
 from node.wire.stream import StreamEvent
 from node.wire.times import US
@@ -44,6 +44,7 @@ class Word(StrEnum):
 
     CRIT = "crit"
     UNREACHABLE = "unreachable"
+    UNTRUSTED = "untrusted"
     REFUSED = "refused"
     GARBLED = "garbled"
     UNASKED = "unasked"
@@ -66,6 +67,7 @@ class Look:
 LOOKS: dict[Word, Look] = {  # worst first: the order of the rows
     Word.CRIT: Look("✖", "X", 2),
     Word.UNREACHABLE: Look("◌", "o", 2),
+    Word.UNTRUSTED: Look("⊗", "#", 2),
     Word.REFUSED: Look("⊘", "/", 2),
     Word.GARBLED: Look("≠", "%", 2),
     Word.UNASKED: Look("⊖", "~", 2),
@@ -76,10 +78,15 @@ LOOKS: dict[Word, Look] = {  # worst first: the order of the rows
     Word.IDLE: Look("◇", "-", 0),
 }
 RANK = {word: rank for rank, word in enumerate(LOOKS)}
-OLD_WORDS = frozenset({Word.UNREACHABLE, Word.REFUSED, Word.GARBLED, Word.UNASKED, Word.STALE})
+OLD_WORDS = frozenset({Word.UNREACHABLE, Word.UNTRUSTED, Word.REFUSED, Word.GARBLED, Word.UNASKED, Word.STALE})
 """Under these words the last values are shown as what they are: old."""
 CAMERA_RANK = {"offline": 0, "recovering": 1, "warming": 2, "ok": 3, "idle": 4, "disabled": 5}
-LOST = {NodeRefused: Word.REFUSED, NodeAnswerWrong: Word.GARBLED, ConsoleFileUnusable: Word.UNASKED}
+LOST = {
+    NodeUntrusted: Word.UNTRUSTED,
+    NodeRefused: Word.REFUSED,
+    NodeAnswerWrong: Word.GARBLED,
+    ConsoleFileUnusable: Word.UNASKED,
+}
 """What an error makes of a node that is not heard; every other one makes it unreachable."""
 WELL = frozenset({"ok", "idle", "disabled"})
 RESTING = frozenset({"idle", "disabled"})

@@ -29,9 +29,10 @@ from console.registry import NO_KEYS, Keys, Risk, Scope, known_on, shown_keys
 STATES: dict[Word, str] = {
     Word.CRIT: "the node says that something is broken",
     Word.UNREACHABLE: "silent; its last values stay, with a ?",
+    Word.UNTRUSTED: "its certificate is not this node's own",
     Word.REFUSED: "it answers, but refuses this console",
     Word.GARBLED: "something answers, but not as a node does",
-    Word.UNASKED: "this console's token or CA file is no use",
+    Word.UNASKED: "a file of this console's keys is no use",
     Word.WARN: "the node says: this wants looking at",
     Word.STALE: "it has missed polls; what is shown is old",
     Word.WAITING: "it has not answered yet",

@@ -102,9 +102,10 @@ HAPPENED = {
 STATES = {
     Word.CRIT: "The node says so itself: something is lost or about to be.",
     Word.UNREACHABLE: "No answer three times in a row, or for 45 s.",
-    Word.REFUSED: "The node does not take the console's token.",
+    Word.UNTRUSTED: "Its certificate has expired, or is another's; nothing was asked of it.",
+    Word.REFUSED: "The node does not take the console's certificate or token.",
     Word.GARBLED: "It answers, but not as a node does.",
-    Word.UNASKED: "Token or CA file cannot be used, so it was not asked.",
+    Word.UNASKED: "Token or certificate file cannot be used, so it was not asked.",
     Word.WARN: "The node says so itself: it goes on, and wants to be looked at.",
     Word.STALE: "Three polls without an answer, or known from the last time only.",
     Word.WAITING: "Not heard yet.",

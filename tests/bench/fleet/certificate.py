@@ -16,6 +16,19 @@ from cryptography.x509.oid import NameOID
 LOOPBACK = "127.0.0.1"
 BEGIN, END = dt.datetime(2020, 1, 1, tzinfo=dt.UTC), dt.datetime(2090, 1, 1, tzinfo=dt.UTC)
 
+USES = x509.KeyUsage(
+    digital_signature=True,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=False,
+    encipher_only=False,
+    decipher_only=False,
+)
+"""Without which Python 3.13 takes no authority."""
+
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
@@ -43,6 +56,8 @@ def make(folder: Path, called: str = "node") -> Certificate:
         .not_valid_after(END)
         .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(LOOPBACK))]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(USES, critical=True)
         .sign(key, hashes.SHA256())
     )
     kept = Certificate(folder / f"{called}.pem", folder / f"{called}.key")

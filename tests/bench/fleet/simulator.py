@@ -150,7 +150,9 @@ def inventory(ports: dict[str, int], folder: Path, tls: Certificate | None) -> d
     token_file = folder / "token"
     token_file.write_text(TOKEN + "\n")
     common = {"ansible_host": LOOPBACK, "heliograph_token_file": str(token_file)}
-    common |= {"heliograph_ca_file": str(tls.public)} if tls else {"heliograph_scheme": "http"}
+    # all share one certificate, which is for the address
+    trusted = {"heliograph_ca_file": str(tls.public), "heliograph_tls_name": LOOPBACK} if tls else {}
+    common |= trusted or {"heliograph_scheme": "http"}
     return {name: common | {"heliograph_port": port} for name, port in ports.items()}
 
 

@@ -458,7 +458,7 @@ def test_a_client_rests_only_when_nothing_is_under_way(start_node: Callable[...,
         fake.delay.set()
         assert (await asking).node == "reykjavik"
         await client.rest()
-        assert client._http is None
+        assert client._lines == []
         await client.close()
 
     asyncio.run(whole())

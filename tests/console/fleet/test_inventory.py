@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from console.fleet import inventory
-from console.fleet.inventory import Host, fingerprint, hosts_of, is_loopback, read
+from console.fleet.inventory import Host, Proxy, fingerprint, hosts_of, is_loopback, read
 from node.wire.errors import InventoryUnreadable, InventoryWrong, ProgramMissing
 
 GOOD = """
@@ -38,7 +38,17 @@ def test_the_group_fleet_of_a_real_inventory_becomes_hosts_by_name(tmp_path: Pat
     path.write_text(GOOD)
     assert read(path) == (
         Host("cam-1", "127.0.0.1", 8461, "http", groups=("fleet", "harbour"), ssh=("--", "127.0.0.1")),
-        Host("cam-2", "192.0.2.7", 8460, "https", "/etc/ca.pem", "~/token", ("fleet", "harbour"), ("--", "192.0.2.7")),
+        Host(
+            "cam-2",
+            "192.0.2.7",
+            8460,
+            "https",
+            "/etc/ca.pem",
+            "~/token",
+            ("fleet", "harbour"),
+            ("--", "192.0.2.7"),
+            tls_name="cam-2",
+        ),
     )
 
 
@@ -246,3 +256,84 @@ def test_loopback_is_told_from_elsewhere(address: str, expected: bool) -> None:
 def test_reading_an_inventory_needs_no_screen() -> None:
     code = "import sys, console.fleet.inventory; sys.exit('textual' in sys.modules or 'httpx' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], env=dict(os.environ), check=False).returncode == 0
+
+
+SECURED = """
+fleet:
+  vars:
+    heliograph_ca_file: "{{ inventory_dir }}/pki/ca.pem"
+    heliograph_client_cert_file: pki/consoles/kim.pem
+    heliograph_client_key_file: "{{heliograph_pki_dir}}/consoles/kim.key"
+    heliograph_token_file: "../tokens/{{ inventory_hostname }}"
+    ansible_ssh_common_args: "-o UserKnownHostsFile={{ heliograph_pki_dir }}/known_hosts -J bastion"
+  hosts:
+    alpha: {ansible_host: 192.0.2.7}
+    bravo: {ansible_host: 192.0.2.8, heliograph_tls_name: b.example, heliograph_proxy: "socks5://127.0.0.1:1080"}
+"""
+
+
+@pytest.mark.parametrize("named", ["fleet.yml", "."])
+def test_files_are_below_the_folder_of_the_inventory(tmp_path: Path, named: str) -> None:
+    (tmp_path / "fleet.yml").write_text(SECURED)
+    alpha, bravo = read(tmp_path / named)
+    assert alpha == Host(
+        "alpha", "192.0.2.7",
+        ca_file=f"{tmp_path}/pki/ca.pem",
+        token_file=f"{tmp_path}/../tokens/alpha",
+        groups=("fleet",),
+        ssh=("-o", f"UserKnownHostsFile={tmp_path}/pki/known_hosts", "-J", "bastion", "--", "192.0.2.7"),
+        cert_file=f"{tmp_path}/pki/consoles/kim.pem",
+        key_file=f"{tmp_path}/pki/consoles/kim.key",
+        tls_name="alpha",
+    )  # fmt: skip
+    assert (bravo.tls_name, bravo.proxy, str(bravo.proxy)) == ("b.example", Proxy("127.0.0.1", 1080), "127.0.0.1:1080")
+
+
+def test_the_folder_of_the_keys_may_be_another() -> None:
+    said = {"ansible_host": "192.0.2.7", "heliograph_pki_dir": "/srv/pki"}
+    [host] = hosts_of(listed(cam=said | {"heliograph_ca_file": "{{ heliograph_pki_dir }}/ca.pem"}))
+    assert host.ca_file == "/srv/pki/ca.pem"
+
+
+@pytest.mark.parametrize(
+    ("said", "path", "words"),
+    [
+        ({"heliograph_ca_file": "{{ lookup('env', 'HOME') }}/ca.pem"}, "heliograph_ca_file", "is left to Ansible"),
+        ({"heliograph_ca_file": "{{ elsewhere }}/ca.pem"}, "heliograph_ca_file", "inventory_hostname and heliograph_"),
+        ({"heliograph_token_file": "{{ inventory_dir }}/t"}, "heliograph_token_file", "the first where -i names"),
+        ({"heliograph_token_file": "token"}, "heliograph_token_file", "which that is only -i says"),
+        ({"heliograph_client_key_file": "/k"}, "", "heliograph_client_key_file without heliograph_client_cert_file"),
+        ({"heliograph_tls_name": "no name"}, "heliograph_tls_name", "match pattern"),
+        ({"heliograph_tls_name": 7}, "heliograph_tls_name", "string"),
+        ({"heliograph_proxy": "127.0.0.1:1080"}, "heliograph_proxy", "a proxy is written socks5://ADDRESS:PORT"),
+        ({"heliograph_proxy": "http://127.0.0.1:1080"}, "heliograph_proxy", "is written socks5://"),
+        ({"heliograph_proxy": "socks5://kim:secret@127.0.0.1:1080"}, "heliograph_proxy", "is written socks5://"),
+        ({"heliograph_proxy": "socks5://127.0.0.1:70000"}, "heliograph_proxy", "is written socks5://"),
+        ({"heliograph_proxy": "socks5://127.0.0.1:" + "9" * 5000}, "heliograph_proxy", "is written socks5://"),
+        ({"heliograph_proxy": "socks5://h:1", "heliograph_scheme": "http", "ansible_host": "::1"}, "", "TLS only"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_understood_of_keys_and_proxies_is_said(said: dict[str, Any], path: str, words: str) -> None:
+    with pytest.raises(InventoryWrong) as caught:
+        hosts_of(listed(cam={"ansible_host": "192.0.2.7"} | said))
+    [fault] = caught.value.fields
+    assert fault.path == ".".join(filter(None, ("cam", path)))
+    assert words in fault.message
+    assert "secret" not in fault.message
+
+
+@pytest.mark.parametrize(
+    ("url", "proxy"),
+    [("socks5://[::1]:1080", Proxy("::1", 1080)), ("socks5h://jump.example:9/", Proxy("jump.example", 9))],
+)
+def test_a_proxy_may_be_written_so(url: str, proxy: Proxy) -> None:
+    [host] = hosts_of(listed(cam={"ansible_host": "192.0.2.7", "heliograph_proxy": url}))
+    assert host.proxy == proxy
+
+
+def test_two_sites_may_use_one_address_behind_two_jump_hosts() -> None:
+    near, far = {"heliograph_proxy": "socks5://127.0.0.1:1080"}, {"heliograph_proxy": "socks5://127.0.0.1:1081"}
+    at = {"ansible_host": "192.168.1.10"}
+    assert len(hosts_of(listed(a=at | near, b=at | far))) == 2
+    with pytest.raises(InventoryWrong):
+        hosts_of(listed(a=at | near, b=at | near))
