@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from console.commands import alerts, cameras, console, demo, events, frames, jobs, settings, status, watch
+from console.commands import alerts, cameras, console, demo, events, frames, jobs, pki, settings, status, watch
 from console.commands.command import Command
 from console.commands.completion import SHELLS
 from node.wire.errors import EXIT_CODES, OK, FileNotWritten, HeliographError, UsageWrong
@@ -104,7 +104,7 @@ def _completion(given: argparse.Namespace) -> int:
     return OK
 
 
-GROUPS = {"camera": "Cameras of nodes.", "frames": "Frames of nodes."}
+GROUPS = {"camera": "Cameras of nodes.", "frames": "Frames of nodes.", "pki": "The fleet's certificates."}
 """Commands of two words, by the first."""
 COMMANDS: dict[str, Command] = {
     **console.COMMANDS,
@@ -117,6 +117,7 @@ COMMANDS: dict[str, Command] = {
     **cameras.COMMANDS,
     **frames.COMMANDS,
     **settings.COMMANDS,
+    **pki.COMMANDS,
     "completion": Command("A script by which a shell completes this command.", _completion_options, _completion),
 }
 

@@ -199,6 +199,11 @@ WITHOUT_A_SCREEN = {
     "hold": "kyoto --dry-run --reason rain -i {}",
     "resume": "kyoto --dry-run -i {}",
     "frames get": "kyoto/main -i {}",
+    **{f"pki {word}": "-i {}" for word in ("init", "show", "promote", "known-hosts")},
+    "pki sign": "--node kyoto -i {}",
+    "pki console": "anna --role viewer -i {}",
+    "pki revoke": "anna -i {}",
+    "pki ssh-host": "kyoto -i {}",
     "settings": "",
     "completion": "bash",
 }
