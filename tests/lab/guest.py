@@ -51,6 +51,8 @@ class Options:
     """Small disks: size (as tmpfs takes it, "64m") by the path that they are mounted at.  They outlive a power cut."""
     binds: dict[str, str] = field(default_factory=dict)
     """Paths of this machine by the path where the host sees them, read-only."""
+    card: str = ""
+    """Size ("1g") of a card with a file system of its own, on which errors can be had; empty = the machine's disk."""
 
 
 class Guest:
@@ -58,6 +60,7 @@ class Guest:
         self.machine = machine
         self.place = place
         self.options = Options()
+        self._lower = Path()
         self._process: asyncio.subprocess.Process | None = None
         self._lives: asyncio.Task[None] | None = None
         self._boots = 0
@@ -69,6 +72,15 @@ class Guest:
     @property
     def root(self) -> Path:
         return self.folder / "root"
+
+    @property
+    def layers(self) -> Path:
+        """All that it has written."""
+        return self.folder / "layers"
+
+    @property
+    def card(self) -> Path:
+        return self.folder / "card.img"
 
     def state(self) -> dict[str, object]:
         leader = self._leader()
@@ -84,7 +96,9 @@ class Guest:
         """Where it has been before: as it was; else from a fresh card, over that root."""
         if self._lives is not None and not self._lives.done():
             return
-        if not self.root.exists():
+        if self.root.exists():
+            self._checked()
+        else:
             if lower is None:
                 raise Refused(f"{self.machine.name} was never up: python -m tests.lab up {self.machine.name}")
             self._fresh(Path(lower), options)
@@ -99,10 +113,11 @@ class Guest:
 
     async def cut(self) -> None:
         """The power: no process of the host has a last word."""
-        leader = self._leader()
-        if leader is not None:
-            os.kill(leader, signal.SIGKILL)
-        await self._ended()
+        while self._lives is not None and not self._lives.done():
+            leader = self._leader()
+            if leader is not None:  # else it is just being started
+                os.kill(leader, signal.SIGKILL)
+            await asyncio.sleep(SHORT_S)
 
     async def off(self) -> None:
         leader = self._leader()
@@ -116,11 +131,26 @@ class Guest:
         self._clear()
 
     def _clear(self) -> None:
-        mounted = [self.root, *(self._disk(path) for path in self.options.disks), self.folder / "layers"]
-        for path in mounted:
-            if path.is_mount():
-                subprocess.run(["umount", str(path)], check=True)
+        for path in (self.root, *(self._disk(path) for path in self.options.disks), self.layers):
+            _unmount(path)
         shutil.rmtree(self.folder)
+
+    def card_error(self) -> None:
+        """The kernel finds the card's file system damaged, and lets nobody write to it any more."""
+        if not self.options.card:
+            raise Refused(f'{self.machine.name} was started without a card of its own: Options(card="1g")')
+        mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
+        [device] = [words[0] for words in mounts if words[1] == str(self.layers)]
+        Path("/sys/fs/ext4", Path(device).name, "trigger_fs_error").write_text("1")
+
+    def _checked(self) -> None:
+        """As a boot checks its card."""
+        if not self.options.card:
+            return
+        for path in (self.root, self.layers):
+            _unmount(path)
+        subprocess.run(["e2fsck", "-p", "-f", str(self.card)], check=False, stdout=subprocess.DEVNULL)
+        self._insert()
 
     async def _ended(self) -> None:
         if self._lives is not None:
@@ -189,25 +219,26 @@ class Guest:
     def _fresh(self, lower: Path, options: Options) -> None:
         self.options = options
         self._boots = 0
-        (self.root.parent / "layers").mkdir(parents=True)
-        self._overlay(lower)
+        self._lower = lower
+        self.layers.mkdir(parents=True)
+        self.root.mkdir()
+        if options.card:
+            _file_system(self.card, options.card)
+        self._insert()
         for path, size in options.disks.items():
             disk = self._disk(path)
             disk.mkdir()
             subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=755", "tmpfs", str(disk)], check=True)
         self._write()
 
-    def _overlay(self, lower: Path) -> None:
-        layers = self.folder / "layers"
-        kind = subprocess.run(
-            ["stat", "-f", "-c", "%T", str(layers)], capture_output=True, text=True, check=True
-        ).stdout
-        if kind.strip() == OVERLAYFS:  # no upper layer on another overlay
-            subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", str(layers)], check=True)
+    def _insert(self) -> None:
+        if self.options.card:
+            subprocess.run(["mount", "-o", "loop,errors=remount-ro", str(self.card), str(self.layers)], check=True)
+        elif _kind(self.layers) == OVERLAYFS:  # which takes no upper layer on another one
+            subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", str(self.layers)], check=True)
         for name in ("upper", "work"):
-            (layers / name).mkdir()
-        self.root.mkdir()
-        options = f"lowerdir={lower},upperdir={layers}/upper,workdir={layers}/work"
+            (self.layers / name).mkdir(exist_ok=True)
+        options = f"lowerdir={self._lower},upperdir={self.layers}/upper,workdir={self.layers}/work"
         subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, str(self.root)], check=True)
 
     def _disk(self, path: str) -> Path:
@@ -229,3 +260,20 @@ class Guest:
         (ssh / "authorized_keys").chmod(0o600)
         for path in (ssh, ssh / "authorized_keys"):
             os.chown(path, 1000, 1000)
+
+
+def _unmount(path: Path) -> None:
+    if path.is_mount():
+        subprocess.run(["umount", str(path)], check=True)
+
+
+def _kind(path: Path) -> str:
+    return subprocess.run(
+        ["stat", "-f", "-c", "%T", str(path)], capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+def _file_system(image: Path, size: str) -> None:
+    if not Path("/dev/loop-control").exists():  # a root that was given no devices of its own
+        subprocess.run(["mount", "-t", "devtmpfs", "devtmpfs", "/dev"], check=True)
+    subprocess.run(["mkfs.ext4", "-q", "-E", "nodiscard", str(image), size], check=True, stdin=subprocess.DEVNULL)

@@ -16,6 +16,13 @@ from tests.lab.names import Machine, Place, Refused
 
 READY_S = 90.0
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
+FAULTS = """table bridge {table} {{
+  chain faults {{
+    type filter hook {hook} priority 0
+    {rule}
+  }}
+}}
+"""
 Done = subprocess.CompletedProcess[str]
 
 
@@ -112,8 +119,12 @@ class Host:
 
     # --- its disks ---
 
-    def read_only(self, path: str = "/", *, on: bool = True) -> None:
-        """As the kernel leaves a file system after an error."""
+    def card_error(self) -> None:
+        """From now on nobody can write to its card (Options.card); the next start after a power cut repairs it."""
+        calls.ask(self.place, "card_error", host=self.name)
+
+    def read_only(self, path: str, *, on: bool = True) -> None:
+        """One mounted disk, which nobody has open for writing just now."""
         self.inside(["mount", "-o", f"remount,bind,{'ro' if on else 'rw'}", path])
 
     def first_keys(self) -> list[str]:
@@ -136,8 +147,7 @@ class Host:
         table = f"{what}_{self.name}"
         text = f"table bridge {table}\ndelete table bridge {table}\n"
         if on:
-            chain = f"type filter hook {hook} priority 0; {rule};"
-            text += f"table bridge {table} {{ chain all {{ {chain} }} }}\n"
+            text += FAULTS.format(table=table, hook=hook, rule=rule)
         self._cable("nft", "-f", "-", given=text)
 
     def _cable(self, *command: str, check: bool = True, given: str = "") -> None:

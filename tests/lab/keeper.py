@@ -58,6 +58,8 @@ class Keeper:
                 await guest.off()
             case "ready", Guest():
                 await guest.ready(asked["within_s"])
+            case "card_error", Guest():
+                guest.card_error()
             case "forget", Guest():
                 await guest.forget()
             case other:

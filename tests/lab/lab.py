@@ -32,7 +32,9 @@ NAMESPACES = [
     "--kill-child",
     "--mount-proc",
 ]
-UP_S, BOOT_S = 20.0, 90.0
+FIRST = ["sh", "-c", 'exec 3<&0; "$@" <&3 & wait $!', "sh"]
+"""Pid 1 of the namespace: takes leave of every process that has lost its parent, and ends with the keeper."""
+UP_S = 20.0
 RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
 
 
@@ -73,7 +75,7 @@ class Shelf:
 
 
 @contextmanager
-def running(lab: Lab, *names: str, keep: bool = False) -> Iterator[Lab]:
+def running(lab: Lab, *names: str, keep: bool = False, options: Mapping[str, Options] | None = None) -> Iterator[Lab]:
     """Fresh hosts for the block.  They end with it, and with this process, however that does: they hold its pipe."""
     if keep:
         lab.up(*names)
@@ -83,7 +85,7 @@ def running(lab: Lab, *names: str, keep: bool = False) -> Iterator[Lab]:
         end, held = os.pipe()
         try:
             lab.down()
-            lab.up(*names, tied_to=end)
+            lab.up(*names, tied_to=end, options=options)
             yield lab
         finally:
             os.close(end)
@@ -94,6 +96,7 @@ def running(lab: Lab, *names: str, keep: bool = False) -> Iterator[Lab]:
 class Lab:
     def __init__(self, place: Place) -> None:
         self.place = place.checked()
+        self._begun: subprocess.Popen[bytes] | None = None
 
     @property
     def shelf(self) -> Shelf:
@@ -126,7 +129,7 @@ class Lab:
         if not self.place.folder.exists():
             return
         with locked(self.place.folder / "lock"):
-            cgroups.end(self.place)
+            self._end()
             self._clear("lock", "session")
             if self.place.usual:
                 (INVENTORY / LINK).unlink(missing_ok=True)
@@ -205,7 +208,7 @@ class Lab:
         """A keeper is there; where one has died, nothing that it left is."""
         if calls.keeper(self.place) is not None:
             return
-        cgroups.end(self.place)
+        self._end()
         self._clear("lock", "session", "wheels")
         self._link()
         doors.prepare(self.place)
@@ -213,6 +216,12 @@ class Lab:
         self.place.ssh_config.write_text(ssh_config(self.place))
         cgroups.make(self.place, cgroups.KEEPER, cgroups.CONTROL, *MACHINES)
         self._begin(tied_to)
+
+    def _end(self) -> None:
+        cgroups.end(self.place)
+        if self._begun is not None:
+            self._begun.wait()
+            self._begun = None
 
     def _clear(self, *kept: str) -> None:
         for path in self.place.folder.iterdir():
@@ -230,10 +239,10 @@ class Lab:
             (INVENTORY / LINK).symlink_to(self.place.folder)
 
     def _begin(self, tied_to: int | None) -> None:
-        command = [*NAMESPACES, sys.executable, "-m", "tests.lab.keeper", str(self.place.folder)]
+        command = [*NAMESPACES, *FIRST, sys.executable, "-m", "tests.lab.keeper", str(self.place.folder)]
         command += [TIED] if tied_to is not None else []
         with self.place.log.open("ab") as log, Path("/proc/self/ns/net").open("rb") as outside:
-            process = subprocess.Popen(
+            self._begun = process = subprocess.Popen(
                 cgroups.inside(self.place, cgroups.KEEPER, command),
                 cwd=ROOT,
                 env={**os.environ, "PATH": needs.PATH, doors.OUTSIDE: str(outside.fileno())},

@@ -9,7 +9,10 @@ from pathlib import Path
 
 from tests.lab.names import Refused
 
-PROGRAMS = ("systemd-nspawn", "mmdebstrap", "nft", "socat", "ip", "tc", "ssh", "ssh-keygen", "unshare", "nsenter")
+PROGRAMS = (
+    "systemd-nspawn", "mmdebstrap", "nft", "socat", "ip", "tc", "mkfs.ext4", "e2fsck", "ssh", "ssh-keygen", "unshare",
+    "nsenter",
+)  # fmt: skip
 SSHD = "/usr/sbin/sshd"
 FILE_SYSTEMS = ("overlay", "cgroup2", "tmpfs")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

@@ -22,7 +22,7 @@ BASE = {
     "apt-get", "awk", "bash", "cat", "chmod", "cp", "env", "find", "grep", "id", "kill", "mkdir", "mount", "mv",
     "nice", "nsenter", "rm", "sed", "setpriv", "sh", "sleep", "sort", "stat", "touch", "true", "umount", "unshare",
 }  # fmt: skip
-BESIDE = {"ssh-keygen", "ffprobe"}  # in the packages of programs that packages.txt proves
+BESIDE = {"e2fsck", "ffprobe", "ssh-keygen"}  # in the packages of programs that packages.txt proves
 SHELL = {
     "case", "cd", "command", "done", "echo", "esac", "eval", "exit", "export", "fi", "for", "if", "local", "printf",
     "read", "set", "shift", "while",
