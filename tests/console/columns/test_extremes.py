@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -40,18 +40,31 @@ def model(hand: Any) -> FleetModel:
     return model
 
 
-def drawn(table: Table[Any], rows: list[Any], now_us: int) -> None:
+def drawn(table: Table[Any], rows: list[Any], now_us: int) -> Iterator[list[str]]:
+    """The lines of the rows, at times of each kind."""
     for times in Times:
-        lines = plain(table, rows, Manner(times=times, now_us=now_us))
-        assert len(lines) == len(rows) + 1
-        assert all(line.isprintable() for line in lines)
+        yield plain(table, rows, Manner(times=times, now_us=now_us))[1:]
+
+
+def ordered(table: Table[Any], rows: list[Any]) -> Iterator[list[Any]]:
+    """By each value that it may be sorted by; what has none comes last."""
     for of in table.kind.sorts.values():
-        assert [of(row) for row in rows]
+        yield sorted(((value := of(row)) is None, value) for row in rows)
+
+
+def fits(table: Table[Any], rows: list[Any], now_us: int) -> bool:
+    """One line that steers nothing for each row, at times of each kind and in each order."""
+    lines = list(drawn(table, rows, now_us))
+    plain_lines = all(line.isprintable() for each in lines for line in each)
+    counts = {len(each) for each in (*lines, *ordered(table, rows))}
+    return plain_lines and counts == {len(rows)}
 
 
 def test_nodes(model: FleetModel) -> None:
-    drawn(NODE_TABLE, [row_of(model, name) for name in model.views], model.clock.utc_us())
-    json.dumps(as_json(model), allow_nan=False)
+    rows = [row_of(model, name) for name in model.views]
+    assert len(rows) == MANY
+    assert fits(NODE_TABLE, rows, model.clock.utc_us())
+    assert json.loads(json.dumps(as_json(model), allow_nan=False))["nodes"]
 
 
 def test_inspector_and_alerts(model: FleetModel) -> None:
@@ -73,4 +86,4 @@ def test_inspector_and_alerts(model: FleetModel) -> None:
     ],
 )
 def test_frames(row: Callable[[int], Any], model: FleetModel) -> None:
-    drawn(FRAME_TABLE, [row(number) for number in range(MANY)], model.clock.utc_us())
+    assert fits(FRAME_TABLE, [row(number) for number in range(MANY)], model.clock.utc_us())

@@ -44,7 +44,8 @@ def test_what_is_young_is_found_all_the_same(hand: Any) -> None:
     garbage = Garbage(hand.as_clock())
     garbage.mind(LARGE)
     before = gc.get_stats()[1]["collections"]
-    kept: list[list[Any]] = [[] for _ in range(20_000)]
+    young, middle, _ = gc.get_threshold()
+    kept: list[list[Any]] = [[] for _ in range(2 * young * middle)]
     for each in kept:
         each.append(each)
     assert gc.get_stats()[1]["collections"] > before

@@ -76,7 +76,7 @@ def test_the_gate_lets_no_more_in_than_it_may_and_gives_places_back() -> None:
 
 
 def test_whoever_gives_up_in_the_queue_leaves_its_place() -> None:
-    async def whole() -> None:
+    async def whole() -> bool:
         gate = Gate(at_once=1)
         await gate._turn.acquire()
         waiting = asyncio.create_task(gate.__aenter__())
@@ -85,6 +85,6 @@ def test_whoever_gives_up_in_the_queue_leaves_its_place() -> None:
         await asyncio.gather(waiting, return_exceptions=True)
         gate._turn.release()
         async with asyncio.timeout(1), gate:
-            pass
+            return gate._room.locked()  # by this one alone: there is one place
 
-    asyncio.run(whole())
+    assert asyncio.run(whole())

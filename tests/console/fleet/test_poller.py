@@ -57,7 +57,9 @@ def test_nodes_are_polled_again_and_again(start_node: Callable[..., Any]) -> Non
         fake.says()
         await until(lambda: fleet.model.word("reykjavik") is Word.OK)
 
-    run(lambda: Fleet([fake.host], patience=SOON), story)
+    fleet = run(lambda: Fleet([fake.host], patience=SOON), story)
+    assert fleet.model.word("reykjavik") is Word.OK
+    assert len([path for path, _ in fake.asked if path == "/v1/status"]) >= 4
 
 
 def test_one_silent_node_does_not_hold_up_the_others(start_node: Callable[..., Any]) -> None:
@@ -67,7 +69,8 @@ def test_one_silent_node_does_not_hold_up_the_others(start_node: Callable[..., A
         await until(lambda: fleet.model.word("tromso") is Word.UNREACHABLE)
         await until(lambda: fleet.model.word("reykjavik") is Word.OK)
 
-    run(lambda: Fleet([fake.host, NOBODY], patience=SOON), story)
+    fleet = run(lambda: Fleet([fake.host, NOBODY], patience=SOON), story)
+    assert [fleet.model.word(name) for name in ("tromso", "reykjavik")] == [Word.UNREACHABLE, Word.OK]
 
 
 def test_an_event_brings_the_next_poll_forward(start_node: Callable[..., Any]) -> None:
@@ -227,6 +230,7 @@ def test_only_nodes_on_the_screen_or_in_trouble_are_listened_to(
         await until(lambda: listening(fleet) == set())
 
     unattended(lambda: Fleet(hosts("sick", "well", "seen"), patience=SOON, connect=scripted), story)
+    assert [len(by_name(scripted)[name].streams) for name in ("sick", "well", "seen")] == [1, 0, 1]
 
 
 def test_a_node_that_does_not_answer_is_not_listened_to(scripted: type[Scripted]) -> None:
@@ -261,7 +265,9 @@ def test_a_node_that_falls_silent_is_listened_to_no_longer(
         silent = True
         await until(lambda: listening(fleet) == set())
 
-    run(lambda: Fleet(hosts("a"), patience=SOON, connect=scripted), story)
+    fleet = run(lambda: Fleet(hosts("a"), patience=SOON, connect=scripted), story)
+    assert fleet.model.word("a") is Word.UNREACHABLE
+    assert len(by_name(scripted)["a"].streams) == 1
 
 
 @pytest.mark.parametrize(("failures", "expected"), [(0, True), (2, True), (3, False)])
@@ -357,9 +363,10 @@ def test_a_long_log_is_not_read_from_its_beginning(scripted: type[Scripted], mak
     scripted.script = staticmethod(lambda one: make_status(one.host.name, last_event_id=100_000))
 
     async def story(fleet: Fleet) -> None:
-        await until(lambda: scripted.made[0].streams == [100_000 - BACKLOG])
+        await until(lambda: scripted.made[0].streams)
 
     run(lambda: Fleet(hosts("a"), patience=SOON, connect=scripted), story)
+    assert scripted.made[0].streams == [100_000 - BACKLOG]
 
 
 def test_without_descriptors_to_spare_connections_are_not_kept(
@@ -372,6 +379,7 @@ def test_without_descriptors_to_spare_connections_are_not_kept(
         await until(lambda: all(one.closed > 1 for one in scripted.made))
 
     unattended(lambda: Fleet(hosts(*"abcdefghi"), patience=SOON, connect=scripted), story)
+    assert [one.host.name for one in scripted.made if one.closed < 2] == []
 
 
 def test_what_a_large_fleet_holds_is_seldom_searched_for_garbage(

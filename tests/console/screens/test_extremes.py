@@ -23,6 +23,10 @@ from tests.bench.fleet.hostile import Hostile
 
 MOST = 3
 SIZES = [(80, 24), (200, 60)]
+PLACES = "njae"
+LIST_KEYS = (["t"], ["t"], ["t"], ["i"], ["s", "down", "enter"], ["s", "down", "down", "enter"], ["v"])
+NODES = ("most-0", "most-1", "curses")
+TAB_KEYS = ("t", "t", "enter", "escape", "v", "escape")
 Story = Callable[["Ground"], Awaitable[None]]
 
 
@@ -31,6 +35,7 @@ class Ground:
 
     def __init__(self, app: FleetApp, pilot: Pilot[None], fleet: Fleet) -> None:
         self.app, self.pilot, self.fleet = app, pilot, fleet
+        self.looks = 0
 
     async def until(self, holds: Callable[[], object]) -> None:
         async with asyncio.timeout(20):
@@ -53,14 +58,15 @@ class Ground:
             for part in strip:
                 bad = [char for char in part.text if unicodedata.category(char) in {"Cc", "Cf", "Cs", "Zl", "Zp"}]
                 assert not bad, (keys, part.text)
+        self.looks += 1
 
 
 @pytest.fixture
-def ground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+def ground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "home"))
 
-    def run(story: Story, size: tuple[int, int]) -> None:
-        async def whole() -> None:
+    def run(story: Story, size: tuple[int, int]) -> int:
+        async def whole() -> int:
             hostile = Hostile()
             manners = {**{f"most-{number}": "most" for number in range(MOST)}, "beyond": "beyond", "curses": "curses"}
             ports = {name: await hostile.start(name, manner) for name, manner in manners.items()}
@@ -80,38 +86,39 @@ def ground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Non
                     await seen.until(lambda: fleet.model.told >= MOST)
                     await story(seen)
                     assert app.is_running
+                    return seen.looks
             finally:
                 await asyncio.gather(*(client.close() for name in ports if (client := fleet.client(name))))
                 hostile.close()
                 await asyncio.gather(*hostile._visits, return_exceptions=True)
 
-        asyncio.run(whole())
+        return asyncio.run(whole())
 
     return run
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_every_list_is_drawn_and_sorted(ground: Callable[..., None], size: tuple[int, int]) -> None:
+def test_every_list_is_drawn_and_sorted(ground: Callable[..., int], size: tuple[int, int]) -> None:
     async def story(seen: Ground) -> None:
-        for place in "njae":
+        for place in PLACES:
             await seen.press("g", place)
-            for keys in (["t"], ["t"], ["t"], ["i"], ["s", "down", "enter"], ["s", "down", "down", "enter"], ["v"]):
+            for keys in LIST_KEYS:
                 await seen.press(*keys)
             await seen.press("escape")
 
-    ground(story, size)
+    assert ground(story, size) == len(PLACES) * (len(LIST_KEYS) + 2)
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_every_tab_of_every_such_node_is_drawn(ground: Callable[..., None], size: tuple[int, int]) -> None:
+def test_every_tab_of_every_such_node_is_drawn(ground: Callable[..., int], size: tuple[int, int]) -> None:
     async def story(seen: Ground) -> None:
-        for name in ("most-0", "most-1", "curses"):
+        for name in NODES:
             seen.app.visit("node", node=name)
             for number in range(1, len(NAMES) + 1):
                 await seen.press(str(number))
                 await seen.until(seen.answered)
-                for key in ("t", "t", "enter", "escape", "v", "escape"):
+                for key in TAB_KEYS:
                     await seen.press(key)
                 seen.app.visit("node", node=name)
 
-    ground(story, size)
+    assert ground(story, size) == len(NODES) * len(NAMES) * (len(TAB_KEYS) + 1)

@@ -434,6 +434,7 @@ def test_a_terminal_that_cannot_be_lent_is_said_to_be_one(look: Look) -> None:
         seen.model.set_hosts(hosts)
         await seen.press("!")
         await answered(seen, "this terminal cannot be lent to ssh")
+        assert seen.app.is_running
 
     look(story)
 
