@@ -33,7 +33,7 @@ BEFORE = f"{STATE}/before"
 STAGE = f"{STATE}/stage"
 FLAGS = "/run/heliograph-host/flags"
 RELEASES = "/opt/heliograph"
-CERTIFICATE = "/etc/heliograph/tls/node.pem"
+CERTIFICATE = "/etc/heliograph/tls/in-force/node.pem"
 
 DONE, UNAVAILABLE, TRY_AGAIN, WRONG = 0, 69, 75, 78
 CRASH_VARIABLE = "HELIOGRAPH_CRASH_AT"
