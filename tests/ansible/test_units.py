@@ -79,7 +79,7 @@ def test_every_unit_comes_back_for_ever_but_not_with_a_wrong_configuration(
         "RestartPreventExitStatus=78",
         "StartLimitBurst=5",
         "StartLimitIntervalSec=60",
-        "OnFailure=heliograph-retry@%p.timer",
+        "OnFailure=heliograph-retry@%p.service",
         "WatchdogSec=60",
         "Type=notify",
     }

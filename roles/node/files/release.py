@@ -46,9 +46,13 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is wanted.  `wheel` and `wheelhouse` are paths on this host, `lock` is the text of the locked versions."""
+    """What is wanted.  `wheel` and `wheelhouse` are paths on this host, `lock` is the text of the locked versions.
+
+    `digest` is of all that it is made of: where it differs, the release is made again.
+    """
 
     version: str
+    digest: str
     wheel: str
     lock: str
     user: str = "heliograph"
@@ -66,6 +70,7 @@ class Record:
     """What a release was made of; lies in it."""
 
     version: str
+    digest: str
     wheel: str
     lock: str
     system_site_packages: bool
@@ -92,10 +97,12 @@ def make(order: Order) -> dict[str, object]:
     releases = Path(order.root, "releases")
     releases.mkdir(parents=True, exist_ok=True)
     with _alone(releases):
-        wanted, place = _record_of(order), releases / order.version
-        changed = record_in(place) != wanted
+        place = releases / order.version
+        there = record_in(place)
+        changed = there is None or there.digest != order.digest
         if changed:
-            _build(order, wanted, place)
+            _build(order, _record_of(order), place)
+        Path(order.wheel).unlink(missing_ok=True)
         return {"changed": changed, "version": order.version, "removed": prune(Path(order.root), order)}
 
 
@@ -125,7 +132,8 @@ def _record_of(order: Order) -> Record:
             f"{order.wheel}: {error.strerror}", "run the play again: it brings the wheel", CONFIGURATION
         ) from error
     lock = hashlib.sha256(order.lock.encode()).hexdigest()
-    return Record(order.version, wheel, lock, order.system_site_packages, ".".join(map(str, sys.version_info[:2])))
+    python = ".".join(map(str, sys.version_info[:3]))
+    return Record(order.version, order.digest, wheel, lock, order.system_site_packages, python)
 
 
 # --- building -------------------------------------------------------------------------------------------------------
