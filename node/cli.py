@@ -91,7 +91,7 @@ def _run(given: argparse.Namespace) -> int:
 
     settings = settings_of(given).node_file
     document = None if given.document is None else load_document_file(given.document)
-    return run(Start(settings, document, given.ready_file))
+    return run(Start(settings, document, given.ready_file, given.document))
 
 
 def _check_config(given: argparse.Namespace) -> int:

@@ -27,9 +27,11 @@ from node.camera.link import ProcessLink
 from node.camera.replay import check_folders
 from node.camera.supervisor import Supervisor
 from node.clock import US, Clock, SystemClock
+from node.domain.certificate import Validity
 from node.domain.config import digest, parse_document
 from node.domain.errors import (
     CameraTimeout,
+    CredentialMissing,
     DatabaseError,
     DirectoryMissing,
     DiskError,
@@ -37,10 +39,21 @@ from node.domain.errors import (
     FieldFault,
     HeliographError,
     RequestInvalid,
+    TlsUnusable,
     UnknownCamera,
 )
-from node.domain.events import AccessRefused, FramesReclaimed, FramesRestored, ServiceStarted, ServiceStopped, restore
-from node.domain.facts import IDENTITY, IdentityFacts
+from node.domain.events import (
+    AccessRefused,
+    Event,
+    FramesReclaimed,
+    FramesRestored,
+    ServiceStarted,
+    ServiceStopped,
+    TlsRefused,
+    TlsReloaded,
+    restore,
+)
+from node.domain.facts import CERTIFICATE, IDENTITY, CertificateFacts, IdentityFacts
 from node.domain.frame import Frame
 from node.domain.nodefile import NodeFile, Paths
 from node.domain.retention import Preview
@@ -49,6 +62,7 @@ from node.hub import Hub
 from node.jobs import Jobs
 from node.journal import Held, Journal
 from node.metrics import Metrics
+from node.settings import load_document_file
 from node.store import files
 from node.store.ballast import Ballast
 from node.store.configs import VersionBook
@@ -79,32 +93,39 @@ FULL_DISK_S = 10.0
 ROUND_S, JOIN_S = 1.5, 1.0
 RECOUNTED = (FramesReclaimed.kind, FramesRestored.kind)
 """Events after which the count of what lies on the disk is out of date."""
+BY_SIGNAL = Caller("sighup", "admin", "local", "")
 LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """How the service is started: node.yml, the document for a first start, and where to say that it is ready."""
+    """How the service is started: node.yml, the document for a first start and its file, where to say it is ready."""
 
     settings: NodeFile
     document: Mapping[str, Any] | None = None
     ready_file: Path | None = None
+    document_file: Path | None = None
 
 
 def run(start: Start) -> int:
     """Until SIGTERM or SIGINT.  Raises what keeps it from starting, but for a full disk: that it waits for.
 
+    At SIGHUP the files of TLS and the document's are read again.
+
     Returns the exit status.
     """
     log.start(start.settings.log_level, node=start.settings.node.id)
-    stop = threading.Event()
+    stop, again = threading.Event(), threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    signal.signal(signal.SIGHUP, lambda *_: again.set())
     while True:
         try:
-            with running(start, _clock(start)):
+            with running(start, _clock(start)) as service:
                 while not stop.wait(LOOK_S):
-                    pass  # a signal that the kernel gave to another thread (after a freeze, say) does not end this wait
+                    service.read_again(
+                        again
+                    )  # a signal that the kernel gave to another thread (after a freeze, say) does not end this wait
         except DiskFull as error:  # not even the database has room: begin when there is some again
             LOG.warning("waiting for room on the data disk", extra={"error": str(error)})
             systemd.notify(systemd.status(str(error)), systemd.more_time(2 * FULL_DISK_S))
@@ -170,6 +191,7 @@ class Service:
         self.facts = FactsLoop(self._sources())
         self.orders = self._orders()
         self._own_token = OwnToken()
+        self._file_digest = "" if start.document is None else digest(start.document)
         self.server = Server(build(self._api_parts()), settings.api, self.hub.stop)
         self._threads: list[threading.Thread] = []
         self._why_stopped = "did not start"
@@ -200,6 +222,7 @@ class Service:
         self._thread("facts", self.facts.run)
         self._stack.callback(self._own_token.write(self._run_dir).unlink, missing_ok=True)
         self.server.start()
+        self._post_certificate(self.server.certificate)
         self._stack.callback(self.server.stop)
         self._stack.callback(self._end_rounds)  # before the door is shut: whoever waits for a shot is answered
         self._say_ready()
@@ -226,11 +249,7 @@ class Service:
             thread.join(max(0.0, until_s - self._clock.monotonic()))
 
     def _say_stopped(self) -> None:
-        """A database that does not take the word does not keep the service from an orderly end."""
-        try:
-            self.journal.note([ServiceStopped(self._why_stopped)])
-        except (DatabaseError, DiskError) as error:
-            LOG.warning("event was not recorded", extra={"error": str(error)})
+        self._tell(ServiceStopped(self._why_stopped))
 
     def _say_ready(self) -> None:
         said = {"port": self.server.port, "url": self.server.url, "pid": os.getpid()}
@@ -241,6 +260,49 @@ class Service:
         systemd.notify(systemd.READY, systemd.status(f"serving at {self.server.url}"))
         self._why_stopped = "stopped by signal"
         LOG.info("ready", extra=said)
+
+    # --- read again ---------------------------------------------------------------------------------------------
+
+    def read_again(self, asked: threading.Event) -> None:
+        """Where that was asked for: what of node.yml's files and the document's file may change under a service."""
+        if asked.is_set():
+            asked.clear()
+            self._read_tls()
+            self._read_document()
+
+    def _read_tls(self) -> None:
+        try:
+            validity = self.server.reload_tls()
+        except (TlsUnusable, CredentialMissing) as error:
+            self._tell(TlsRefused(error.code, error.detail))
+            return
+        if validity is not None:
+            self._post_certificate(validity)
+            self._tell(TlsReloaded(validity.until_us))
+
+    def _post_certificate(self, validity: Validity | None) -> None:
+        if validity is not None:
+            self.board.post(CERTIFICATE, CertificateFacts(validity.from_us, validity.until_us), self._clock.now_us())
+
+    def _read_document(self) -> None:
+        """As `PUT` would, where the file has changed since it was read: what came by another way since then stays."""
+        if self._start.document_file is None:
+            return
+        try:
+            document = load_document_file(self._start.document_file)
+            if digest(document) != self._file_digest:
+                self._put_config(document, self.reload.facts().version, BY_SIGNAL)
+                self._file_digest = digest(document)
+        except HeliographError as error:
+            said = {"error": str(error), "fields": [f"{each.path}: {each.message}" for each in error.fields]}
+            LOG.warning("the document's file was not taken", extra=said)
+
+    def _tell(self, event: Event) -> None:
+        """A database that does not take the word keeps nobody from anything."""
+        try:
+            self.journal.note([event])
+        except (DatabaseError, DiskError) as error:
+            LOG.warning("event was not recorded", extra={"error": str(error), **event.body()})
 
     def shoot_alone(self, camera: str, profile: str) -> Frame:
         """A shot in this thread, for a command that runs without the loops."""

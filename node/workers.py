@@ -27,9 +27,10 @@ from node.domain.errors import (
     WorkerHeld,
 )
 from node.domain.job import LANE_LOOPS, Lane
-from node.domain.nodefile import NodeFile
+from node.domain.nodefile import NodeFile, RsyncTarget
 from node.holdings import Holdings
 from node.host import pulse, systemd
+from node.host.credentials import file_of
 from node.host.pulse import Pulse
 from node.jobs import Jobs
 from node.journal import Journal
@@ -96,12 +97,14 @@ class Crew:
 def run(start: Start) -> int:
     """Until SIGTERM or SIGINT; without a database that it can join it waits for one.  Returns the exit status.
 
-    Raises WorkerHeld, DirectoryMissing.
+    Raises WorkerHeld, DirectoryMissing, CredentialMissing.
     """
     log.start(start.settings.log_level, node=start.settings.node.id)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    if "ship" in start.lanes:
+        check_credentials(start.settings)
     with ExitStack() as stack:
         hold = _take_folders(start, stack)
         systemd.notify(systemd.READY)  # it may wait for a database as long as that takes
@@ -109,6 +112,14 @@ def run(start: Start) -> int:
             _work(start, hold, stop)
         systemd.notify(systemd.STOPPING)
     return 0
+
+
+def check_credentials(settings: NodeFile) -> None:
+    """Raises CredentialMissing: sending would only fail, again and again."""
+    for target in settings.archive.values():
+        if isinstance(target, RsyncTarget):
+            file_of(target.key)
+            file_of(target.known_hosts)
 
 
 def _take_folders(start: Start, stack: ExitStack) -> files.Hold:

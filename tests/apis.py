@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -48,7 +49,7 @@ from node.domain.facts import (
 )
 from node.domain.frame import Frame
 from node.domain.job import Priority
-from node.domain.nodefile import NodeFile
+from node.domain.nodefile import NodeFile, Token
 from node.hub import Hub
 from node.jobs import Jobs
 from node.journal import Held
@@ -311,8 +312,14 @@ def post_facts(board: Board, clock: JumpClock, cameras: tuple[str, ...] = ("main
 
 
 @contextmanager
-def served(folder: Path, clock: JumpClock | None = None, **api: Any) -> Iterator[Served]:
-    """Store to server; everything is stopped at the end."""
+def served(
+    folder: Path,
+    clock: JumpClock | None = None,
+    trust: ssl.SSLContext | None = None,
+    own_token: Token | None = None,
+    **api: Any,
+) -> Iterator[Served]:
+    """Store to server; everything is stopped at the end.  `trust` is what the client shows and believes."""
     with opened(folder, clock) as store:
         store.journal.begin_book()
         board, hub, doer = Board(), Hub[EventRow](), Doer(store)
@@ -331,13 +338,15 @@ def served(folder: Path, clock: JumpClock | None = None, **api: Any) -> Iterator
             journal=store.journal,
             document=lambda: doer.document,
             commands=doer.commands(),
+            own_token=own_token,
         )
         server = Server(build(parts), parts.settings.api, hub.stop)
         follower.begin()
         follower.start()
         server.start()
         try:
-            with httpx.Client(base_url=server.url, timeout=10, trust_env=False) as http:
+            url = f"https://localhost:{server.port}" if trust else server.url
+            with httpx.Client(base_url=url, timeout=10, trust_env=False, verify=trust or False) as http:
                 yield Served(store, board, hub, doer, parts, server, http)
         finally:
             server.stop()

@@ -43,6 +43,8 @@ SAYINGS = {
     "clock_stepped": "clock stepped by {by_s} s",
     "loop_failed": "{loop} failed: {error}",
     "access_refused": "{client} refused: {code}",
+    "tls_reloaded": "TLS files read again",
+    "tls_refused": "TLS files refused, those of before go on: {error}",
 }
 """Events that are a change, by kind.  A frame is one only when it is a camera's first or a bad one."""
 

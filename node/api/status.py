@@ -36,7 +36,7 @@ from node.domain.times import to_text
 from node.wire import status as wire
 
 FRESH_S = 0.25
-ALERTS, REASONS, SENTENCE_CHARS, SHORT_CHARS, REASON_CHARS = 8, 3, 120, 32, 100
+ALERTS, REASONS, SENTENCE_CHARS, SHORT_CHARS, REASON_CHARS = 8, 3, 120, 28, 100
 HOLD = {"held", "held_until"}
 HOURS = 24
 LIMIT_BYTES, FULL_CAMERAS = 4096, 4
@@ -123,6 +123,7 @@ def node_status(facts: NodeFacts, limits: AlertLimits, now_us: int) -> wire.Node
         alerts_total=len(health.alerts),
         last_event_id=facts.database.value.last_event_id if facts.database else 0,
         ledger_settled_to=_settled_to(facts),
+        certificate_not_after=to_text(facts.certificate.value.until_us) if facts.certificate else None,
     )
 
 
@@ -149,10 +150,15 @@ def _shorter(status: wire.NodeStatus) -> Iterator[wire.NodeStatus]:
 
 
 def _sent(status: wire.NodeStatus) -> bytes:
-    """As it goes out: of a target, what is as it should be is left out; of a camera, a hold that nobody asked for."""
+    """As it goes out.
+
+    Of a target, what is as it should be is left out; of a camera, a hold that nobody asked for; where there is no TLS,
+    its certificate.
+    """
     well = {place: _defaults(target) for place, target in enumerate(status.archive)}
     free = {place: _defaults(camera) & HOLD for place, camera in enumerate(status.cameras)}
-    return status.model_dump_json(exclude={"archive": well, "cameras": free}).encode()
+    absent = {name: True for name in ("certificate_not_after",) if getattr(status, name) is None}
+    return status.model_dump_json(exclude={"archive": well, "cameras": free, **absent}).encode()
 
 
 def _defaults(part: wire.TargetStatus | wire.CameraStatus) -> set[str]:

@@ -406,6 +406,24 @@ class AccessRefused(Event):
     count: int
 
 
+@dataclass(frozen=True, slots=True)
+class TlsReloaded(Event):
+    """New connections get the certificate that counts until then."""
+
+    kind: ClassVar[str] = "tls_reloaded"
+    until_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class TlsRefused(Event):
+    """The TLS files on disk cannot be used; those of before stay in force."""
+
+    kind: ClassVar[str] = "tls_refused"
+    level: ClassVar[str] = "error"
+    error_code: str
+    error: str
+
+
 def restore(kind: str, body: dict[str, Any]) -> Event | None:
     """The event that a log row holds; None for a kind that this release does not know."""
     known = REGISTRY.get(kind)

@@ -12,8 +12,8 @@ Severity = Literal["warn", "crit"]
 CameraWord = Literal["ok", "warming", "recovering", "offline"]
 BreakerWord = Literal["closed", "open", "half_open"]
 
-IDENTITY, CONFIG, CLOCK, DISK, HOST, DATABASE, HEALTH, QUEUE, ARCHIVE = (
-    "identity", "config", "clock", "disk", "host", "database", "health", "queue", "archive",
+IDENTITY, CONFIG, CLOCK, DISK, HOST, DATABASE, HEALTH, QUEUE, ARCHIVE, CERTIFICATE = (
+    "identity", "config", "clock", "disk", "host", "database", "health", "queue", "archive", "certificate",
 )  # fmt: skip
 
 
@@ -68,6 +68,14 @@ class ConfigFacts:
 @dataclass(frozen=True, slots=True)
 class ClockFacts:
     synced: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateFacts:
+    """When the certificate that new connections get counts; posted when it is read."""
+
+    from_us: int
+    until_us: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +296,7 @@ class NodeFacts:
     health: Learnt[HealthFacts] | None = None
     queue: Learnt[QueueFacts] | None = None
     archive: Learnt[ArchiveFacts] | None = None
+    certificate: Learnt[CertificateFacts] | None = None
     cameras: tuple[Learnt[CameraFacts], ...] = ()
     loops: tuple[Learnt[LoopFacts], ...] = ()
     targets: tuple[Learnt[TargetFacts], ...] = ()
@@ -304,6 +313,7 @@ _SINGLE: Mapping[type, str] = {
     HealthFacts: "health",
     QueueFacts: "queue",
     ArchiveFacts: "archive",
+    CertificateFacts: "certificate",
 }
 _SEVERAL: Mapping[type, str] = {
     CameraFacts: "cameras",

@@ -9,6 +9,7 @@ from typing import Any
 from node.domain.facts import (
     BreakerWord,
     CameraFacts,
+    CertificateFacts,
     ClockFacts,
     ConfigFacts,
     DatabaseFacts,
@@ -93,6 +94,12 @@ GAUGES = (
     Gauge("memory_pss_bytes", "PSS of the node's processes together.", HostFacts, lambda f, _: f.node_pss_bytes),
     Gauge("temperature_celsius", "Of the processor.", HostFacts, lambda f, _: f.temperature_c),
     Gauge("clock_synced", "1 = the wall clock may be believed.", ClockFacts, lambda f, _: float(f.synced)),
+    Gauge(
+        "certificate_seconds",
+        "Until the node's certificate expires; absent = no TLS.",
+        CertificateFacts,
+        lambda f, now: (f.until_us - now) / US,
+    ),
     Gauge("config_version", "Of the running document.", ConfigFacts, lambda f, _: f.version),
     Gauge("config_probation", "1 = on probation.", ConfigFacts, lambda f, _: float(f.probation_until_us is not None)),
     Gauge("writer_queue", "Writes that wait for the database's writer.", DatabaseFacts, lambda f, _: f.queue),

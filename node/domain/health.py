@@ -6,6 +6,7 @@ as a fact with an old time.  Expected idle, probation and warming up are informa
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -26,6 +27,9 @@ from node.domain.facts import (
 from node.domain.pressure import Step
 
 US = 1_000_000
+DAY_US = 86400 * US
+CERTIFICATE_WARN_DAYS, CERTIFICATE_CRIT_DAYS = 21, 3
+"""A node's certificate is renewed below 120 days: at these, nobody has run the playbook for long."""
 SILENT_AFTER_S = 4.0  # with the usual hold-down of 5 s and a judge that looks each second: within 10 s
 SILENT_AT_LAST_S = 10.0
 
@@ -155,6 +159,23 @@ def _hot(view: View) -> Iterator[Finding]:
         yield "host", f"The processor is at {degrees:.0f} °C."
 
 
+def _certificate_ends(least_days: float, most_days: float) -> Callable[[View], Iterator[Finding]]:
+    """From so many days before its end to so many."""
+
+    def find(view: View) -> Iterator[Finding]:
+        if view.facts.certificate is None:
+            return
+        days = (view.facts.certificate.value.until_us - view.now_us) / DAY_US
+        if least_days <= days < most_days:
+            yield "certificate", _of_certificate(days)
+
+    return find
+
+
+def _of_certificate(days: float) -> str:
+    return f"The node's certificate expires in {days:.0f} days." if days > 0 else "The node's certificate has expired."
+
+
 def _unknown_fields(view: View) -> Iterator[Finding]:
     if view.facts.config and view.facts.config.value.unknown_fields:
         count = len(view.facts.config.value.unknown_fields)
@@ -184,6 +205,12 @@ RULES: tuple[Rule, ...] = (
     Rule("loop_silent", "crit", "A loop of the service gives no pulse.", _loop_silent),
     Rule("camera_offline", "crit", "A camera is offline.", _camera_offline),
     Rule("no_good_frame", "crit", "No good frame for too long while one was due.", _no_good_frame),
+    Rule(
+        "certificate_ending",
+        "crit",
+        "The node's certificate has expired, or does so within 3 days.",
+        _certificate_ends(-math.inf, CERTIFICATE_CRIT_DAYS),
+    ),
     Rule("queue_flooded", "crit", "Far more jobs are due than get done.", _beside(labour.flooded_queue)),
     Rule("camera_recovering", "warn", "A camera is being recovered.", _camera_recovering),
     Rule("disk_low", "warn", "The data disk is filling up.", _beside(room.at(Step.LOW))),
@@ -205,6 +232,12 @@ RULES: tuple[Rule, ...] = (
     Rule("video_late", "warn", "A shoot has no video, though its time is over.", _beside(labour.late_videos)),
     Rule("job_stuck", "warn", "A job runs for too long.", _beside(labour.stuck_jobs)),
     Rule("queue_deep", "warn", "Many jobs are due.", _beside(labour.deep_queue)),
+    Rule(
+        "certificate_expires",
+        "warn",
+        "The node's certificate expires within 21 days.",
+        _certificate_ends(CERTIFICATE_CRIT_DAYS, CERTIFICATE_WARN_DAYS),
+    ),
     Rule("temperature_high", "warn", "The processor is hot.", _hot),
     Rule("clock_unsynced", "warn", "The clock is not synchronised.", _clock_unsynced),
     Rule("config_unknown_fields", "warn", "The document was written for a newer release.", _unknown_fields),

@@ -139,3 +139,5 @@ class NodeStatus(Wire):
     alerts_total: int = 0
     last_event_id: int = 0
     ledger_settled_to: str | None = None
+    certificate_not_after: str | None = None
+    """Of the node's own certificate; None, or left out = no TLS, or an older node."""

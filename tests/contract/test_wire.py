@@ -17,11 +17,13 @@ from node.board import Board
 from node.domain.config import Document
 from node.domain.events import FrameKept, restore
 from node.domain.facts import (
+    CERTIFICATE,
     DISK,
     HEALTH,
     QUEUE,
     Alert,
     CameraFacts,
+    CertificateFacts,
     DiskFacts,
     HealthFacts,
     QueueFacts,
@@ -72,6 +74,7 @@ def full(
     board.post(worker_key("work"), WorkerFacts("work", now_us - 4_000_000, 10.0, 4711), now_us)
     board.post(worker_key("ship"), WorkerFacts("ship"), now_us)
     board.post(DISK, DiskFacts(64 * GB, 3 * GB, 2.5, step="low", reclaimable_bytes=2 * GB), now_us)
+    board.post(CERTIFICATE, CertificateFacts(now_us - DAY_US, now_us + 200 * DAY_US), now_us)
     codes = ("camera_offline", "no_good_frame")
     alerts = [Alert(code, "crit", name, now_us, sentence.format(name)) for code in codes for name in names]
     board.post(HEALTH, HealthFacts(tuple(alerts)), now_us)
@@ -147,6 +150,19 @@ def test_the_status_of_the_second_release_is_still_read() -> None:
     assert status.version == "0.2.0"
     assert {(camera.held, camera.held_until) for camera in status.cameras} == {(None, None)}
     assert (status.timezone, len(status.archive)) == ("", len(TARGETS))
+
+
+def test_the_status_of_the_third_release_is_still_read() -> None:
+    status = NodeStatus.model_validate_json((HERE / "status-0.3.0.json").read_text())
+    assert status.version == "0.3.0"
+    assert (status.certificate_not_after, len(status.archive)) == (None, len(TARGETS))
+
+
+def test_a_node_without_tls_says_nothing_of_a_certificate() -> None:
+    clock, board = JumpClock(), Board()
+    post_facts(board, clock)
+    assert "certificate_not_after" not in json.loads(SharedStatus(board, clock, Document).current().body)
+    assert json.loads(full())["certificate_not_after"] == "2027-06-06T11:06:40.000Z"
 
 
 def test_sixteen_cameras_have_sixteen_shares() -> None:

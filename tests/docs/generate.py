@@ -97,6 +97,8 @@ HAPPENED = {
     "database_restored": "A damaged database was put aside and the newest good backup took its place.",
     "reconciled": "Files and rows were compared.",
     "loop_failed": "An unexpected error inside a loop, which goes on.",
+    "tls_reloaded": "The files of TLS were read again; new connections get this certificate.",
+    "tls_refused": "They were read again and cannot be used; those of before stay in force.",
     "access_refused": "Requests of one client were refused; at most one telling a minute.",
 }
 STATES = {

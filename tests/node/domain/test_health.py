@@ -10,6 +10,7 @@ from node.domain.events import AlertCleared, AlertRaised
 from node.domain.facts import (
     ArchiveFacts,
     CameraFacts,
+    CertificateFacts,
     ClockFacts,
     ConfigFacts,
     DatabaseFacts,
@@ -25,6 +26,7 @@ from node.domain.facts import (
     WorkerFacts,
 )
 from node.domain.health import (
+    DAY_US,
     RULES,
     US,
     Held,
@@ -82,6 +84,19 @@ def test_nothing_learnt_is_not_sick_but_not_ready_either() -> None:
         assert part in reasons
 
 
+def test_a_certificate_that_is_far_from_its_end_or_counts_only_later_is_no_condition() -> None:
+    assert found(node(certificate=learnt(CertificateFacts(NOW + DAY_US, NOW + 21 * DAY_US)))) == []
+
+
+@pytest.mark.parametrize(
+    ("days", "sentence"),
+    [(-1, "The node's certificate has expired."), (2, "The node's certificate expires in 2 days.")],
+)
+def test_a_certificate_says_how_long_it_still_counts(days: int, sentence: str) -> None:
+    facts = node(certificate=learnt(CertificateFacts(0, NOW + days * DAY_US)))
+    assert [each.sentence for each in conditions(facts, LIMITS, NOW)] == [sentence]
+
+
 @pytest.mark.parametrize(
     ("facts", "code"),
     [
@@ -109,6 +124,10 @@ def test_nothing_learnt_is_not_sick_but_not_ready_either() -> None:
         (node(queue=learnt(QueueFacts(due=25))), "queue_flooded"),
         (node(host=learnt(HostFacts(temperature_c=75.0))), "temperature_high"),
         (node(clock=learnt(ClockFacts(synced=False))), "clock_unsynced"),
+        (node(certificate=learnt(CertificateFacts(0, NOW + 21 * DAY_US - US))), "certificate_expires"),
+        (node(certificate=learnt(CertificateFacts(0, NOW + 3 * DAY_US))), "certificate_expires"),
+        (node(certificate=learnt(CertificateFacts(0, NOW + 3 * DAY_US - US))), "certificate_ending"),
+        (node(certificate=learnt(CertificateFacts(0, NOW - US))), "certificate_ending"),
         (node(config=learnt(ConfigFacts(3, "d", unknown_fields=("site.moon",)))), "config_unknown_fields"),
     ],
 )
