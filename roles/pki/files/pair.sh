@@ -2,7 +2,7 @@
 # With `check FILE`: only whether this host has the key of that certificate.
 set -eu
 umask 077
-tls=/etc/heliograph/tls
+tls=${PKI_TLS:-/etc/heliograph/tls}
 cd "$tls" 2> /dev/null || { echo "there is no $tls" >&2; exit 1; }
 issued=issued.pem
 [ "${1:-}" != check ] || issued=$2

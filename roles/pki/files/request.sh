@@ -2,7 +2,7 @@
 set -eu
 umask 077
 name=$1
-tls=/etc/heliograph/tls
+tls=${PKI_TLS:-/etc/heliograph/tls}
 mkdir -p "$tls"
 rm -f "$tls/node.key.new" "$tls/node.key.part"
 openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$tls/node.key.part"
