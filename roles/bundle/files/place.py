@@ -67,10 +67,16 @@ class Refused(Exception):
         self.status = status
 
 
+_passed: list[str] = []
+
+
 def crash_point(name: str) -> None:
-    """End this process as a power cut would, where a test asks for it."""
-    if os.environ.get(CRASH_VARIABLE) == name:
-        os.kill(os.getpid(), signal.SIGKILL)
+    """End this process as a power cut would, where a test asks for it: at `name`, or `name:n`, its n-th passage."""
+    planned = os.environ.get(CRASH_VARIABLE)
+    if planned:
+        _passed.append(name)
+        if planned in (name, f"{name}:{_passed.count(name)}"):
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 # --- the tree ---------------------------------------------------------------------------------------------------------
@@ -175,7 +181,7 @@ class Tree:
     def write(self, path: str, content: bytes, look: Look) -> None:
         """The whole file, or, at any instant before, what stood there; on the disk when this returns."""
         with self.beside(path) as (fd, name):
-            staged = f".{name}.heliograph"
+            staged = _staged(name)
             _unlink(staged, fd)
             with contextlib.ExitStack() as left_over:
                 left_over.callback(_unlink, staged, fd)
@@ -187,7 +193,7 @@ class Tree:
     def point(self, path: str, to: str) -> None:
         """A link, in place of what stood there, with no instant of nothing."""
         with self.beside(path) as (fd, name):
-            staged = f".{name}.heliograph"
+            staged = _staged(name)
             _unlink(staged, fd)
             os.symlink(to, staged, dir_fd=fd)
             os.rename(staged, name, src_dir_fd=fd, dst_dir_fd=fd)
@@ -219,6 +225,11 @@ class Tree:
         """Where it is empty."""
         with contextlib.suppress(OSError), self.beside(path) as (fd, name):
             os.rmdir(name, dir_fd=fd)
+
+
+def _staged(name: str) -> str:
+    """Of a file that is being written; what reads whole folders passes such names over."""
+    return f".{name}.heliograph"
 
 
 def _unlink(name: str, fd: int) -> None:
@@ -413,7 +424,7 @@ def _sound_path(path: str, part: str) -> None:
     elif any(path == folder or path.startswith(f"{folder}/") for folder in FORBIDDEN):
         why = "nothing to be placed there"
     if why:
-        raise Refused(f"part {part}: {why}", repr(path)[1:-1], PARTS_FIX)
+        raise Refused(f"part {part}: {why}", repr(path), PARTS_FIX)
 
 
 def _sound_mode(record: Json) -> None:
@@ -893,6 +904,8 @@ def _last_lines(said: str) -> str:
 
 def carry_out(tree: Tree, plan: Plan, now: Manifest) -> None:
     """Raises Refused where an action fails; whatever ends this, the next run goes on from there."""
+    if now.begun:
+        _sweep(tree, now)
     before = now.before | _laid_by(tree, plan, now)
     after = replace(plan.after, before=_still_kept(plan, before))
     if not plan.idle or now.begun:
@@ -903,6 +916,13 @@ def carry_out(tree: Tree, plan: Plan, now: Manifest) -> None:
         crash_point("ended")
     for name in set(tree.names(BEFORE)) - {_copy_of(path) for path in after.before}:
         tree.unlink(f"{BEFORE}/{name}")
+
+
+def _sweep(tree: Tree, begun: Manifest) -> None:
+    """What a run that did not end had written and not yet put in its place."""
+    for record in begun.records():
+        folder, name = posixpath.split(record["path"])
+        tree.unlink(f"{folder}/{_staged(name)}")
 
 
 def _change(tree: Tree, plan: Plan, begun: Manifest) -> None:

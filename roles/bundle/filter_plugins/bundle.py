@@ -9,6 +9,8 @@ from typing import Any
 
 Json = dict[str, Any]
 EVERYTHING = "all"
+STEPS = ("steps", "after")
+"""Tasks of a role's own: before the files are placed, and after they were."""
 NO_UNIT: Json = {"there": False, "enabled": False, "active": False, "masked": False, "state": ""}
 STATES = {True: "started", False: "stopped"}
 UNHEARD = "the host's Python has said nothing that can be read"
@@ -23,7 +25,7 @@ def bundle_plan(
     """
     _sound(parts)
     named = [part for part in parts if is_chosen(part["role"], run_tags, skip_tags)]
-    chosen = [{name: value for name, value in part.items() if name != "steps"} for part in named]
+    chosen = [{name: value for name, value in part.items() if name not in STEPS} for part in named]
     all_of_it = bool(whole) and len(chosen) == len(parts) and EVERYTHING in run_tags
     known = state.get("parts", {})
     plan: Json = {
@@ -31,7 +33,7 @@ def bundle_plan(
         "users": [user for user in _as_one(_listed(chosen, "users")) if not user_fits(user, state)],
         "packages": _missing(_listed(chosen, "packages"), state.get("packages", {})),
         "selections": [*_selections(chosen, known, state)],
-        "steps": _listed(named, "steps"),
+        **{name: _listed(named, name) for name in STEPS},
         "wanted_units": _listed(chosen, "units"),
         "files": bool(state.get("pending") or state.get("trouble")) or _differ(chosen, known, all_of_it=all_of_it),
         "text": json.dumps({"whole": all_of_it, "parts": chosen}),
