@@ -42,7 +42,7 @@ def _traces(place: Place) -> dict[str, list[str]]:
             str(path) for path in Path("/proc").glob("[0-9]*/cgroup") if place.cgroup in _text(path) and _lives(path)
         ],
         "mounts": [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if word in line],
-        "groups": [str(path) for path in _groups(place)],
+        "groups": _groups(place),
     }
 
 
@@ -51,13 +51,22 @@ def _lives(path: Path) -> bool:
     return "\nState:\tZ" not in _text(path.with_name("status"))
 
 
-def _groups(place: Place) -> list[Path]:
-    tops = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines() if " cgroup2 " in line]
-    return [path for top in tops for path in Path(top).glob(f"{place.cgroup}*")]
+def _groups(place: Place) -> list[str]:
+    seen = ["unshare", "--mount", "sh", "-euc", "mount -t cgroup2 cgroup2 /mnt; find /mnt -type d"]
+    found = subprocess.run(seen, capture_output=True, text=True, check=True).stdout.splitlines()
+    return [path for path in found if place.cgroup in path]
 
 
 def _networks() -> set[str]:
-    return {str(path.readlink()) for path in Path("/proc").glob("[0-9]*/ns/net") if path.exists()}
+    """All that a process is in."""
+    return {network for path in Path("/proc").glob("[0-9]*/ns/net") if (network := _link(path))}
+
+
+def _link(path: Path) -> str:
+    try:
+        return str(path.readlink())
+    except OSError:
+        return ""
 
 
 def _text(path: Path) -> str:
@@ -278,16 +287,16 @@ def test_a_host_without_a_card_of_its_own_says_so(lab: Lab) -> None:
 
 
 def test_down_leaves_nothing(own: Lab) -> None:
-    before = _networks()
     own.up("alpha")
+    network = str(Path(f"/proc/{calls.found(own.place)}/ns/net").readlink())
     background = subprocess.Popen(own.inside(["sleep", "600"]), cwd=ROOT)
     found = _traces(own.place)
-    assert {name for name, traces in found.items() if traces} >= {"processes", "members", "groups"}
-    assert _networks() - before
+    assert {name for name, traces in found.items() if traces} == {"processes", "members", "groups"}
+    assert network in _networks()
     own.down()
     assert background.wait(10) == -signal.SIGKILL
     assert _traces(own.place) == NOTHING
-    assert _networks() <= before
+    assert network not in _networks()
     own.down()
 
 

@@ -17,7 +17,7 @@ END = (
     MOUNTED
     + """
 [ -d "$top" ] || exit 0
-for try in $(seq 400); do
+for try in $(seq 2400); do
   found=$(find "$top" -name cgroup.procs -exec cat {} +)
   [ -z "$found" ] || kill -KILL $found 2>/dev/null || true
   [ -n "$found" ] || ! find "$top" -depth -type d -exec rmdir {} + 2>/dev/null || exit 0

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -116,13 +117,13 @@ class Guest:
         while self._lives is not None and not self._lives.done():
             leader = self._leader()
             if leader is not None:  # else it is just being started
-                os.kill(leader, signal.SIGKILL)
+                _signal(leader, signal.SIGKILL)
             await asyncio.sleep(SHORT_S)
 
     async def off(self) -> None:
         leader = self._leader()
         if leader is not None:
-            os.kill(leader, ORDERLY)
+            _signal(leader, ORDERLY)
         await self._ended()
 
     async def forget(self) -> None:
@@ -191,7 +192,10 @@ class Guest:
         """Its pid 1, as the keeper numbers processes."""
         if self._process is None or self._process.returncode is not None:
             return None
-        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
+        try:
+            children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
+        except (FileNotFoundError, ProcessLookupError):  # it has ended this very moment
+            return None
         return int(children[0]) if len(children) == 1 else None
 
     def _open_to_users(self) -> bool:
@@ -238,7 +242,9 @@ class Guest:
             subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", str(self.layers)], check=True)
         for name in ("upper", "work"):
             (self.layers / name).mkdir(exist_ok=True)
-        options = f"lowerdir={self._lower},upperdir={self.layers}/upper,workdir={self.layers}/work"
+        # without a card of its own it must not wait for the machine's disk: what it syncs, others have written
+        options = "rw" if self.options.card else "volatile"
+        options += f",lowerdir={self._lower},upperdir={self.layers}/upper,workdir={self.layers}/work"
         subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, str(self.root)], check=True)
 
     def _disk(self, path: str) -> Path:
@@ -260,6 +266,11 @@ class Guest:
         (ssh / "authorized_keys").chmod(0o600)
         for path in (ssh, ssh / "authorized_keys"):
             os.chown(path, 1000, 1000)
+
+
+def _signal(process: int, number: int) -> None:
+    with suppress(ProcessLookupError):  # it has ended by itself
+        os.kill(process, number)
 
 
 def _unmount(path: Path) -> None:
