@@ -31,7 +31,7 @@ last_gap, last_good, next_slots, probation_until  # cameras, config, status
 deleted, left_out_count, last_failed, last_ok, oldest_unsent  # videos, targets, what became of a frame
 age_s, done_last_hour  # the queue
 reclaim_more  # the check of a document
-alerts_total, ledger_settled_to, uptime_s  # the status
+alerts_total, certificate_not_after, ledger_settled_to, uptime_s  # the status
 exposure_max_s, exposure_min_s, gain_max, sets_exposure  # capabilities of a camera
 open_timeout_s, read_timeout_s  # fields of node.yml, read by the camera's worker by name
 

@@ -133,6 +133,16 @@ def test_one_file_holds_database_settings_keys_and_baselines(site: Site) -> None
     assert contents_of(made.path)["node"] == "north"
 
 
+def test_every_file_of_tls_is_a_key_and_a_credential_is_the_service_managers(site: Site) -> None:
+    tls = {name: f"/etc/{name}" for name in ("certificate", "client_ca", "revoked")} | {"key": "credential:key"}
+    target = {"kind": "rsync", "host": "h", "path": "/a", "key": "credential:a", "known_hosts": "/etc/hosts"}
+    settings = NodeFile.model_validate({"api": {"tls": tls}, "archive": {"nas": target}})
+    assert {field: str(path) for field, path in key_files(settings).items()} == {
+        **{f"api.tls.{name}": f"/etc/{name}" for name in ("certificate", "client_ca", "revoked")},
+        "archive.nas.known_hosts": "/etc/hosts",
+    }
+
+
 def test_beside_a_running_service_it_holds_what_was_committed(site: Site) -> None:
     site.keep(3)
     with hold(site.data), opened(site.data, site.clock) as store:
