@@ -37,7 +37,7 @@ demo: $(STAMP) ## five simulated nodes and their console; ARGS="--for 60s --faul
 test: $(STAMP) check ## every test, with the floors of branch coverage
 	@.ci/deps ensure test $$([ "$$(id -u)" -ne 0 ] || echo lab)
 	@rm -f .coverage .coverage.*
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not lab" --cov=node --cov=console --cov-report= $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not lab" --cov=node --cov=console --cov=roles --cov=playbooks --cov-report= $(ARGS)
 	@$(BIN)/coverage report --skip-covered --skip-empty --fail-under=$(FLOOR)
 	@for core in $(SCHEDULE) $(CAPTURE) $(JOBS) '$(ARCHIVE)' $(RETENTION) $(CONFIG); do \
 		$(BIN)/coverage report --include="$$core" --fail-under=$(CORE_FLOOR) || exit 1; \
@@ -51,12 +51,13 @@ soak: $(STAMP) ## a thousand random faults over capture and archive, 20 minutes;
 test-fast: $(STAMP) ## the tests that take no processes and no time
 	$(BIN)/python -m pytest -n 2 -q -m "not slow and not lab" $(ARGS)
 
-check: $(STAMP) ## style, types, import contracts, dead code
+check: $(STAMP) ## style, types, import contracts, dead code, playbooks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/vulture
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/ansible-lint --offline -q
 
 bench: $(STAMP) ## figures beside the peers' way; prints one table, writes bench.json
 	$(BIN)/python -m tests.bench $(ARGS)

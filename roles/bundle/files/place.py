@@ -1286,7 +1286,7 @@ def _free(tree: Tree) -> dict[str, int]:
 
 # --- a certificate, as far as we read it (X.690, RFC 5280) ------------------------------------------------------------
 
-SEQUENCE, OID, OCTETS, UTC_TIME = 0x30, 0x06, 0x04, 0x17
+UTC_TIME = 0x17
 EXTENSIONS, SAN, AUTHORITY_KEY = 0xA3, b"\x55\x1d\x11", b"\x55\x1d\x23"
 SAN_TEXTS = (0x82, 0x86)
 """DNS names and URIs."""
