@@ -50,8 +50,9 @@ def attempt(rules: Rules, seconds: str) -> int:
     rules.trial.parent.mkdir(parents=True, exist_ok=True)
     rules.trial.write_text(connection())
     _end_timer()
-    later = (f"--unit={UNDO}", f"--on-active={seconds}", sys.argv[0], "undo")
-    _run(SYSTEMD_RUN, "--quiet", "--collect", *later, check=True)
+    # a timer may be a minute late unless it is told
+    when = (f"--on-active={seconds}", "--timer-property=AccuracySec=1s")
+    _run(SYSTEMD_RUN, "--quiet", "--collect", f"--unit={UNDO}", *when, sys.argv[0], "undo", check=True)
     return _nft("-f", str(rules.wanted))
 
 
@@ -106,15 +107,15 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _end_timer() -> None:
-    _run(SYSTEMCTL, "--quiet", "stop", f"{UNDO}.timer")
+    _run(SYSTEMCTL, "stop", f"{UNDO}.timer", said=subprocess.DEVNULL)
 
 
 def _nft(*words: str) -> int:
     return _run(NFT, *words)
 
 
-def _run(*words: str, check: bool = False) -> int:
-    return subprocess.run(words, check=check).returncode  # noqa: S603 - our own words, and no shell
+def _run(*words: str, check: bool = False, said: int | None = None) -> int:
+    return subprocess.run(words, check=check, stderr=said).returncode  # noqa: S603 - our own words, and no shell
 
 
 def _told(what: str, status: int = NOTHING_ON_TRIAL) -> int:
