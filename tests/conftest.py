@@ -1,0 +1,56 @@
+"""The longest tests begin first; a costly case that only repeats another one is not measured again."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+LONGEST = ("tests/faults/", "tests/simulate/")
+"""Minutes each, mostly waiting for processes: at the end one of them would keep the other workers idle."""
+COSTLY = ("tests/console/screens/",)
+COSTLY_IF_SLOW = ("tests/node/api/test_schema.py", "tests/node/work/")
+"""Where cases differ in what is said, not in the lines that say it: measuring takes as long again as the test."""
+VARIABLE = "COVERAGE_PROCESS_CONFIG"
+"""By which processes that a test starts are measured, too."""
+REPEATS = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
+    seen = set[str]()
+    for item in items:
+        name = item.nodeid.partition("[")[0]
+        item.stash[REPEATS] = name in seen and _costly(item)
+        seen.add(name)
+
+
+def _costly(item: pytest.Item) -> bool:
+    slow = item.get_closest_marker("slow") is not None
+    return item.nodeid.startswith(COSTLY) or (slow and item.nodeid.startswith(COSTLY_IF_SLOW))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    if not item.stash[REPEATS]:
+        return (yield)
+    with unmeasured(item.config):
+        return (yield)
+
+
+@contextmanager
+def unmeasured(config: pytest.Config) -> Iterator[None]:
+    """Neither the test nor the processes that it starts."""
+    controller = getattr(config.pluginmanager.getplugin("_cov"), "cov_controller", None)
+    if controller is None:
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv(VARIABLE, raising=False)
+        controller.pause()
+        try:
+            yield
+        finally:
+            controller.resume()
