@@ -1,4 +1,4 @@
-"""The longest tests begin first; a costly case that only repeats another one is not measured again."""
+"""The longest tests begin first; what only repeats what another test does is not measured again."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ LONGEST = ("tests/faults/", "tests/simulate/")
 COSTLY = ("tests/console/screens/",)
 COSTLY_IF_SLOW = ("tests/node/api/test_schema.py", "tests/node/work/")
 """Where cases differ in what is said, not in the lines that say it: measuring takes as long again as the test."""
+UNMEASURED = ("tests/simulate/",)
+"""Months of what the tests of capture do in minutes."""
 VARIABLE = "COVERAGE_PROCESS_CONFIG"
 """By which processes that a test starts are measured, too."""
-REPEATS = pytest.StashKey[bool]()
+LEFT_OUT = pytest.StashKey[bool]()
 
 
 @pytest.hookimpl(trylast=True)
@@ -23,7 +25,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     seen = set[str]()
     for item in items:
         name = item.nodeid.partition("[")[0]
-        item.stash[REPEATS] = name in seen and _costly(item)
+        item.stash[LEFT_OUT] = item.nodeid.startswith(UNMEASURED) or (name in seen and _costly(item))
         seen.add(name)
 
 
@@ -34,7 +36,7 @@ def _costly(item: pytest.Item) -> bool:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    if not item.stash[REPEATS]:
+    if not item.stash[LEFT_OUT]:
         return (yield)
     with unmeasured(item.config):
         return (yield)
