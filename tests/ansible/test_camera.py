@@ -145,7 +145,7 @@ def test_a_start_without_camera_or_without_the_lines_has_the_old_ones(
     """Not on trial: the new lines did not start at all, and the watchdog or a power cut brought the old ones back."""
     program.stage(boot)
     _restart(boot, trial=trial)
-    _sees(boot, camera=False)
+    _sees(boot, camera=not trial)  # the old lines see it
     assert program.judge(boot) == (1 if trial else 0)  # a failed trial starts again, with the old lines
     assert boot.config.read_text() == AS_SHIPPED
     assert not boot.trial.exists()
