@@ -295,10 +295,19 @@ def test_the_folder_of_the_keys_may_be_another() -> None:
     assert host.ca_file == "/srv/pki/ca.pem"
 
 
+def test_the_example_is_understood() -> None:
+    example = Path(__file__).parents[3] / "inventory" / "example"
+    hosts = {host.name: host for host in read(example)}
+    near, far = hosts["harbour-1"], hosts["quarry-1"]
+    assert (near.ca_file, near.tls_name, near.proxy) == (f"{example}/.pki/ca.pem", "harbour-1", None)
+    assert far.proxy == Proxy("127.0.0.1", 1080)
+    assert {f"UserKnownHostsFile={example}/.pki/known_hosts", "-J", "gate.example"} <= set(far.ssh)
+
+
 @pytest.mark.parametrize(
     ("said", "path", "words"),
     [
-        ({"heliograph_ca_file": "{{ lookup('env', 'HOME') }}/ca.pem"}, "heliograph_ca_file", "is left to Ansible"),
+        ({"heliograph_ca_file": "{{ lookup('file', 'x') }}/ca.pem"}, "heliograph_ca_file", "is left to Ansible"),
         ({"heliograph_ca_file": "{{ elsewhere }}/ca.pem"}, "heliograph_ca_file", "inventory_hostname and heliograph_"),
         ({"heliograph_token_file": "{{ inventory_dir }}/t"}, "heliograph_token_file", "the first where -i names"),
         ({"heliograph_token_file": "token"}, "heliograph_token_file", "which that is only -i says"),
