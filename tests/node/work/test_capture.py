@@ -51,8 +51,8 @@ def with_faults(plan: Plan, *faults: dict[str, Any]) -> Plan:
     return replace(plan, camera={"faults": list(faults)})
 
 
-def check(plan: Plan, start_us: int, until_us: int) -> None:
-    due = scan([Rule(start_us, 60)], start_us, until_us)
+def check(plan: Plan, start_us: int, until_us: int, every_s: int = 60) -> None:
+    due = scan([Rule(start_us, every_s)], start_us, until_us)
     assert due
     assert complaints(plan.folder, due) == []
 
@@ -367,19 +367,20 @@ def test_requests_are_refused_when_the_loop_ends(rig: Rig) -> None:
 
 
 def test_shoots_open_and_close_once_across_restarts(plan: Plan) -> None:
-    start = plan.clock.now_us()
+    every_s, start = 600, plan.clock.now_us()
+    plan = replace(plan, document={"schedules": {"all": {"interval_s": every_s}}})
     for _ in range(6):
         with rigged(plan) as rig:
             rig.run(plan.clock.now_us() + 7 * 60 * MINUTE)
         plan.clock.advance(1800)
     with rigged(plan) as rig:
-        rig.run(plan.clock.now_us() + 2 * MINUTE)
+        rig.run(plan.clock.now_us() + 20 * MINUTE)
         shoots = rig.ledger.shoots()
     opened, closed = events(plan.folder, "shoot_opened"), events(plan.folder, "shoot_closed")
     assert len({event["shoot"] for event in opened}) == len(opened) == len(shoots)
     assert len(closed) == len(shoots) - 1  # today's is open
-    assert sum(shoot.due for shoot in shoots) == len(scan([Rule(start, 60)], start, rig.loop.settled_us))
-    check(plan, start, rig.loop.settled_us)
+    assert sum(shoot.due for shoot in shoots) == len(scan([Rule(start, every_s)], start, rig.loop.settled_us))
+    check(plan, start, rig.loop.settled_us, every_s)
 
 
 def test_two_profiles_of_one_instant_are_two_slots(plan: Plan) -> None:
