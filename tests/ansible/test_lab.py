@@ -23,6 +23,7 @@ NOBODY = 65534
 OWN = Path("/var/tmp/heliograph-lab-own")
 """Of the tests that end a lab; the other one goes on."""
 DISK = "/srv/small"
+LAST_WORD = "systemd-run --quiet --unit=last --property=ExecStop='/bin/touch {path}' sleep 600"
 RUN = """
 import time
 from tests.lab.lab import Lab, running
@@ -146,8 +147,7 @@ def test_a_power_cut_gives_nobody_a_last_word_and_keeps_files(lab: Lab) -> None:
     host = lab.host("alpha")
     before = host.boot_id()
     host.run("echo kept >/home/pi/kept")
-    unit = "systemd-run --quiet --unit=last sh -c 'trap \"echo gone >/home/pi/said\" TERM; while :; do sleep 0.1; done'"
-    host.inside(unit)
+    host.inside(LAST_WORD.format(path="/home/pi/said"))
     host.power_cut()
     assert not host.state()["running"]
     with pytest.raises(Refused, match="alpha is off"):
@@ -159,7 +159,7 @@ def test_a_power_cut_gives_nobody_a_last_word_and_keeps_files(lab: Lab) -> None:
 
 def test_an_orderly_shutdown_lets_them_speak(lab: Lab) -> None:
     host = lab.host("alpha")
-    host.inside("systemd-run --quiet --unit=last --property=ExecStop='/bin/touch /home/pi/stopped' sleep 600")
+    host.inside(LAST_WORD.format(path="/home/pi/stopped"))
     host.power_off()
     host.start()
     assert "stopped" in host.run("ls /home/pi").stdout

@@ -219,9 +219,13 @@ class Lab:
 
     def _end(self) -> None:
         cgroups.end(self.place)
-        if self._begun is not None:
-            self._begun.wait()
-            self._begun = None
+        if self._begun is None:
+            return
+        try:
+            self._begun.wait(UP_S)
+        except subprocess.TimeoutExpired as fault:
+            raise Refused(f"the lab's keeper does not end: process {self._begun.pid}") from fault
+        self._begun = None
 
     def _clear(self, *kept: str) -> None:
         for path in self.place.folder.iterdir():
