@@ -1,0 +1,88 @@
+"""What is said of an encrypted file that cannot be read: whose, which, and what to do."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+SECRET = "correct horse"
+
+
+def _run(program: str, *words: object) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "LC_ALL": "C.UTF-8"}
+    environment.pop("ANSIBLE_VAULT_PASSWORD_FILE", None)
+    return subprocess.run(
+        [str(BIN / program), *map(str, words)],
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.fixture
+def passwords(tmp_path: Path) -> tuple[Path, Path]:
+    """The right one, a wrong one."""
+    files = tmp_path / "right", tmp_path / "wrong"
+    for file in files:
+        file.write_text(file.name)
+    return files
+
+
+@pytest.fixture(params=["group_vars/fleet/vault.yml", "group_vars/site_quarry.yml", "host_vars/quarry-1.yml"])
+def fleet(request: pytest.FixtureRequest, tmp_path: Path, passwords: tuple[Path, Path]) -> tuple[Path, Path]:
+    """An inventory with an encrypted file, and that file."""
+    shutil.copytree(ROOT / "inventory" / "example", tmp_path / "fleet")
+    file = tmp_path / "fleet" / request.param
+    file.write_text(f"vault_become_password: {SECRET}\n")
+    assert _run("ansible-vault", "encrypt", "--vault-password-file", passwords[0], file).returncode == 0
+    return tmp_path / "fleet", file
+
+
+def test_without_a_password_the_host_the_file_and_the_remedy_are_named(fleet: tuple[Path, Path]) -> None:
+    inventory, file = fleet
+    done = _run("ansible-playbook", "-i", inventory, "playbooks/site.yml")
+    assert done.returncode != 0
+    [said] = [line for line in (done.stdout + done.stderr).splitlines() if "ERROR" in line]
+    assert "quarry-1: " in said
+    assert f"{file} is encrypted, and no vault password was given. Remedy: add --ask-vault-pass" in said
+
+
+def test_with_another_password_that_is_said(fleet: tuple[Path, Path], passwords: tuple[Path, Path]) -> None:
+    inventory, file = fleet
+    done = _run("ansible-inventory", "-i", inventory, "--list", "--vault-password-file", passwords[1])
+    assert done.returncode != 0
+    assert f"{file} is encrypted, and the vault password given is another one" in done.stderr
+    assert SECRET not in done.stdout + done.stderr
+
+
+def test_with_the_password_nothing_is_said(fleet: tuple[Path, Path], passwords: tuple[Path, Path]) -> None:
+    done = _run("ansible-inventory", "-i", fleet[0], "--host", "quarry-1", "--vault-password-file", passwords[0])
+    assert done.returncode == 0
+    assert SECRET in done.stdout
+
+
+def test_a_node_that_is_named_twice_in_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "hosts.yml").write_text("fleet:\n  hosts:\n    one: {ansible_host: 192.0.2.1}\n    one: {}\n")
+    done = _run("ansible-playbook", "-i", tmp_path / "hosts.yml", "playbooks/site.yml")
+    assert done.returncode != 0
+    assert "one" in done.stderr
+
+
+@pytest.mark.parametrize("playbook", sorted((ROOT / "playbooks").glob("*.yml")), ids=lambda path: path.stem)
+def test_every_playbook_can_be_read(playbook: Path) -> None:
+    done = _run("ansible-playbook", "-i", "inventory/example", "--syntax-check", playbook)
+    assert done.returncode == 0, done.stderr
+    assert "WARNING" not in done.stderr
