@@ -331,10 +331,14 @@ def test_a_document_shows_what_it_would_delete_before_it_is_put(tmp_path: Path) 
         assert (home.data / frame["path"]).exists()
 
 
-def test_commands_ask_the_running_service_and_say_who_holds_the_directory_without_a_token(home: Home) -> None:
+def test_commands_ask_the_running_service_by_its_token_or_another_and_say_who_holds_the_directory(home: Home) -> None:
     with started(home) as node:
         asked = ("render", "--camera", "main", "--from", "2026-11-01T00:00:00Z", "--to", "2099-01-01T00:00:00Z")
         line = ("--config", home.config, "--no-wait", "--json")
+        own = json.loads(heliograph_node(*asked, *line).stdout)["id"]
+        assert node.get(f"/v1/jobs/{own}")["who"] == "local"
+        heliograph_node("jobs", "cancel", own, "--config", home.config)
+        (home.run / "local.token").unlink()
         refused = heliograph_node(*asked, *line)
         assert (refused.returncode, f"pid {node.pid}" in refused.stderr) == (75, True)
         token = ("--token-file", home.folder / "operator.token")
