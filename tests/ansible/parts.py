@@ -52,6 +52,7 @@ def render(
     (folder / "variables.json").write_text(json.dumps({"ansible_python_interpreter": sys.executable, **variables}))
     words = ["-i", "node-1,", "-e", f"@{folder / 'variables.json'}", *options, str(folder / "play.yml")]
     ours = {"ANSIBLE_ROLES_PATH": str(ROOT / "roles"), "ANSIBLE_LOCALHOST_WARNING": "0", "HOME": str(folder)}
+    ours["ANSIBLE_LOOKUP_PLUGINS"] = str(ROOT / "roles/bundle/lookup_plugins")
     done = subprocess.run(
         [Path(sys.executable).with_name("ansible-playbook"), *words],
         env=os.environ | ours,
