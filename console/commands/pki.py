@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 FAULT = 1
 ROLES = ("viewer", "operator", "admin")
-FOLDER = "pki"
+FOLDER = ".pki"
+"""Ansible reads all of an inventory that is a folder, but for names that begin with a dot."""
 LARGEST_BYTES = 64 * 1024
 PRINCIPAL = re.compile(r"[A-Za-z0-9.:_-]{1,253}")
 TITLES = ("STATE", "KIND", "NAME", "ROLE", "DAYS", "UNTIL", "SHA-256")

@@ -111,7 +111,7 @@ def entries(bureau: Office) -> list[dict[str, Any]]:
 
 @pytest.mark.slow
 def test_from_nothing_to_a_connection_that_both_ends_trust(tmp_path: Path) -> None:
-    folder = tmp_path / "inventory" / "pki"
+    folder = tmp_path / "inventory" / ".pki"
     inventory = tmp_path / "inventory" / "hosts.yml"
     inventory.parent.mkdir()
     inventory.write_text("all: {hosts: {kyoto: {}}}\n")
