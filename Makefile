@@ -34,10 +34,11 @@ deps: ## install the Debian packages that are missing (root only)
 demo: $(STAMP) ## five simulated nodes and their console; ARGS="--for 60s --faults" goes to heliograph demo
 	@$(BIN)/heliograph demo $(ARGS)
 
+# more workers than cores: in a third of its time a worker waits for processes that its test has started
 test: $(STAMP) check ## every test, with the floors of branch coverage
 	@.ci/deps ensure test $$([ "$$(id -u)" -ne 0 ] || echo lab)
 	@rm -f .coverage .coverage.*
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not lab" --cov=node --cov=console --cov=roles --cov=playbooks --cov-report= $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist worksteal -m "not lab" --cov=node --cov=console --cov=roles --cov=playbooks --cov-report= $(ARGS)
 	@$(BIN)/coverage report --skip-covered --skip-empty --fail-under=$(FLOOR)
 	@for core in $(SCHEDULE) $(CAPTURE) $(JOBS) '$(ARCHIVE)' $(RETENTION) $(CONFIG); do \
 		$(BIN)/coverage report --include="$$core" --fail-under=$(CORE_FLOOR) || exit 1; \
