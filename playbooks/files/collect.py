@@ -23,6 +23,8 @@ from pathlib import Path
 LARGEST = 8_000_000
 """Characters of one part; of what is longer the end is kept."""
 WITHIN_S = 60
+STATES = range(4)
+"""Exit statuses by which programs tell a state: warn, critical, not running."""
 SHORTEST_SECRET = 8
 HIDDEN = "***"
 NODE = "/opt/heliograph/current/bin/heliograph-node"
@@ -124,7 +126,7 @@ def said(command: Sequence[str]) -> str:
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"({type(error).__name__}: {error})\n"
     words = (done.stdout + done.stderr).decode(errors="replace")
-    return words if done.returncode == 0 else f"{words}(ended with {done.returncode})\n"
+    return words if done.returncode in STATES else f"{words}(ended with {done.returncode})\n"
 
 
 def journal(unit: str, days: float) -> Sequence[str]:

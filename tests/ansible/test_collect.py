@@ -84,7 +84,8 @@ def test_what_is_huge_keeps_its_end(tmp_path: Path) -> None:
 
 def test_a_program_that_is_not_there_or_fails_is_told_as_that() -> None:
     assert collect.said(["/no/such/program"]).startswith("(FileNotFoundError: ")
-    assert collect.said(["/bin/sh", "-c", "printf 'caf\\351'; exit 3"]) == "caf\ufffd(ended with 3)\n"
+    assert collect.said(["/bin/sh", "-c", "printf 'caf\\351'; exit 9"]) == "caf\ufffd(ended with 9)\n"
+    assert collect.said(["/bin/sh", "-c", "echo warn; exit 1"]) == "warn\n"
 
 
 def test_a_program_that_hangs_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
