@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -212,8 +213,7 @@ def test_a_certificate_of_a_key_that_is_not_here_is_refused_before_it_is_placed(
 def test_killed_at_every_step_key_and_certificate_are_a_pair(tls: Path, bureau: Office, fakes: str) -> None:
     deadly = Path(fakes.split(":", 1)[0])
     for name in USED:
-        real = subprocess.run(["which", name], capture_output=True, text=True, check=True).stdout.strip()
-        (deadly / name).write_text(DEADLY.format(real=real))
+        (deadly / name).write_text(DEADLY.format(real=shutil.which(name)))
         (deadly / name).chmod(0o755)
     renewed(tls, bureau)
     assert sh("pair.sh", tls, PATH=fakes, COUNT=counter(deadly), DUE="0").returncode == 0
