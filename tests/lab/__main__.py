@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from tests.lab import needs, roots
+from tests.lab import needs, papers, roots
 from tests.lab.lab import Lab
 from tests.lab.names import MACHINES, PYTHONS, ROOT, Place, Refused
 
@@ -14,8 +14,8 @@ REFUSED = 69
 TOLD = """
 inventory   -i {inventory}
 state       {folder}
-play        python -m tests.lab run -- ansible-playbook -i {inventory} playbooks/site.yml
-console     python -m tests.lab run -- heliograph console -i {inventory}
+first       python -m tests.lab run -- ansible-playbook -i {inventory} playbooks/site.yml -e archive_init=true
+then        python -m tests.lab run -- heliograph console -i {inventory}
 ssh         ssh -F {folder}/ssh_config -J control alpha
 control     ssh -F {folder}/ssh_config control
 end         python -m tests.lab down
@@ -49,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _up(lab: Lab, given: argparse.Namespace) -> None:
     lab.up(*given.hosts)
+    papers.make(lab.place)
     _status(lab, given)
     inventory = "inventory/lab" if lab.place.usual else lab.place.inventory
     print(TOLD.format(folder=lab.place.folder, inventory=inventory))

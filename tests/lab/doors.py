@@ -23,7 +23,12 @@ PrintMotd no
 PrintLastLog no
 MaxStartups 200
 """
-SHELF = "ListenAddress {control}:{port}\nAuthorizedKeysFile {place.shelf}/authorized_keys\n"
+SHELF = """
+ListenAddress {control}:{port}
+AuthorizedKeysFile {place.shelf}/authorized_keys
+AuthorizedKeysCommand /usr/bin/find {place.shelf}/nodes -name *.pub -exec cat {{}} ;
+AuthorizedKeysCommandUser root
+"""
 WAY_IN = "AuthorizedKeysFile {place.folder}/key.pub\n"
 
 

@@ -112,6 +112,11 @@ class Place:
         return self.folder / "shelf"
 
     @property
+    def pki(self) -> Path:
+        """The fleet's authority and its papers."""
+        return self.folder / "pki"
+
+    @property
     def inventory(self) -> Path:
         """The one of the tree, for this lab."""
         return self.folder / "inventory"
