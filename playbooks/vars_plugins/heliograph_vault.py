@@ -32,6 +32,8 @@ REMEDIES = {
 class VarsModule(BaseVarsPlugin):  # type: ignore[misc]  # Ansible has no types
     """How Ansible finds it."""
 
+    is_stateless = True  # one object for the whole run
+
     def get_vars(self, loader: Any, path: str, entities: Any) -> dict[str, Any]:  # noqa: ANN401 - as Ansible calls it
         """No variables.  Raises where an encrypted file of these hosts or groups cannot be read."""
         super().get_vars(loader, path, entities)

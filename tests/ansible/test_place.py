@@ -732,3 +732,9 @@ def test_the_program_fits_into_an_argument_and_ends_quickly_where_it_has_nothing
     began = time.monotonic()
     box.apply()
     assert time.monotonic() - began < 10
+
+
+def test_once_there_is_a_bundle_the_fact_tells_of_packages_that_it_wants_alone(box: Box) -> None:
+    box.put("/var/lib/dpkg/status", DPKG)
+    box.apply(part(packages=["kept", "not-there"]))
+    assert box.fact()["packages"] == {"kept": "2:3"}

@@ -284,6 +284,7 @@ class Part:
     actions: dict[str, list[str]]
     units: tuple[str, ...]
     held: tuple[str, ...]
+    packages: tuple[str, ...]
 
     def kept(self) -> Json:
         """As the manifest holds it."""
@@ -293,6 +294,7 @@ class Part:
             "actions": self.actions,
             "units": list(self.units),
             "held": list(self.held),
+            "packages": list(self.packages),
         }
 
 
@@ -324,9 +326,15 @@ FIELDS: dict[str, dict[str, str]] = {
 NEEDED = frozenset({"path", "content", "to", "words"})
 LISTS = {"folders": "folder", "files": "file", "links": "link", "blocks": "block", "words": "words", "absent": "absent"}
 """Of a part, in the order of placing; the kind of what is in each."""
-PLAYBOOKS = ("packages", "users", "groups")
+PLAYBOOKS = ("users", "groups")
 """What the playbooks do themselves, before; not read here."""
-PART_FIELDS = {"role": TEXT, **dict.fromkeys((*LISTS, *PLAYBOOKS, "units"), LIST), "held": WORDS, "actions": TABLE}
+PART_FIELDS = {
+    "role": TEXT,
+    **dict.fromkeys((*LISTS, *PLAYBOOKS, "units"), LIST),
+    "held": WORDS,
+    "packages": WORDS,
+    "actions": TABLE,
+}
 PARTS_FIX = "correct the part of that role in roles/, or the variables that it is made of"
 
 
@@ -372,7 +380,8 @@ def _part(given: object) -> Part:
         _known_then(entry, actions)
     digest = hashlib.sha256(json.dumps(given).encode()).hexdigest()
     units = tuple(_units(part.get("units", []), name))
-    return Part(name, digest, tuple(entries), actions, units, tuple(part.get("held", ())))
+    held, packages = tuple(part.get("held", ())), tuple(part.get("packages", ()))
+    return Part(name, digest, tuple(entries), actions, units, held, packages)
 
 
 def _known_actions(actions: Json, part: str) -> None:
@@ -678,6 +687,9 @@ class Manifest:
     def units(self) -> list[str]:
         return sorted({unit for part in self.parts.values() for unit in part["units"]})
 
+    def packages(self) -> set[str]:
+        return {name for part in self.parts.values() for name in part["packages"]}
+
     def text(self) -> str:
         pending = [[name, argv] for name, argv in self.pending]
         said = {"format": FORMAT, "parts": self.parts, "before": self.before, "pending": pending, "begun": self.begun}
@@ -704,6 +716,7 @@ def manifest_of(content: bytes | None) -> Manifest:
         manifest = Manifest(said["parts"], said["before"], pending, said["begun"])
         list(map(_place_of, manifest.records()))
         manifest.units()
+        manifest.packages()
     except (KeyError, TypeError, ValueError, AttributeError):
         raise Unreadable from None
     return manifest
@@ -1126,7 +1139,7 @@ def tell(tree: Tree, units: Iterable[str] = ()) -> Json:
         "trouble": trouble,
         "parts": {name: _told(part, drifted[name]) for name, part in manifest.parts.items()},
         "drifted": sorted({path for paths in drifted.values() for path in paths}),
-        **_packages(tree),
+        **_packages(tree, manifest.packages()),
         "units": _unit_states(sorted({*manifest.units(), *units})),
         **_accounts(tree),
         "flags": tree.names(FLAGS),
@@ -1160,7 +1173,8 @@ INSTALLED = "installed"
 WHOLE = (INSTALLED, "config-files", "not-installed")
 
 
-def _packages(tree: Tree) -> Json:
+def _packages(tree: Tree, wanted: set[str]) -> Json:
+    """Versions of what is wanted: Ansible copies facts often.  Before the first bundle, of all."""
     versions: dict[str, str] = {}
     held: list[str] = []
     broken: list[str] = []
@@ -1170,7 +1184,7 @@ def _packages(tree: Tree) -> Json:
             continue
         if status[2] not in WHOLE or status[1] != "ok":
             broken.append(name)
-        if status[2] == INSTALLED:
+        if status[2] == INSTALLED and (not wanted or name in wanted):
             versions[name] = _field(paragraph, "Version")
         if status[0] == "hold":
             held.append(name)
