@@ -304,6 +304,23 @@ def test_a_check_sees_the_file_under_its_real_name_and_mode(box: Box, tmp_path: 
     assert not (box.root / STATE / "stage").exists()
 
 
+def test_a_check_sees_the_other_file_as_it_will_be_or_as_it_stays(box: Box, tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+    look = ["/bin/sh", "-c", f'cat "$0" "$1" > {seen}', "{}", "{/etc/other.conf}"]
+    other = file("/etc/other.conf", "two\n")
+    box.apply(part(files=[file("/etc/a.conf", "one\n", check=look), other]))
+    assert seen.read_text() == "one\ntwo\n"
+    box.apply(part(files=[file("/etc/a.conf", "three\n", check=look), other]))
+    assert seen.read_text() == "three\ntwo\n"
+    assert not (box.root / STATE / "stage").exists()
+
+
+def test_what_a_check_says_of_the_other_file_names_its_path(box: Box) -> None:
+    look = ["/bin/sh", "-c", "echo $1 is wrong; exit 1", "{}", "{/etc/other.conf}"]
+    answer = box.refused(part(files=[file("/etc/a.conf", check=look), file("/etc/other.conf", "two\n")]))
+    assert ": /etc/other.conf is wrong" in answer["error"]
+
+
 def test_a_checker_that_is_not_there_is_passed_over_in_check_mode_alone(box: Box) -> None:
     wanted = part(files=[file(check=["/no/such/checker", "{}"])])
     assert box.apply(wanted, options=("--check",))["changed"] == ["/etc/a.conf"]

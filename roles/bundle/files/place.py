@@ -53,6 +53,8 @@ PART = re.compile(r"[a-z][a-z0-9_:.-]{0,63}")
 MODE = re.compile(r"0?[0-7]{3,4}")
 FLAG = re.compile(r"flag:([a-z0-9-]{1,63})")
 HOSTILE = re.compile(r"[\x00-\x1f\x7f]")
+NAMED = re.compile(r"\{(/[^{}]+)\}")
+"""In a check: another file of the bundle, as it is staged, or as it stands where it stays as it is."""
 FORBIDDEN = ("/proc", "/sys", "/dev", STATE)
 
 Json = dict[str, Any]
@@ -854,17 +856,28 @@ def _once(actions: Iterable[Action]) -> Iterator[Action]:
 # --- the checks -------------------------------------------------------------------------------------------------------
 
 
-def check_all(tree: Tree, entries: Iterable[Entry], *, dry: bool) -> None:
+def check_all(tree: Tree, entries: Sequence[Entry], *, dry: bool) -> None:
     """Each on a copy under its real name, before anything is placed.  Raises Refused."""
     with contextlib.ExitStack() as left_over:
         left_over.callback(_clear_stage, tree)
-        for number, entry in enumerate(entry for entry in entries if entry.check):
-            folder = f"{STAGE}/{number}"
-            tree.make(STAGE, _own(0o700))
-            tree.make(folder, _own(0o700))
-            staged = f"{folder}/{posixpath.basename(entry.path)}"
-            tree.write(staged, entry.content.encode(), _own(int(entry.record["mode"], 8)))
-            _check(entry, tree.root + staged, dry=dry)
+        staged = {entry.path: _stage(tree, number, entry) for number, entry in enumerate(_tried(entries))}
+        for entry in (entry for entry in entries if entry.check):
+            _check(entry, staged, tree.root, dry=dry)
+
+
+def _tried(entries: Sequence[Entry]) -> list[Entry]:
+    """What is checked, and what a check names as its other file."""
+    named = {path for entry in entries for word in entry.check for path in NAMED.findall(word)}
+    return [entry for entry in entries if entry.check or (entry.kind == "file" and entry.path in named)]
+
+
+def _stage(tree: Tree, number: int, entry: Entry) -> str:
+    folder = f"{STAGE}/{number}"
+    tree.make(STAGE, _own(0o700))
+    tree.make(folder, _own(0o700))
+    staged = f"{folder}/{posixpath.basename(entry.path)}"
+    tree.write(staged, entry.content.encode(), _own(int(entry.record["mode"], 8)))
+    return tree.root + staged
 
 
 def _clear_stage(tree: Tree) -> None:
@@ -875,8 +888,13 @@ def _clear_stage(tree: Tree) -> None:
     tree.rmdir(STAGE)
 
 
-def _check(entry: Entry, staged: str, *, dry: bool) -> None:
-    argv = [word.replace("{}", staged) for word in entry.check]
+def _word(word: str, own: str, staged: Mapping[str, str], root: str) -> str:
+    """`{}` is the file itself, `{/PATH}` the other file there: as it will be."""
+    return NAMED.sub(lambda found: staged.get(found[1], root + found[1]), word).replace("{}", own)
+
+
+def _check(entry: Entry, staged: Mapping[str, str], root: str, *, dry: bool) -> None:
+    argv = [_word(word, staged[entry.path], staged, root) for word in entry.check]
     program = argv[0]
     try:
         done = _run(argv, CHECK_TIMEOUT_S)
@@ -888,9 +906,15 @@ def _check(entry: Entry, staged: str, *, dry: bool) -> None:
     except subprocess.TimeoutExpired:
         raise Refused(f"{program} took more than {CHECK_TIMEOUT_S} s to check it", entry.path, "try again") from None
     if done.returncode:
-        said = "" if entry.record.get("secret") else _last_lines(done.stdout).replace(staged, entry.path)
+        said = "" if entry.record.get("secret") else _last_lines(_unstaged(done.stdout, staged))
         remedy = "correct the variables or the template that it is made of; nothing was placed"
         raise Refused(f"{program} refuses it ({done.returncode}): {said}".rstrip(": "), entry.path, remedy)
+
+
+def _unstaged(said: str, staged: Mapping[str, str]) -> str:
+    for path, place in staged.items():
+        said = said.replace(place, path)
+    return said
 
 
 def _run(argv: Sequence[str], timeout_s: float) -> subprocess.CompletedProcess[str]:
