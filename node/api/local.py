@@ -22,7 +22,7 @@ from node.host.disk import failures_named
 from node.host.files import drop, tmp_beside
 from node.wire.problem import Problem
 
-ADDRESS_FILE, TOKEN_FILE = "api.json", "local.token"
+ADDRESS_FILE, OWN_FOLDER, TOKEN_FILE = "api.json", "own", "local.token"
 WAIT_S = 60.0
 TOKEN = re.compile(r"[!-~]{1,1024}")
 
@@ -42,9 +42,14 @@ class OwnToken:
         return Token(name="local", role="admin", sha256=hashlib.sha256(self.secret.encode()).hexdigest())
 
     def write(self, run_dir: Path) -> Path:
-        """Raises DiskFull, DiskReadOnly, DirectoryMissing."""
-        path = run_dir / TOKEN_FILE
+        """Into a folder that the other units, which have the same user, do not see.
+
+        Raises DiskFull, DiskReadOnly, DirectoryMissing.
+        """
+        path = _token_of(run_dir)
         tmp = tmp_beside(path)
+        with failures_named(path.parent):
+            _make_own(path.parent)
         with failures_named(path):
             drop(tmp)
             with os.fdopen(os.open(tmp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w") as file:
@@ -53,9 +58,23 @@ class OwnToken:
         return path
 
 
+def _token_of(run_dir: Path) -> Path:
+    return run_dir / OWN_FOLDER / TOKEN_FILE
+
+
+def _make_own(folder: Path) -> None:
+    """For its user alone, whatever was there.  Raises OSError, also where it is a link to somewhere else."""
+    folder.mkdir(0o700, exist_ok=True)
+    found = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.fchmod(found, 0o700)
+    finally:
+        os.close(found)
+
+
 def own_token_file(settings: NodeFile) -> Path | None:
     """The token of the service that runs here; None where none does, or it is not for this user."""
-    path = Path(settings.paths.run) / TOKEN_FILE
+    path = _token_of(Path(settings.paths.run))
     return path if _runs(settings) and os.access(path, os.R_OK) else None
 
 

@@ -184,7 +184,8 @@ def test_a_host_is_rebooted_between_slots_only_and_captures_again(lab: Lab, host
 
 
 def test_a_bundle_tells_of_the_node_and_holds_nothing_secret(lab: Lab, host: Host, tmp_path: Path) -> None:
-    secret = host.inside("cat /etc/heliograph/tls/node.key /run/heliograph/local.token /etc/ssh/ssh_host_*_key").stdout
+    kept = ("/etc/heliograph/tls/node.key", "/run/heliograph/own/local.token", "/etc/ssh/ssh_host_*_key")
+    secret = host.inside(f"cat {' '.join(kept)}").stdout
     words = [line for line in secret.splitlines() if len(line) > 8 and not line.startswith("-----")]
     played = lab.play("collect_bundle", *GIVEN, "-e", f"collect_to={tmp_path}")
     assert (played.rc, played.changed[NODE]) == (0, 0), played.stdout

@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 import pytest
 
+from node.api.local import OWN_FOLDER
 from tests.ansible.parts import ROOT, Rendered, render
 
 pytestmark = pytest.mark.slow
@@ -106,6 +107,16 @@ def test_only_the_shipper_holds_the_archives_keys(nodes: dict[str, Rendered]) ->
     shut = {name: _setting(unit, "InaccessiblePaths") for name, unit in units.items()}
     assert "-/etc/heliograph/keys" in shut["heliograph-node"]
     assert shut["heliograph-worker"] == shut["heliograph-ship"] == "-/etc/heliograph/tls -/etc/heliograph/keys"
+
+
+def test_the_services_token_is_in_a_folder_that_the_other_two_cannot_see(nodes: dict[str, Rendered]) -> None:
+    hidden = f"InaccessiblePaths=/run/heliograph/{OWN_FOLDER}\n"
+    seen_by = [name for name in MOST if hidden not in _unit(nodes["plain"], name)]
+    assert seen_by == ["heliograph-node"]
+    # what is not there when a unit starts is not hidden from it; in a namespace of its own it cannot go by /proc
+    folders = nodes["plain"].contents("node")["/etc/tmpfiles.d/heliograph.conf"]
+    assert f"d /run/heliograph/{OWN_FOLDER} 0700 heliograph heliograph -\n" in folders
+    assert all("PrivateUsers=yes\n" in _unit(nodes["plain"], name) for name in MOST)
 
 
 def test_the_shipper_reaches_what_it_is_allowed_to(nodes: dict[str, Rendered]) -> None:

@@ -160,7 +160,7 @@ def command_lines() -> str:
 def test_no_secret_is_said_anywhere(secure: Secure) -> None:
     home, key = secure.home, secure.console.key.read_text().splitlines()[1]
     with started(home) as node, beside(home, "work", "--ship"), secure.client(node) as http:
-        own = (home.run / "local.token").read_text()
+        own = (home.run / "own" / "local.token").read_text()
         said = [
             http.get("/v1/status", headers={"Authorization": "Bearer wr0ng-s3cret"}).text,
             http.get("/v1/status", headers={"Cookie": "c00kie-s3cret"}).text,

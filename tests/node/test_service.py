@@ -338,7 +338,7 @@ def test_commands_ask_the_running_service_by_its_token_or_another_and_say_who_ho
         own = json.loads(heliograph_node(*asked, *line).stdout)["id"]
         assert node.get(f"/v1/jobs/{own}")["who"] == "local"
         heliograph_node("jobs", "cancel", own, "--config", home.config)
-        (home.run / "local.token").unlink()
+        (home.run / "own" / "local.token").unlink()
         refused = heliograph_node(*asked, *line)
         assert (refused.returncode, f"pid {node.pid}" in refused.stderr) == (75, True)
         token = ("--token-file", home.folder / "operator.token")

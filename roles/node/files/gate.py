@@ -192,7 +192,7 @@ class ThisHost:
         """None where nobody answers, or not with what was asked for."""
         try:
             url = urlsplit(json.loads((self._run / "api.json").read_text())["url"])
-            token = (self._run / "local.token").read_text()
+            token = (self._run / "own/local.token").read_text()
             return self._asked(self._connection(url.scheme, url.hostname or "", url.port or 0), token, path, query)
         except (OSError, ValueError, KeyError, http.client.HTTPException):
             return None

@@ -78,19 +78,19 @@ def test_what_a_killed_service_left_is_no_service(tmp_path: Path) -> None:
     home = Home(tmp_path)
     with started(home) as node:
         wait_for(lambda: status(home).returncode in (0, 1), "an answer")
-        assert (home.run / "local.token").stat().st_mode & 0o777 == 0o600
-        secret = (home.run / "local.token").read_text()
+        assert (home.run / "own" / "local.token").stat().st_mode & 0o777 == 0o600
+        secret = (home.run / "own" / "local.token").read_text()
         node.process.send_signal(signal.SIGKILL)
         node.process.wait()
-        assert (home.run / "local.token").exists()
+        assert (home.run / "own" / "local.token").exists()
         assert status(home).returncode == 69
         assert heliograph_node("jobs", "list", "--config", home.config).returncode == 0
     with started(home) as node:
-        assert (home.run / "local.token").read_text() != secret
+        assert (home.run / "own" / "local.token").read_text() != secret
         assert heliograph_node("jobs", "list", "--config", home.config).returncode == 0
         assert heliograph_node("capture", "--config", home.config).returncode == 0
         node.stop()
-        assert not (home.run / "local.token").exists()
+        assert not (home.run / "own" / "local.token").exists()
 
 
 @pytest.mark.slow
