@@ -22,6 +22,8 @@ class Rendered:
     status: int
     output: str
     parts: dict[str, dict[str, Any]]
+    said: Any = None
+    """What another expression came to, after the role."""
 
     def contents(self, role: str) -> dict[str, str]:
         return {file["path"]: file["content"] for file in self.parts[role]["files"]}
@@ -33,17 +35,19 @@ def render(
     variables: Mapping[str, Any],
     facts: Mapping[str, Any] = NO_HOST,
     options: tuple[str, ...] = (),
+    says: str = "none",
 ) -> Rendered:
-    """The parts after the role, for a host named node-1."""
+    """The parts after the role, for a host named node-1; what that expression says then."""
     folder.mkdir(parents=True, exist_ok=True)
     made = folder / "parts.json"
     made.unlink(missing_ok=True)
+    wanted = f"{{{{ {{'parts': bundle_parts, 'said': {says}}} | to_json }}}}"
     tasks = [
         {"name": "Facts", "ansible.builtin.set_fact": {**facts, "cacheable": True}},
-        {"name": "Role", "ansible.builtin.include_role": {"name": role}},
+        {"name": "Role", "ansible.builtin.include_role": {"name": role, "public": True}},
         {
             "name": "Parts",
-            "ansible.builtin.copy": {"content": "{{ bundle_parts | to_json }}", "dest": str(made), "mode": "0600"},
+            "ansible.builtin.copy": {"content": wanted, "dest": str(made), "mode": "0600"},
             "check_mode": False,
         },
     ]
@@ -62,5 +66,6 @@ def render(
         check=False,
         timeout=120,
     )
-    parts = {part["role"]: part for part in json.loads(made.read_text())} if made.exists() else {}
-    return Rendered(done.returncode, done.stdout + done.stderr, parts)
+    told = json.loads(made.read_text()) if made.exists() else {"parts": [], "said": None}
+    parts = {part["role"]: part for part in told["parts"]}
+    return Rendered(done.returncode, done.stdout + done.stderr, parts, told["said"])

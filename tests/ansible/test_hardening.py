@@ -14,6 +14,8 @@ import yaml
 
 from tests.ansible.parts import ROOT
 from tests.ansible.wishes import NO_PI, PI_5, ZERO_2, Parts, Refused, made
+from tests.lab import names as lab
+from tests.lab import needs, roots
 
 ROLE = ROOT / "roles/hardening"
 DROP_IN = "/etc/ssh/sshd_config.d/00-heliograph.conf"
@@ -44,7 +46,7 @@ def program(name: str) -> ModuleType:
 
 @pytest.fixture(scope="module")
 def pi(tmp_path_factory: pytest.TempPathFactory) -> Parts:
-    return made(tmp_path_factory.mktemp("pi"), "hardening", ZERO_2, hardening_usb_enabled=True)
+    return made(tmp_path_factory.mktemp("pi"), "hardening", ZERO_2, says="hardening_checks", hardening_usb_enabled=True)
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +57,7 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Parts:
         "hardening",
         NO_PI,
         "12",
+        says="hardening_checks",
         hardening_management_nets=["192.0.2.0/24", "2001:db8::/32"],
         hardening_console_nets=["192.0.2.7"],
         hardening_ports=[{"name": "dns", "port": 53, "protocol": "udp"}],
@@ -205,11 +208,29 @@ def test_a_wrong_variable_is_named(tmp_path: Path, given: dict[str, object], nam
         made(tmp_path, "hardening", PI_5, **given)
 
 
-def test_sudo_takes_its_defaults(pi: Parts, tmp_path: Path) -> None:
-    path = tmp_path / "sudoers"
-    path.write_text(pi.text("/etc/sudoers.d/00-heliograph"))
+@pytest.mark.lab
+def test_sudo_takes_its_defaults_and_refuses_broken_ones(pi: Parts) -> None:
+    text = pi.text("/etc/sudoers.d/00-heliograph")
     assert pi.file("/etc/sudoers.d/00-heliograph")["mode"] == "0440"
     assert pi.file("/etc/sudoers.d/00-heliograph")["check"] == ["visudo", "-c", "-f", "{}"]
+    for suite, root in _roots().items():
+        right, broken = _visudo(root, text), _visudo(root, text.replace("use_pty", "use_pty ="))
+        assert (right.returncode, right.stdout, right.stderr) == (0, "stdin: parsed OK\n", ""), suite
+        assert broken.returncode != 0, suite
+
+
+def _roots() -> dict[str, Path]:
+    """Of the lab's Debians: sudo as they have it."""
+    try:
+        needs.check()
+    except lab.Refused as reason:
+        pytest.skip(str(reason))
+    return roots.ready(set(lab.PYTHONS), lab.Place.given().cache)
+
+
+def _visudo(root: Path, text: str) -> subprocess.CompletedProcess[str]:
+    words = ["chroot", str(root), "/usr/sbin/visudo", "-c", "-f", "-"]
+    return subprocess.run(words, input=text, capture_output=True, text=True, check=False, timeout=60)
 
 
 def test_the_checks_know_where_the_staged_file_is(pi: Parts) -> None:
@@ -442,12 +463,45 @@ def test_what_is_otherwise_is_told_with_what_to_do() -> None:
     assert _looked([{"item": "usb", "argv": ["/no/such"], "wants": ["^active$"], "remedy": "r"}])["usb"]
 
 
-def test_the_checks_of_the_kernel_see_a_wrong_key_and_pass_over_a_missing_one(tmp_path: Path) -> None:
-    parts = yaml.safe_load((ROLE / "vars/main/kernel.yml").read_text())
-    keys: dict[str, int] = parts["hardening_kernel_keys"]
-    pattern = "^(?!(" + "|".join(re.escape(f"{key} = {value}") for key, value in keys.items()) + ")$)."
-    check = {"item": "kernel", "remedy": "r", "refuses": [pattern]}
-    right = "".join(f"{key} = {value}\n" for key, value in list(keys.items())[:5])
-    assert _looked([{**check, "argv": ["printf", right]}]) == {"kernel": []}
-    wrong = right + "kernel.sysrq = 438\n"
-    assert "kernel.sysrq = 438" in _looked([{**check, "argv": ["printf", wrong]}])["kernel"][0]
+def _checks(parts: Parts, item: str, *argv: str) -> list[dict[str, object]]:
+    """As the role renders them, asking something else."""
+    return [{**check, "argv": argv} for check in parts.said if check["item"] == item]
+
+
+def test_the_checks_of_the_kernel_see_a_wrong_key_and_pass_over_a_missing_one(pi: Parts) -> None:
+    keys: dict[str, int] = yaml.safe_load((ROLE / "vars/main/kernel.yml").read_text())["hardening_kernel_keys"]
+    right = "".join(f"{key} = {value}\n" for key, value in list(keys.items())[1:])
+    assert _looked(_checks(pi, "kernel", "printf", right)) == {"kernel": []}
+    for wrong in ("kernel.sysrq = 438", "kernel.sysrq = 00", "kernelxsysrq = 0"):
+        assert wrong in _looked(_checks(pi, "kernel", "printf", f"{right}{wrong}\n"))["kernel"][0]
+
+
+ADDED = (
+    "tcp dport 80 accept",
+    "tcp dport { 80, 8460 } accept",
+    "ip saddr 192.0.2.7 tcp dport 80 accept",
+    "ip saddr 192.0.2.7 accept",
+    "tcp dport 8460 accept",
+    "tcp dport vmap { 99 : accept }",
+    "tcp dport 80 jump ssh",
+    "tcp dport 80 goto ssh",
+    "ct state new accept",
+    "accept",
+)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="rules are read by root alone")
+@pytest.mark.parametrize("added", ["", *ADDED])
+def test_the_check_of_the_firewall_sees_what_others_let_in(pi: Parts, other: Parts, tmp_path: Path, added: str) -> None:
+    for parts in (pi, other):
+        said = _looked(_checks(parts, "firewall", "printf", "%s", _listed(parts, tmp_path / "rules", added)))
+        assert len(said["firewall"]) == bool(added), said
+        assert all(added.split(" ", maxsplit=1)[0] in line for line in said["firewall"])
+
+
+def _listed(parts: Parts, rules: Path, added: str) -> str:
+    """What nft says of the rules, with one that somebody has added."""
+    rules.write_text(parts.text(RULES) + (f"add rule inet heliograph input {added}\n" if added else ""))
+    script = 'nft -f "$1" && nft list chain inet heliograph input'
+    words = ["unshare", "--net", "sh", "-c", script, "sh", str(rules)]
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout

@@ -16,6 +16,7 @@ class Parts:
     """By name, with what is looked up most."""
 
     named: dict[str, dict[str, Any]]
+    said: Any = None
 
     def file(self, path: str) -> dict[str, Any]:
         """Raises KeyError where no part has it."""
@@ -32,7 +33,9 @@ class Refused(Exception):
     """What Ansible said."""
 
 
-def made(folder: Path, role: str, model: str = NO_PI, debian: str = "13", **variables: object) -> Parts:
+def made(
+    folder: Path, role: str, model: str = NO_PI, debian: str = "13", says: str = "none", **variables: object
+) -> Parts:
     """As for a machine of that model.  Raises Refused where the role takes the variables for wrong."""
     facts = {
         "distribution_major_version": debian,
@@ -42,7 +45,7 @@ def made(folder: Path, role: str, model: str = NO_PI, debian: str = "13", **vari
         "virtualization_type": "systemd-nspawn",
         "ansible_local": {"heliograph": {"model": model or None}},
     }
-    done = render(folder, role, variables, facts)
+    done = render(folder, role, variables, facts, says=says)
     if done.status:
         raise Refused(done.output)
-    return Parts(done.parts)
+    return Parts(done.parts, done.said)
