@@ -1,11 +1,12 @@
 """Pack what tells of a node into one tar.gz, with nothing secret in it.  Runs on the node, standard library only.
 
-Called with a JSON object: `to` (the file to write, not there yet), `port` of the API, `days` of the journal.
+Called with a JSON object: `to` (the file to write, not there yet), `folder` (in it), `days` of the journal.
 """
 
 from __future__ import annotations
 
 import gzip
+import http.client
 import io
 import json
 import os
@@ -15,10 +16,10 @@ import subprocess
 import sys
 import tarfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
+from urllib.parse import urlsplit
 
 LARGEST = 8_000_000
 """Characters of one part; of what is longer the end is kept."""
@@ -28,10 +29,11 @@ STATES = range(4)
 SHORTEST_SECRET = 8
 HIDDEN = "***"
 NODE = "/opt/heliograph/current/bin/heliograph-node"
-CERTIFICATE, TOKEN = Path("/etc/heliograph/tls/node.pem"), Path("/run/heliograph/local.token")
+ADDRESS, TOKEN = "run/heliograph/api.json", "run/heliograph/own/local.token"
+CERTIFICATE = "etc/heliograph/tls/node.pem"
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
 SECRET_FILES = (
-    "etc/heliograph/keys/*", "etc/heliograph/tls/**/*.key", "run/heliograph/*.token", "run/credentials/*/*",
+    "etc/heliograph/keys/*", "etc/heliograph/tls/**/*.key", "run/heliograph/own/*", "run/credentials/*/*",
     "etc/ssh/ssh_host_*_key", "home/*/.ssh/id_*", "root/.ssh/id_*",
 )  # fmt: skip
 PATTERNS = (
@@ -134,20 +136,29 @@ def journal(unit: str, days: float) -> Sequence[str]:
     return ("journalctl", "--no-pager", "-o", "short-iso-precise", "-n", "50000", "--since", since, "-u", unit)
 
 
-def health(port: int) -> str:
-    """GET /health/deep of the service here, which is known by its own certificate."""
+def health(root: Path) -> str:
+    """GET /health/deep where the service says that it listens; it is known by its own certificate."""
     try:
-        context = ssl.create_default_context(cafile=str(CERTIFICATE))
-        context.check_hostname = False
-        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-        bearer = {"Authorization": f"Bearer {TOKEN.read_text().strip()}"}
-        request = urllib.request.Request(f"https://127.0.0.1:{port}/health/deep", headers=bearer)
-        with urllib.request.urlopen(request, timeout=WITHIN_S, context=context) as answer:  # noqa: S310 - https
-            return str(answer.read(LARGEST).decode(errors="replace"))
-    except urllib.error.HTTPError as error:
-        return error.read(LARGEST).decode(errors="replace")
-    except (OSError, ValueError) as error:
+        url = urlsplit(str(json.loads((root / ADDRESS).read_text())["url"]))
+        connection = _connection(url.scheme, url.hostname or "", url.port or 0, root / CERTIFICATE)
+        return _asked(connection, (root / TOKEN).read_text().strip())
+    except (OSError, ValueError, KeyError, TypeError, http.client.HTTPException) as error:
         return f"({type(error).__name__}: {error})\n"
+
+
+def _asked(connection: http.client.HTTPConnection, token: str) -> str:
+    with closing(connection):
+        connection.request("GET", "/health/deep", headers={"Authorization": f"Bearer {token}"})
+        return connection.getresponse().read(LARGEST).decode(errors="replace")
+
+
+def _connection(scheme: str, host: str, port: int, certificate: Path) -> http.client.HTTPConnection:
+    if scheme == "http":
+        return http.client.HTTPConnection(host, port, timeout=WITHIN_S)
+    context = ssl.create_default_context(cafile=str(certificate))
+    context.check_hostname = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return http.client.HTTPSConnection(host, port, timeout=WITHIN_S, context=context)
 
 
 def read(path: Path) -> str:
@@ -157,11 +168,11 @@ def read(path: Path) -> str:
         return f"({error.strerror})\n"
 
 
-def parts(root: Path, port: int, days: float) -> Iterator[tuple[str, Callable[[], str]]]:
+def parts(root: Path, days: float) -> Iterator[tuple[str, Callable[[], str]]]:
     yield from ((f"journal/{unit}.txt", lambda unit=unit: said(journal(unit, days))) for unit in UNITS)
     yield from ((name, lambda command=command: said(command)) for name, command in COMMANDS.items())
     yield from ((f"files/{name}", lambda name=name: read(root / name)) for name in FILES)
-    yield "health-deep.json", lambda: health(port)
+    yield "health-deep.json", lambda: health(root)
 
 
 def pack(file: io.BufferedIOBase, folder: str, root: Path, found: Iterator[tuple[str, Callable[[], str]]]) -> None:
@@ -178,7 +189,7 @@ def main() -> None:
     given = json.loads(sys.argv[1])
     descriptor = os.open(given["to"], os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
-        pack(file, given["folder"], Path("/"), parts(Path("/"), given["port"], given["days"]))
+        pack(file, given["folder"], Path("/"), parts(Path("/"), given["days"]))
 
 
 if __name__ == "__main__":

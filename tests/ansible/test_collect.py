@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import json
+import ssl
 import tarfile
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -27,7 +31,7 @@ NAS = "b64line-one-of-the-archives-key"
 def root(tmp_path: Path) -> Path:
     pki = Authority(tmp_path / "pki")
     for name, text in {
-        "run/heliograph/local.token": TOKEN + "\n",
+        "run/heliograph/own/local.token": TOKEN + "\n",
         "etc/heliograph/keys/nas": f"-----BEGIN OPENSSH PRIVATE KEY-----\n{NAS}\n-----END OPENSSH PRIVATE KEY-----\n",
         "etc/heliograph/tls/in-force/node.key": pki.node("alpha").key.read_text(),
         "etc/heliograph/node.yml": "node: {id: alpha}\napi:\n  tokens:\n    - {name: kim, sha256: 0123456789abcdef}\n",
@@ -96,13 +100,49 @@ def test_a_program_that_hangs_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_host_that_is_no_node_yet_is_packed_all_the_same(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(collect, "COMMANDS", {"status.json": ("/no/node", "status")})
     monkeypatch.setattr(collect, "journal", lambda unit, days: ("/bin/echo", unit, str(days)))
-    found = packed(root, *collect.parts(root, 1, 0.5))
+    found = packed(root, *collect.parts(root, 0.5))
     assert found["journal/heliograph-node.txt"] == "heliograph-node 0.5\n"
     assert "FileNotFoundError" in found["status.json"]
     assert "sha256: ***" in found["files/etc/heliograph/node.yml"]
     assert found["files/proc/cmdline"] == "console=tty1 psk=*** root=/dev/mmcblk0p2\n"
     assert found["files/proc/mounts"] == "(No such file or directory)\n"
     assert found["health-deep.json"].startswith("(FileNotFoundError")
+
+
+class Deep(BaseHTTPRequestHandler):
+    """A service that says who asked for what."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        said = f"{self.path} {self.headers['Authorization']}".encode()
+        self.send_response(503)
+        self.send_header("Content-Length", str(len(said)))
+        self.end_headers()
+        self.wfile.write(said)
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_the_service_is_asked_where_it_says_that_it_listens(root: Path, tmp_path: Path, scheme: str) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Deep) as server:
+        if scheme == "https":
+            office = Authority(tmp_path / "other").node("alpha")
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(office.cert, office.key)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+            (root / "etc/heliograph/tls/node.pem").write_text(office.cert.read_text())
+        Thread(target=server.serve_forever, daemon=True).start()
+        (root / "run/heliograph/api.json").write_text(json.dumps({"url": f"{scheme}://127.0.0.1:{server.server_port}"}))
+        assert collect.health(root) == f"/health/deep Bearer {TOKEN}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize("said", ["", "{}", "[]", '{"url": 7}', '{"url": "http://127.0.0.1:1"}'])
+def test_a_service_that_cannot_be_asked_is_told_as_that(root: Path, said: str) -> None:
+    (root / "run/heliograph/api.json").write_text(said)
+    assert collect.health(root).startswith("(")
 
 
 def test_the_journal_is_asked_for_the_days_wanted() -> None:
