@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 
 from anyio.to_thread import run_sync
@@ -14,6 +16,7 @@ from pydantic import Field
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from node.api.guard import still_known
 from node.api.paging import Query
 from node.api.parts import ApiParts, Parts
 from node.api.problems import ERRORS
@@ -97,7 +100,8 @@ async def events(
     start = await run_sync(_start, reader, last_id)
     streams: Streams = request.app.state.streams
     streams.enter()
-    return _Stream(_Feed(parts.hub, reader, kinds, streams.heartbeat_s).blocks(start), streams)
+    feed = _Feed(parts.hub, reader, kinds, streams.heartbeat_s, partial(still_known, request, parts))
+    return _Stream(feed.blocks(start), streams)
 
 
 def _start(reader: EventReader, last_id: int | None) -> Start:
@@ -127,14 +131,25 @@ class _Stream(StreamingResponse):
 
 @dataclass(frozen=True, slots=True)
 class _Feed:
-    """What was missed comes from the log in batches, what happens from the hub; none twice, none left out."""
+    """What was missed comes from the log in batches, what happens from the hub; none twice, none left out.
+
+    Nothing more goes to a reader who would not be let in now; coming back, it is told why.
+    """
 
     hub: Hub[EventRow]
     reader: EventReader
     kinds: tuple[str, ...]
     heartbeat_s: float
+    let_in: Callable[[], bool]
 
     async def blocks(self, start: Start) -> AsyncGenerator[bytes, None]:
+        async with aclosing(self._all(start)) as found:
+            async for block in found:
+                if not self.let_in():
+                    return
+                yield block
+
+    async def _all(self, start: Start) -> AsyncGenerator[bytes, None]:
         yield GREETING
         if start.reset:
             yield reset_block(start.reset)

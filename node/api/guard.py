@@ -33,6 +33,7 @@ from node.domain.times import US
 from node.wire.routes import ROLES, Role
 
 NOBODY = "nobody"
+REFUSED = (NotAuthenticated, NotAllowed, CertificateRevoked, CertificateUnfit)
 _LOG = logging.getLogger(__name__)
 
 
@@ -44,7 +45,7 @@ async def guard(request: Request) -> Caller:
     client = client_of(request)
     try:
         caller = authorise(shown_by(request), ROLES[request.method, route.path], parts)
-    except (NotAuthenticated, NotAllowed, CertificateRevoked, CertificateUnfit) as error:
+    except REFUSED as error:
         await _tell(request.app.state.refusals, parts, client, error.code)
         raise
     refuse_unknown_names(request, route)
@@ -73,7 +74,20 @@ def shown_by(request: Request) -> Shown:
     """`here` = it comes from this very machine."""
     client, server = client_of(request), request.scope.get("server") or ("", 0)
     header = request.headers.get("authorization", "")
-    return Shown(header, getattr(request.state, "peer", None), client, is_here(client, server[0]))
+    return Shown(header, getattr(request.state, "peer", _no_peer)(), client, is_here(client, server[0]))
+
+
+def _no_peer() -> None:
+    """Where no connection of ours is behind a request, nobody shows a certificate."""
+
+
+def still_known(request: Request, parts: ApiParts) -> bool:
+    """Whether the same request would be let in now: a stream outlasts certificates and tokens."""
+    try:
+        recognise(shown_by(request), parts)
+    except REFUSED:
+        return False
+    return True
 
 
 def is_here(client: str, server: str) -> bool:

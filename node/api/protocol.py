@@ -49,16 +49,28 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self.scope["state"] |= {"abort": self.transport.abort, **self._seen_through()}
+        self.scope["state"] |= {"abort": self.transport.abort, "peer": self.peer, "parting": self._parting()}
 
-    def _seen_through(self) -> dict[str, object]:
-        """The peer, as what is in force now sees it; one that an older front let in has to come in again."""
+    def peer(self) -> Peer | None:
+        """As what is in force now sees it: a request may outlast that."""
+        live = self.config.ssl
+        if self._peer is None or not isinstance(live, LiveContext):
+            return None
+        return replace(self._peer, revoked=self._peer.fingerprint in live.front.revoked)
+
+    def look_again(self) -> None:
+        """What is under way for one who is revoked now is cut off; whoever asks anew is told why."""
+        peer = self.peer()
+        if peer is not None and peer.revoked and not self._idle():
+            self.transport.abort()
+
+    def _parting(self) -> bool:
+        """One that an older front let in has to come in again."""
         live = self.config.ssl
         if not isinstance(live, LiveContext):
-            return {}
-        peer = self._peer and replace(self._peer, revoked=self._peer.fingerprint in live.front.revoked)
+            return False
         connection = self.transport.get_extra_info("ssl_object")
-        return {"peer": peer, "parting": connection is None or connection.context is not live.front.context}
+        return connection is None or connection.context is not live.front.context
 
     def on_headers_complete(self) -> None:
         self._head_is_here()

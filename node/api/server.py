@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -77,14 +78,23 @@ class Server:
         return not self._thread.is_alive()
 
     def reload_tls(self) -> Validity | None:
-        """New connections get what the files say now; those that are open go on.  None where there is no TLS.
+        """New connections get what the files say now; those that are open go on, but for whom is revoked.
+
+        None where there is no TLS.
 
         Raises as `start` does; then what was in force stays.
         """
         if self._bind.tls is None or self._tls is None:
             return None
         self._tls.front = read_front(self._bind.tls)
+        self._look_again()
         return self.certificate
+
+    def _look_again(self) -> None:
+        for connection in tuple(self._uvicorn.server_state.connections) if self._uvicorn else ():
+            if isinstance(connection, Protocol):
+                with suppress(RuntimeError):  # its loop has ended
+                    connection.loop.call_soon_threadsafe(connection.look_again)
 
     @property
     def certificate(self) -> Validity | None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from hashlib import sha256
 from itertools import takewhile
 from pathlib import Path
 
@@ -21,6 +22,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization as form
 
 from node.api.local import OwnToken
+from node.api.protocol import Protocol
 from node.api.server import Server
 from node.api.tls import read_front
 from node.clock import SystemClock
@@ -28,7 +30,7 @@ from node.domain.errors import CertificateRevoked, CertificateUnfit, CredentialM
 from node.domain.nodefile import Tls
 from node.domain.times import to_datetime
 from node.wire.routes import ROUTES, Role
-from tests.apis import TOKENS, Served, dead_job, fill, keep_video, served, token_of
+from tests.apis import TOKENS, Served, dead_job, eventually, fill, keep_video, served, token_of
 from tests.papers import END, LOCALHOST, Authority, Paper, trust
 
 HOUR = dt.timedelta(hours=1)
@@ -360,6 +362,70 @@ def test_another_authority_holds_for_new_connections_and_old_ones_are_asked_to_c
         parting = old.get("/v1/status")
         assert (parting.status_code, parting.headers["connection"]) == (200, "close")
         assert status(old, "GET", "/v1/status", None) is HANDSHAKE
+
+
+@contextmanager
+def streaming(house: House, api: Served, name: str | None, token: str | None = None) -> Iterator[Iterator[bytes]]:
+    """The chunks of a stream of events that has begun."""
+    with (
+        house.client(api.server, name) as http,
+        http.stream("GET", "/v1/events", headers=token_of(token), timeout=10) as response,
+    ):
+        chunks = response.iter_raw()
+        assert b"retry" in next(chunks)
+        assert eventually(lambda: api.hub.count() > 0)
+        yield chunks
+
+
+def rest(chunks: Iterator[bytes]) -> bytes:
+    """What still came, until the stream was ended or cut off."""
+    heard = bytearray()
+    try:
+        for number, chunk in enumerate(chunks):
+            assert number < 30, "it goes on"
+            heard += chunk
+    except httpx.ReadTimeout:
+        raise
+    except httpx.TransportError:
+        pass
+    return bytes(heard)
+
+
+def test_a_stream_of_one_who_is_revoked_ends_with_the_reload(api: Served, house: House) -> None:
+    with streaming(house, api, "viewer") as gone, streaming(house, api, "operator") as stays:
+        house.revoke(house.papers["viewer"].fingerprint)
+        api.server.reload_tls()
+        assert rest(gone) == b""
+        fill(api.store, 1)
+        assert b"event:" in next(stays)
+    assert eventually(lambda: api.hub.count() == 0)
+
+
+def test_nothing_more_is_told_to_one_who_is_revoked(api: Served, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Protocol, "look_again", lambda _: None)  # as where the loop has not come to it yet
+    with streaming(house, api, "viewer") as gone:
+        house.revoke(house.papers["viewer"].fingerprint)
+        api.server.reload_tls()
+        fill(api.store, 1)
+        assert rest(gone) == b""
+
+
+@pytest.mark.parametrize(("name", "token"), [("brief", None), (None, "brief")])
+def test_a_stream_ends_with_the_heartbeat_after_what_it_was_asked_by(
+    house: House, name: str | None, token: str | None
+) -> None:
+    now = to_datetime(SystemClock().now_us())
+    house.papers = {**house.papers, "brief": house.fleet.console("mw", "viewer", end=now + 24 * HOUR)}
+    until_us = int((now + 24 * HOUR).timestamp()) * 1_000_000
+    brief = {"name": "mw", "role": "viewer", "sha256": sha256(b"brief").hexdigest(), "expires_us": until_us}
+    tls = house.tls.model_dump()
+    with served(house.folder / "data", trust=house.shows(None), tls=tls, tokens=[brief]) as api:
+        api.server._app._app.state.streams.heartbeat_s = 0.1  # type: ignore[attr-defined]
+        api.clock.step(now.timestamp() - api.clock.now_us() / 1e6)
+        with streaming(house, api, name, token) as chunks:
+            assert b"beat" in next(chunks)
+            api.clock.step(25 * 3600)
+            assert b"goodbye" not in rest(chunks)
 
 
 @dataclass
