@@ -22,6 +22,8 @@ PermitRootLogin yes
 PrintMotd no
 PrintLastLog no
 MaxStartups 200
+# what this machine's root has in his .bashrc is not for whoever logs in
+SetEnv HOME={place.shelf}
 """
 SHELF = """
 ListenAddress {control}:{port}
