@@ -15,6 +15,9 @@ NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 FREE_NAMES = re.compile(r"heliograph_config_\d\d_[a-z0-9_]+")
 """Pieces of the config document; their names say only the order."""
 OURS = "heliograph"
+ASKED = ("preflight", "bootstrap", "collect", "reboot", "retire")
+"""What variables of playbooks begin with; those are known that a playbook mentions."""
+MENTIONED = re.compile(rf"\b(?:{'|'.join(ASKED)})_[a-z0-9_]+")
 SPECS = "*/meta/argument_specs.yml"
 SUITES = ("bookworm", "trixie")
 OLDEST_PYTHON = (3, 11)
@@ -25,7 +28,8 @@ def inventory_faults(hostvars: Mapping[str, Mapping[str, Any]], names: Sequence[
     """Nodes that share a name or an address, and variables that no role knows.  `roles`: the folder of the roles."""
     specs = {path.parent.parent.name: yaml.safe_load(path.read_text()) for path in Path(roles).glob(SPECS)}
     known = {name for spec in specs.values() for name in options(spec)}
-    prefixes = tuple(f"{role}_" for role in (*specs, OURS))
+    known |= set(mentioned(Path(roles).parent / "playbooks"))
+    prefixes = tuple(f"{role}_" for role in (*specs, *ASKED, OURS))
     strange = [
         f"{name}: {said}" for name in sorted(names) for said in unknown_variables(hostvars[name], known, prefixes)
     ]
@@ -38,6 +42,12 @@ def options(spec: Mapping[str, Any]) -> Iterator[str]:
     """The variables that a role's argument_specs name."""
     for entry in spec.get("argument_specs", {}).values():
         yield from entry.get("options", {})
+
+
+def mentioned(playbooks: Path) -> Iterator[str]:
+    """The variables of their own that the playbooks name."""
+    for path in playbooks.rglob("*.yml"):
+        yield from MENTIONED.findall(path.read_text())
 
 
 def unknown_variables(names: Iterable[str], known: Iterable[str], prefixes: tuple[str, ...]) -> Iterator[str]:

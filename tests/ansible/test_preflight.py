@@ -38,7 +38,8 @@ def faults(filters: Filters, found: dict[str, dict[str, Any]]) -> list[str]:
 
 def test_a_good_inventory_has_no_faults(filters: Filters) -> None:
     good = {"heliograph_port": 1, "heliograph_config_50_site": {}, "hardening_ssh_enabled": True, "my_own": 1}
-    assert faults(filters, hosts(three=good)) == []
+    of_playbooks = dict.fromkeys(("preflight_clock_tolerance_s", "reboot_serial", "retire_backup", "bootstrap_card"), 1)
+    assert faults(filters, hosts(three=good | of_playbooks)) == []
 
 
 @pytest.mark.parametrize(
@@ -50,6 +51,11 @@ def test_a_good_inventory_has_no_faults(filters: Filters) -> None:
         ({"base_nothing_like_it": 1}, "no variable is called base_nothing_like_it. "),
         ({"heliograph_config_9_x": 1}, "no variable is called heliograph_config_9_x"),
         ({"heliograph_prot": 1}, "did you mean heliograph_port"),
+        ({"retire_reachabel": False}, "did you mean retire_reachable"),
+        ({"reboot_al": True}, "did you mean reboot_all"),
+        ({"collect_day": 1}, "did you mean collect_days"),
+        ({"bootstrap_timeout": 1}, "did you mean bootstrap_timeout_s"),
+        ({"preflight_clock_s": 1}, "no variable is called preflight_clock_s"),
     ],
 )
 def test_what_is_wrong_with_a_node_is_named_with_what_to_do(filters: Filters, variables: Any, said: str) -> None:
