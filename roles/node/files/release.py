@@ -7,24 +7,35 @@ library.  `current` is not touched: the bundle moves it.
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import hashlib
 import json
 import os
 import pwd
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 CONFIGURATION, FAULT = 78, 1
 RECORD = "release.json"
 BUILDING = ".building-"
+NOTHING: Mapping[str, str] = MappingProxyType({})
 NEEDED_BYTES = 600_000_000
 TOLD_LINES = 3
+REMEDIES = {
+    errno.ENOSPC: "free space on the host, then run the play again",
+    errno.EROFS: "see `dmesg` on the host why it is mounted read-only; reboot it, or replace its card",
+    errno.EIO: "the card or disk fails: `dmesg` on the host; replace it",
+}
+USERINFO = re.compile(r"(://)[^/\s@]+@")
+"""Before the host of an index: a name, mostly with a password."""
 _AT_FDCWD, _EXCHANGE = -100, 2  # renameat2(2)
 SMOKE = """
 import importlib, json, pkgutil, sys
@@ -37,11 +48,11 @@ print(json.dumps({"version": node.__version__, "modules": len(names)}))
 
 
 class Refused(Exception):
-    """Nothing was changed; `remedy` says what to do."""
+    """Nothing was changed; `remedy` says what to do.  Neither says who may come to an index."""
 
     def __init__(self, error: str, remedy: str, status: int = FAULT) -> None:
-        super().__init__(error)
-        self.remedy, self.status = remedy, status
+        super().__init__(USERINFO.sub(r"\1", error))
+        self.remedy, self.status = USERINFO.sub(r"\1", remedy), status
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +96,10 @@ def main() -> int:
     except Refused as refusal:
         _answer({"error": str(refusal), "remedy": refusal.remedy})
         return refusal.status
+    except OSError as error:
+        remedy = REMEDIES.get(error.errno or 0, "see `journalctl -xe` and `dmesg` on the host, then run the play again")
+        _answer({"error": ": ".join(filter(None, (error.filename, error.strerror))) or str(error), "remedy": remedy})
+        return FAULT
     return 0
 
 
@@ -181,16 +196,20 @@ def _fill(order: Order, unfinished: Path) -> None:
     lock.write_text(order.lock)
     source = f"node_wheelhouse {order.wheelhouse}" if order.wheelhouse else f"the index {order.index or 'of pip'}"
     remedy = f"see that {source} can be reached and holds every version of the lock for this Python and machine"
-    _run([*_pip(order, unfinished), "-r", str(lock), order.wheel], "packages could not be installed", remedy)
+    words = [*_pip(order, unfinished), "-r", str(lock), order.wheel]
+    _run(words, "packages could not be installed", remedy, more=_index(order))
 
 
 def _pip(order: Order, unfinished: Path) -> list[str]:
-    source = ["--index-url", order.index] if order.index else []
-    if order.wheelhouse:
-        source = ["--no-index", "--find-links", order.wheelhouse]
+    source = ["--no-index", "--find-links", order.wheelhouse] if order.wheelhouse else []
     quiet = ["--quiet", "--no-input", "--disable-pip-version-check", "--no-cache-dir"]
     exactly = ["--no-deps", "--no-compile", "--only-binary", ":all:"]
     return [str(unfinished / "bin/python"), "-I", "-m", "pip", "install", *quiet, *exactly, *source]
+
+
+def _index(order: Order) -> dict[str, str]:
+    """Not among the words of the command, which everybody on the host can read."""
+    return {"PIP_INDEX_URL": order.index} if order.index and not order.wheelhouse else {}
 
 
 def _settle(unfinished: Path, place: Path) -> None:
@@ -217,7 +236,9 @@ def _smoke(order: Order, unfinished: Path) -> None:
         raise Refused(f"the wheel named {order.version} holds {found}", "build it again: make wheel", CONFIGURATION)
 
 
-def _run(words: Sequence[str], error: str, remedy: str, user: str | None = None) -> str:
+def _run(
+    words: Sequence[str], error: str, remedy: str, user: str | None = None, more: Mapping[str, str] = NOTHING
+) -> str:
     """What it prints.  Raises Refused with the last lines of its complaints."""
     group = None if user is None else pwd.getpwnam(user).pw_gid
     groups: list[int] | None = None if user is None else []
@@ -228,7 +249,7 @@ def _run(words: Sequence[str], error: str, remedy: str, user: str | None = None)
         extra_groups=groups,
         umask=0o022,
         cwd="/",
-        env=_environment(),
+        env=_environment() | more,
         capture_output=True,
         text=True,
         errors="replace",
@@ -273,7 +294,7 @@ def prune(root: Path, order: Order) -> list[str]:
     spare = [record.parent for record in found if record.parent.name not in used]
     room = max(0, order.keep - sum(record.parent.name in used for record in found))
     for place in spare[room:]:
-        shutil.rmtree(place)
+        shutil.rmtree(place.rename(releases / f"{BUILDING}{place.name}"))  # half of it is no release
     return [place.name for place in spare[room:]]
 
 
