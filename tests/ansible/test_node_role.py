@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import zipfile
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +186,106 @@ def test_the_answer_of_the_program_is_one_line_of_json(tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
+# --- what comes in between --------------------------------------------------------------------------------------------
+
+DYING = """
+import importlib.util, json, os, signal, sys
+program, at, given = sys.argv[1], int(sys.argv[2]), json.loads(sys.argv[3])
+spec = importlib.util.spec_from_file_location("release", program)
+release = importlib.util.module_from_spec(spec)
+sys.modules["release"] = release
+spec.loader.exec_module(release)
+steps = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.symlink", "shutil.rmtree", "ctypes.dlsym"}
+passed = 0
+def watch(event, words):
+    global passed
+    if event in steps or (event == "open" and str(words[0]).startswith(given["root"])):
+        passed += 1
+        if passed == at:
+            os.kill(os.getpid(), signal.SIGKILL)
+def fill(order, unfinished):
+    (unfinished / "bin").mkdir(parents=True)
+    (unfinished / "lib").mkdir()
+    (unfinished / "bin/heliograph-node").write_text(f"#!{unfinished}/bin/python")
+    (unfinished / "lib/whole").touch()
+release._fill, release._smoke = fill, lambda order, unfinished: None
+release.subprocess.run = lambda *words, **more: None
+sys.addaudithook(watch)
+print(json.dumps(release.make(release.Order(**given))))
+"""
+
+
+def _dying(order: Any, at: int) -> subprocess.CompletedProcess[str]:
+    """The builder, killed at that one of its steps; what pip and the tried release would do is made up."""
+    program = str(ROOT / "roles/node/files/release.py")
+    words = [sys.executable, "-I", "-c", DYING, program, str(at), json.dumps(asdict(order))]
+    return subprocess.run(words, capture_output=True, text=True, check=False)
+
+
+def _whole(root: Path, version: str, age: int) -> None:
+    place = _place(root, version, age)
+    (place / "lib").mkdir()
+    (place / "lib/whole").touch()
+
+
+@pytest.mark.slow
+def test_whatever_kills_it_releases_are_whole_and_the_next_run_ends_it(order: Any, tmp_path: Path) -> None:
+    statuses: list[int] = []
+    while not statuses or statuses[-1]:
+        case = tmp_path / f"case-{len(statuses)}"
+        root = case / "opt"
+        for age, version in enumerate(("1.0.0", "0.9", "0.8", "0.7", "0.6")):
+            _whole(root, version, age * 100)
+        (root / "current").symlink_to("releases/0.9")
+        wheel = str(_wheel(case / "incoming", "1.0.0"))
+        wanted = replace(order, root=str(root), wheel=wheel, digest="b")
+        done = _dying(wanted, len(statuses) + 1)
+        statuses.append(done.returncode)
+        assert done.returncode in {0, -9}, done.stderr
+        found = [each for each in (root / "releases").iterdir() if (each / "release.json").exists()]
+        whole = {each.name for each in found if (each / "lib/whole").exists()}
+        assert {each.name for each in found if not each.name.startswith(".")} <= whole
+        assert {"1.0.0", "0.9"} <= whole
+        _wheel(case / "incoming", "1.0.0")
+        again = _dying(wanted, 0)
+        assert again.returncode == 0, again.stderr
+        assert release.record_in(root / "releases/1.0.0").digest == "b"
+        assert (root / "releases/1.0.0/bin/heliograph-node").read_text() == f"#!{root}/releases/1.0.0/bin/python"
+        assert sorted(each.name for each in (root / "releases").iterdir()) == [".lock", "0.8", "0.9", "1.0.0"]
+    assert len(statuses) > 25
+
+
+def test_a_disk_that_fails_is_said_in_one_line_of_json(tmp_path: Path) -> None:
+    (tmp_path / "releases").write_text("no folder")
+    given = {"version": "1", "digest": "a", "wheel": "/no/such.whl", "lock": "", "root": str(tmp_path)}
+    words = [sys.executable, "-I", str(ROOT / "roles/node/files/release.py")]
+    done = subprocess.run(words, input=json.dumps(given), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "")
+    said = json.loads(done.stdout)
+    assert said["error"] == f"{tmp_path}/releases: File exists"
+    assert said["remedy"]
+
+
+@pytest.mark.slow
+def test_who_may_come_to_an_index_is_seen_nowhere(order: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = "http://kim:hush-words@127.0.0.1:9/simple"
+    seen: list[tuple[str, ...]] = []
+    run = subprocess.run
+
+    def watched(words: Any, **more: Any) -> Any:
+        seen.append(tuple(words))
+        if "pip" in words:
+            assert more["env"]["PIP_INDEX_URL"] == index
+            more["env"] |= {"PIP_RETRIES": "0"}
+        return run(words, **more)
+
+    monkeypatch.setattr(release.subprocess, "run", watched)
+    with pytest.raises(release.Refused) as refused:
+        release.make(replace(order, wheelhouse="", index=index, lock="no-such-package==7\n"))
+    assert "http://127.0.0.1:9/simple" in refused.value.remedy
+    assert "hush-words" not in f"{refused.value} {refused.value.remedy} {seen}"
+
+
 # --- the gate ---------------------------------------------------------------------------------------------------------
 
 NOW = "2026-11-20T12:00:00.000Z"
@@ -360,6 +460,19 @@ def test_wrong_variables_are_named_before_anything_is_rendered(
 
 
 @pytest.mark.slow
+def test_of_two_wheels_none_is_taken_in_silence(given: dict[str, Any], tmp_path: Path) -> None:
+    lock = {"node_lock": given["node_lock"]}
+    assert render(tmp_path / "play", "node", lock).parts["node"]["links"][0]["to"] == "releases/1.2.3"
+    _wheel(tmp_path / "dist", "1.10.0")
+    rendered = render(tmp_path / "play", "node", lock)
+    said = (
+        "dist holds more than one wheel: heliograph-1.10.0-py3-none-any.whl, heliograph-1.2.3-py3-none-any.whl. Remedy:"
+    )
+    assert said in " ".join(rendered.output.split())
+    assert render(tmp_path / "play", "node", given).status == 0
+
+
+@pytest.mark.slow
 def test_documents_are_laid_over_each_other_by_name(given: dict[str, Any], tmp_path: Path) -> None:
     document = {
         "heliograph_config_90_host": {"schedules": {"day": {"interval_s": 5}}},
@@ -371,7 +484,10 @@ def test_documents_are_laid_over_each_other_by_name(given: dict[str, Any], tmp_p
     assert "interval_s: 5\n" in text
     assert "priority: 1\n" in text
     file = next(file for file in rendered.parts["node"]["files"] if file["path"].endswith("node.yml"))
-    assert [word for word in file["check"] if "{}" in word] == ["{}"]
+    assert file["check"][-4:] == ["--config", "{}", "--document", "{/etc/heliograph/config.yml}"]
+    assert "interval_s" not in " ".join(
+        word for each in rendered.parts["node"]["files"] for word in each.get("check", ())
+    )
 
 
 @pytest.mark.slow

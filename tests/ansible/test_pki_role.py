@@ -262,6 +262,7 @@ def test_retiring_is_refused_unless_one_node_is_named_twice(tmp_path: Path) -> N
     inventory.write_text(json.dumps({"fleet": {"hosts": {"kyoto": local, "cusco": local}}}))
     for words in (
         (), ("-e", "retire_confirm=kyoto"), ("--limit", "kyoto"), ("--limit", "kyoto", "-e", "retire_confirm=cusco"),
+        ("--limit", "kyoto", "-e", "retire_confirm=kyoto", "-e", "retire_backup=/tmp/last.tar"),
     ):  # fmt: skip
         command = [Path(sys.executable).with_name("ansible-playbook"), "-i", inventory, playbook, *words]
         ours = {"ANSIBLE_ROLES_PATH": str(FILES.parents[1]), "HOME": str(tmp_path), "ANSIBLE_BECOME": "false"}

@@ -1,5 +1,6 @@
 # Brings the frames here that were archived since a time before the backup: what no row of it knows carries its own, and
 # of what was sent after it was made no row knows that the archive has it.
+# With `measure`: only whether the target can be read, and whether there is room.
 # KIND, HOST, PORT, LOGIN, FOLDER: the target; NAME: what it is called; NODE: whose frames; SINCE: seconds since 1970.
 set -eu
 umask 077
@@ -29,5 +30,6 @@ if [ "$needed" -gt $((free * 8 / 10)) ]; then
   echo "$needed MiB of frames since then and $free MiB free: set node_restore_days lower" >&2
   exit 1
 fi
+[ "${1:-}" != measure ] || exit 0
 rsync --from0 --files-from="$list" --times --ignore-existing --chown=heliograph:heliograph --chmod=D700,F600 \
   --rsh="$shell" --info=stats1 "$from" /var/lib/heliograph/
