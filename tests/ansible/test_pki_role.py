@@ -255,6 +255,15 @@ def test_the_wiping_takes_what_is_named_and_nothing_else(tmp_path: Path, fakes: 
     assert not keys.exists()
 
 
+def test_a_wiping_that_was_cut_short_is_ended_by_the_next(tmp_path: Path, fakes: str) -> None:
+    keys, begun = tmp_path / "keys", tmp_path / "keys.wiping"
+    begun.mkdir()
+    (begun / "half").write_text("content")
+    done = sh("wipe.sh", tmp_path, str(keys), PATH=fakes)
+    assert (done.returncode, done.stdout) == (0, f"wiped {keys}\n"), done.stderr
+    assert not begun.exists()
+
+
 def test_retiring_is_refused_unless_one_node_is_named_twice(tmp_path: Path) -> None:
     playbook = FILES.parents[2] / "playbooks" / "retire.yml"
     inventory = tmp_path / "hosts.json"
