@@ -29,6 +29,8 @@ from typing import Any
 FORMAT = 1
 STATE = "/var/lib/heliograph-host"
 MANIFEST = f"{STATE}/manifest.json"
+DAMAGED = f"{STATE}/manifest.damaged"
+"""Where it is, copies in BEFORE of which no manifest tells stay until a person takes it away."""
 BEFORE = f"{STATE}/before"
 STAGE = f"{STATE}/stage"
 FLAGS = "/run/heliograph-host/flags"
@@ -266,6 +268,8 @@ class Entry:
     record: Json
     content: str = ""
     check: tuple[str, ...] = ()
+    check_told: bool = True
+    """Whether what the check says may be shown: it repeats nothing secret."""
 
     @property
     def path(self) -> str:
@@ -319,7 +323,15 @@ IS: dict[str, Callable[[object], bool]] = {
 OWNED = {"mode": TEXT, "owner": TEXT, "group": TEXT}
 FIELDS: dict[str, dict[str, str]] = {
     "folder": {"path": TEXT, **OWNED},
-    "file": {"path": TEXT, "content": TEXT, **OWNED, "secret": TRUTH, "check": WORDS, "then": WORDS},
+    "file": {
+        "path": TEXT,
+        "content": TEXT,
+        **OWNED,
+        "secret": TRUTH,
+        "check": WORDS,
+        "check_told": TRUTH,
+        "then": WORDS,
+    },
     "link": {"path": TEXT, "to": TEXT, "then": WORDS},
     "block": {"path": TEXT, "content": TEXT, "then": WORDS},
     "words": {"path": TEXT, "words": WORDS, "then": WORDS},
@@ -413,12 +425,13 @@ def _entry(kind: str, given: object, part: str) -> Entry:
     record: Json = {"kind": kind, "part": part, **{name: asked[name] for name in fields if name in asked}}
     content = record.pop("content", "")
     check = tuple(record.pop("check", ()))
+    check_told = record.pop("check_told", not record.get("secret"))
     if "mode" in fields:
         record = {"mode": "0755" if kind == "folder" else "0644", "owner": "root", "group": "root", **record}
         _sound_mode(record)
     if "content" in fields:
         record |= _print_of(content if kind == "file" else _bare(content))
-    return Entry(record, content, check)
+    return Entry(record, content, check, check_told)
 
 
 def _print_of(content: str) -> Json:
@@ -446,6 +459,7 @@ def _sound_mode(record: Json) -> None:
 def _no_twins(parts: Sequence[Part]) -> None:
     """Two that want one path differently, one action in two meanings, one part twice."""
     names: set[str] = set()
+    kinds: dict[str, Entry] = {}
     wanted: dict[tuple[str, ...], Entry] = {}
     actions: dict[str, list[str]] = {}
     for part in parts:
@@ -453,10 +467,17 @@ def _no_twins(parts: Sequence[Part]) -> None:
             raise Refused(f"part {part.name} is there twice", "stdin", PARTS_FIX)
         names.add(part.name)
         for entry in part.entries:
+            _one_kind(entry, kinds.setdefault(entry.path, entry))
             _one_wish(entry, wanted.setdefault(_place_of(entry.record), entry))
         for name, argv in part.actions.items():
             if actions.setdefault(name, argv) != argv:
                 raise Refused(f"action {name} means two things; one of them in part {part.name}", name, PARTS_FIX)
+
+
+def _one_kind(entry: Entry, first: Entry) -> None:
+    if entry.kind != first.kind:
+        both = f"as {first.kind} by {first.record['part']} and as {entry.kind} by {entry.record['part']}"
+        raise Refused(f"wanted twice, {both}", entry.path, PARTS_FIX)
 
 
 def _one_wish(entry: Entry, first: Entry) -> None:
@@ -599,9 +620,6 @@ def _with_block(text: str, entry: Entry) -> str:
 
 
 def _place_words(tree: Tree, entry: Entry) -> None:
-    if tree.status(entry.path) is None:
-        remedy = "see that the boot partition is mounted, or switch off what wants kernel words on this host"
-        raise Refused("there is no such line of kernel words", entry.path, remedy)
     _rewrite(tree, entry.path, _with_words(_text(tree, entry.path), entry.record))
 
 
@@ -632,14 +650,26 @@ def _remove_leaf(tree: Tree, record: Json) -> None:
 
 
 def _remove_block(tree: Tree, record: Json) -> None:
-    before, inside, after = _split(_text(tree, record["path"]), record)
-    if inside is not None:
-        _rewrite(tree, record["path"], before + after)
+    if _split(_text(tree, record["path"]), record)[1] is not None:
+        _rewrite(tree, record["path"], _without_block(_text(tree, record["path"]), record))
+
+
+def _without_block(text: str, record: Json) -> str:
+    before, _, after = _split(text, record)
+    return before + after
 
 
 def _remove_words(tree: Tree, record: Json) -> None:
     if tree.status(record["path"]) is not None:
-        _rewrite(tree, record["path"], _with_words(_text(tree, record["path"]), {**record, "words": []}))
+        _rewrite(tree, record["path"], _without_words(_text(tree, record["path"]), record))
+
+
+def _without_words(text: str, record: Json) -> str:
+    return _with_words(text, {**record, "words": []})
+
+
+WITHOUT: dict[str, Callable[[str, Json], str]] = {"block": _without_block, "words": _without_words}
+"""The text of a file in which others write too, without our share."""
 
 
 def _remove_nothing(tree: Tree, record: Json) -> None:
@@ -681,6 +711,8 @@ class Manifest:
     before: dict[str, Json] = field(default_factory=dict)
     pending: tuple[tuple[str, list[str]], ...] = ()
     begun: bool = False
+    lost: bool = False
+    """Nobody knows what was placed here."""
 
     def records(self) -> Iterator[Json]:
         for part in self.parts.values():
@@ -702,6 +734,9 @@ class Unreadable(Exception):
     """A manifest that says nothing any more."""
 
 
+KEPT_FIELDS = ("digest", "entries", "actions", "units", "held", "packages")
+
+
 def manifest_of(content: bytes | None) -> Manifest:
     """Raises Unreadable, or Refused for one that a newer release wrote."""
     if content is None:
@@ -715,7 +750,8 @@ def manifest_of(content: bytes | None) -> Manifest:
         raise Refused("placed by a newer release", MANIFEST, "run the playbooks of that release, or of a newer one")
     try:
         pending = tuple((str(name), list(argv)) for name, argv in said["pending"])
-        manifest = Manifest(said["parts"], said["before"], pending, said["begun"])
+        parts = {name: {each: part[each] for each in KEPT_FIELDS} for name, part in said["parts"].items()}
+        manifest = Manifest(parts, said["before"], pending, said["begun"])
         list(map(_place_of, manifest.records()))
         manifest.units()
         manifest.packages()
@@ -729,11 +765,11 @@ def load(tree: Tree) -> Manifest:
 
 
 def load_or_begin(tree: Tree) -> Manifest:
-    """A damaged one is laid aside: everything is looked at and placed anew."""
+    """In place of a damaged one nothing is known: everything is looked at and placed anew."""
     try:
         return load(tree)
     except Unreadable:
-        return Manifest(begun=True)
+        return Manifest(begun=True, lost=True)
 
 
 def save(tree: Tree, manifest: Manifest) -> None:
@@ -758,6 +794,7 @@ class Plan:
     actions: tuple[Action, ...]
     fresh: tuple[Entry, ...]
     """Paths that we hold for the first time."""
+    freed: dict[str, Freed]
     after: Manifest
 
     @property
@@ -768,13 +805,55 @@ class Plan:
 def make_plan(tree: Tree, bundle: Bundle, now: Manifest) -> Plan:
     """Raises Refused where something stands that may not be replaced."""
     held = {_place_of(record): record for record in now.records()}
-    parts = [_with_history(tree, part, held) for part in bundle.parts]
-    wrong = _wrong(tree, parts)
-    after = _kept_parts(parts, bundle, now) | {part.name: part.kept() for part in parts}
-    remain = {_place_of(record) for part in after.values() for record in part["entries"]}
+    kept = _kept_parts(bundle, now)
+    remain = {_place_of(record) for part in (kept | _as_kept(bundle.parts)).values() for record in part["entries"]}
     gone = tuple(record for place, record in held.items() if place not in remain and _was_something(record, now))
+    freed = _freed(tree, gone, now)
+    parts = [_with_history(tree, part, held, freed) for part in bundle.parts]
+    wrong = _wrong(tree, parts, freed)
+    after = kept | _as_kept(parts)
     then = {name for record in (*(entry.record for entry in wrong), *gone) for name in record.get("then", ())}
-    return Plan(wrong, gone, _actions(then, parts, now), _fresh(parts, held), Manifest(after, now.before))
+    return Plan(wrong, gone, _actions(then, parts, now), _fresh(parts, held), freed, Manifest(after, now.before))
+
+
+def _as_kept(parts: Iterable[Part]) -> dict[str, Json]:
+    return {part.name: part.kept() for part in parts}
+
+
+@dataclass(frozen=True, slots=True)
+class Freed:
+    """A path at which something of ours goes: what it was, and what stands there then."""
+
+    kinds: frozenset[str]
+    mode: int | None
+    text: str
+
+    def renews(self, kind: str) -> bool:
+        """Whether what is wanted there is to be placed in any case, after that."""
+        return kind == "words" or kind not in self.kinds
+
+
+def _freed(tree: Tree, gone: Iterable[Json], now: Manifest) -> dict[str, Freed]:
+    found: dict[str, list[Json]] = {}
+    for record in gone:
+        found.setdefault(record["path"], []).append(record)
+    return {path: _freed_path(tree, path, records, now) for path, records in found.items()}
+
+
+def _freed_path(tree: Tree, path: str, gone: Sequence[Json], now: Manifest) -> Freed:
+    kinds = frozenset(record["kind"] for record in gone)
+    if not kinds.isdisjoint(KEPT_KINDS):
+        kept = now.before.get(path)
+        mode = kept and (stat.S_IFLNK if "link" in kept else stat.S_IFREG)
+        return Freed(kinds, mode, _text(tree, f"{BEFORE}/{_copy_of(path)}"))
+    status = tree.status(path)
+    return Freed(kinds, status and status.st_mode, _without_shares(_text(tree, path), gone))
+
+
+def _without_shares(text: str, gone: Iterable[Json]) -> str:
+    for record in gone:
+        text = WITHOUT.get(record["kind"], lambda text, _: text)(text, record)
+    return text
 
 
 def _was_something(record: Json, now: Manifest) -> bool:
@@ -787,33 +866,40 @@ def _fresh(parts: Iterable[Part], held: Mapping[tuple[str, ...], Json]) -> tuple
     return tuple(entry for entry in entries if _place_of(entry.record) not in held)
 
 
-def _wrong(tree: Tree, parts: Iterable[Part]) -> tuple[Entry, ...]:
+def _wrong(tree: Tree, parts: Iterable[Part], freed: Mapping[str, Freed]) -> tuple[Entry, ...]:
     """In the order of placing; folders before what is in them."""
     order = list(KINDS)
     entries = {_place_of(entry.record): entry for part in parts for entry in part.entries}.values()
-    found = [entry for entry in entries if _is_wrong(tree, entry)]
+    found = [entry for entry in entries if _is_wrong(tree, entry, freed.get(entry.path))]
     return tuple(sorted(found, key=lambda entry: (order.index(entry.kind), entry.kind == "folder" and entry.path)))
 
 
-def _is_wrong(tree: Tree, entry: Entry) -> bool:
+def _is_wrong(tree: Tree, entry: Entry, freed: Freed | None) -> bool:
     kind = KINDS[entry.kind]
-    if kind.right(tree, entry.record):
+    if kind.right(tree, entry.record) and not (freed and freed.renews(entry.kind)):
         return False
     status = tree.status(entry.path)
-    if status is not None and not any(may(status.st_mode) for may in kind.stood):
+    mode = freed.mode if freed else status and status.st_mode
+    if mode is not None and not any(may(mode) for may in kind.stood):
         raise Refused(f"a {entry.kind} is wanted where something else stands", entry.path, "take it away by hand")
+    if mode is None and entry.kind == "words":
+        remedy = "see that the boot partition is mounted, or switch off what wants kernel words on this host"
+        raise Refused("there is no such line of kernel words", entry.path, remedy)
     return True
 
 
-def _with_history(tree: Tree, part: Part, held: Mapping[tuple[str, ...], Json]) -> Part:
-    entries = (_remembering(tree, entry, held.get(_place_of(entry.record), {})) for entry in part.entries)
+def _with_history(tree: Tree, part: Part, held: Mapping[tuple[str, ...], Json], freed: Mapping[str, Freed]) -> Part:
+    entries = (
+        _remembering(tree, entry, held.get(_place_of(entry.record), {}), freed.get(entry.path))
+        for entry in part.entries
+    )
     return replace(part, entries=tuple(entries))
 
 
-def _remembering(tree: Tree, entry: Entry, old: Json) -> Entry:
+def _remembering(tree: Tree, entry: Entry, old: Json, freed: Freed | None) -> Entry:
     """With what is to be known when it is taken away: the words that we added, whether the folder is of our making."""
     if entry.kind == "words":
-        there = set(_first_line(_text(tree, entry.path)).split())
+        there = set(_first_line(freed.text if freed else _text(tree, entry.path)).split())
         new = [word for word in entry.record["words"] if word not in there]
         return replace(entry, record={**entry.record, "added": sorted({*old.get("added", ()), *new})})
     if entry.kind == "folder":
@@ -822,15 +908,20 @@ def _remembering(tree: Tree, entry: Entry, old: Json) -> Entry:
     return entry
 
 
-def _kept_parts(parts: Iterable[Part], bundle: Bundle, now: Manifest) -> dict[str, Json]:
+def _kept_parts(bundle: Bundle, now: Manifest) -> dict[str, Json]:
     """Those that the bundle says nothing about, without what a part of the bundle takes over."""
     if bundle.whole:
         return {}
-    taken = {_place_of(entry.record) for part in parts for entry in part.entries}
-    return {
-        name: {**part, "entries": [record for record in part["entries"] if _place_of(record) not in taken]}
-        for name, part in now.parts.items()
-    }
+    entries = [entry for part in bundle.parts for entry in part.entries]
+    taken = {_place_of(entry.record) for entry in entries}
+    kinds = {entry.path: entry.kind for entry in entries}
+    return {name: {**part, "entries": _not_taken(part["entries"], taken, kinds)} for name, part in now.parts.items()}
+
+
+def _not_taken(records: Iterable[Json], taken: set[tuple[str, ...]], kinds: Mapping[str, str]) -> list[Json]:
+    """Of one path, all is of one kind."""
+    alike = (record for record in records if kinds.get(record["path"], record["kind"]) == record["kind"])
+    return [record for record in alike if _place_of(record) not in taken]
 
 
 def _actions(then: set[str], parts: Sequence[Part], now: Manifest) -> tuple[Action, ...]:
@@ -895,7 +986,7 @@ def _word(word: str, own: str, staged: Mapping[str, str], root: str) -> str:
 
 def _check(entry: Entry, staged: Mapping[str, str], root: str, *, dry: bool) -> None:
     argv = [_word(word, staged[entry.path], staged, root) for word in entry.check]
-    program = argv[0]
+    program = _program(argv)
     try:
         done = _run(argv, CHECK_TIMEOUT_S)
     except FileNotFoundError:
@@ -906,9 +997,14 @@ def _check(entry: Entry, staged: Mapping[str, str], root: str, *, dry: bool) -> 
     except subprocess.TimeoutExpired:
         raise Refused(f"{program} took more than {CHECK_TIMEOUT_S} s to check it", entry.path, "try again") from None
     if done.returncode:
-        said = "" if entry.record.get("secret") else _last_lines(_unstaged(done.stdout, staged))
+        said = _last_lines(_unstaged(done.stdout, staged)) if entry.check_told else ""
         remedy = "correct the variables or the template that it is made of; nothing was placed"
         raise Refused(f"{program} refuses it ({done.returncode}): {said}".rstrip(": "), entry.path, remedy)
+
+
+def _program(argv: Sequence[str]) -> str:
+    """A script within the words is named by the word after it, as the shell does."""
+    return argv[3] if argv[1:2] == ["-c"] and argv[3:] else argv[0]
 
 
 def _unstaged(said: str, staged: Mapping[str, str]) -> str:
@@ -943,6 +1039,8 @@ def carry_out(tree: Tree, plan: Plan, now: Manifest) -> None:
     """Raises Refused where an action fails; whatever ends this, the next run goes on from there."""
     if now.begun:
         _sweep(tree, now)
+    if now.lost:
+        tree.write(DAMAGED, tree.read(MANIFEST) or b"", _own(0o600))
     before = now.before | _laid_by(tree, plan, now)
     after = replace(plan.after, before=_still_kept(plan, before))
     if not plan.idle or now.begun:
@@ -951,7 +1049,8 @@ def carry_out(tree: Tree, plan: Plan, now: Manifest) -> None:
     if after != now:
         save(tree, _without_dropped(after))
         crash_point("ended")
-    for name in set(tree.names(BEFORE)) - {_copy_of(path) for path in after.before}:
+    known = map(_copy_of, before) if tree.status(DAMAGED) else tree.names(BEFORE)
+    for name in set(known) - set(map(_copy_of, after.before)):
         tree.unlink(f"{BEFORE}/{name}")
 
 
@@ -966,16 +1065,23 @@ def _change(tree: Tree, plan: Plan, begun: Manifest) -> None:
     crash_point("before-manifest")
     save(tree, begun)
     crash_point("begun")
+    renewed = {entry.path for entry in plan.wrong}
+    _take_all_away(tree, [record for record in plan.gone if record["path"] in renewed], begun.before)
     for entry in plan.wrong:
         with _at(entry.path):
             KINDS[entry.kind].place(tree, entry)
         crash_point("placed-one")
     crash_point("placed")
-    for record in sorted(plan.gone, key=lambda record: str(record["path"]), reverse=True):
-        with _at(record["path"]):
-            _take_away(tree, record, begun.before)
-        crash_point("removed-one")
+    _take_all_away(tree, [record for record in plan.gone if record["path"] not in renewed], begun.before)
     crash_point("removed")
+
+
+def _take_all_away(tree: Tree, gone: Iterable[Json], before: Mapping[str, Json]) -> None:
+    """What is in a folder goes before the folder."""
+    for record in sorted(gone, key=lambda record: str(record["path"]), reverse=True):
+        with _at(record["path"]):
+            _take_away(tree, record, before)
+        crash_point("removed-one")
 
 
 @contextlib.contextmanager
@@ -1002,26 +1108,46 @@ def _both(now: Manifest, after: Manifest) -> dict[str, Json]:
 
 
 def _laid_by(tree: Tree, plan: Plan, now: Manifest) -> dict[str, Json]:
-    """What stands where we are to be for the first time.  After a damaged manifest nobody knows whose it is."""
-    if now.begun and not now.parts:
-        return {}
-    found = {entry.path: _lay_by(tree, entry.path) for entry in plan.fresh}
+    """What stands where we are to be for the first time."""
+    found = {entry.path: _original(tree, entry.path, plan, now) for entry in plan.fresh}
     return {path: kept for path, kept in found.items() if kept is not None}
 
 
-def _lay_by(tree: Tree, path: str) -> Json | None:
+def _original(tree: Tree, path: str, plan: Plan, now: Manifest) -> Json | None:
+    """Once a manifest was lost, the copy of before is the original, and what stands there may be our own."""
+    kept = _look_of(tree, f"{BEFORE}/{_copy_of(path)}") if now.lost or tree.status(DAMAGED) else None
+    return kept if kept or now.lost else _lay_by(tree, path, plan.freed.get(path))
+
+
+def _look_of(tree: Tree, path: str) -> Json | None:
     status = tree.status(path)
     if status is None:
         return None
     if stat.S_ISLNK(status.st_mode):
         return {"link": tree.link(path)}
-    content = tree.read(path) if status.st_size <= KEPT_BYTES else None
-    if content is None:
-        return None
-    tree.make(BEFORE, _own(0o700))
-    tree.write(f"{BEFORE}/{_copy_of(path)}", content, _own(0o600))
     look = Look.of(status)
     return {"mode": look.mode, "uid": look.uid, "gid": look.gid}
+
+
+def _lay_by(tree: Tree, path: str, freed: Freed | None) -> Json | None:
+    """A copy that says by itself how it looked.  Without our share, where that goes."""
+    kept, copy = _look_of(tree, path), f"{BEFORE}/{_copy_of(path)}"
+    if kept is None:
+        return None
+    tree.make(BEFORE, _own(0o700))
+    if "link" in kept:
+        tree.point(copy, kept["link"])
+        return kept
+    content = _small(tree, path) if freed is None else freed.text.encode("utf-8", "surrogateescape") or None
+    if content is None:
+        return None
+    tree.write(copy, content, Look(**kept))
+    return kept
+
+
+def _small(tree: Tree, path: str) -> bytes | None:
+    status = tree.status(path)
+    return tree.read(path) if status and status.st_size <= KEPT_BYTES else None
 
 
 def _copy_of(path: str) -> str:
@@ -1101,13 +1227,14 @@ def _do(tree: Tree, name: str, argv: Sequence[str]) -> str | None:
 # --- what would be seen -----------------------------------------------------------------------------------------------
 
 
-def diffs(tree: Tree, plan: Plan) -> list[Json]:
-    """Of everything that is no secret."""
+def diffs(tree: Tree, plan: Plan, now: Manifest) -> list[Json]:
+    """Of everything that is no secret, and was none."""
     import difflib  # noqa: PLC0415 - for --diff only; the fact has to be quick
 
     found: list[Json] = []
+    secret = {record["path"] for record in now.records() if record.get("secret")}
     for entry in plan.wrong:
-        old, new = _seen(tree, entry)
+        old, new = ([], []) if entry.path in secret else _seen(tree, entry)
         lines = _shortened(list(difflib.unified_diff(old, new, f"{entry.path} (now)", entry.path, lineterm="")))
         found.append({"path": entry.path, "text": "\n".join(lines) or f"{entry.kind}: {_said(entry.record)}"})
     return found + [{"path": record["path"], "text": f"{record['kind']}: taken away"} for record in plan.gone]
@@ -1147,34 +1274,60 @@ def _said(record: Json) -> str:
 
 
 def tell(tree: Tree, units: Iterable[str] = ()) -> Json:
-    """All that the playbooks decide by.  Never fails for what it finds."""
-    trouble = None
-    try:
-        manifest = load(tree)
-    except Unreadable:
-        manifest, trouble = Manifest(), "the manifest is damaged"
-    except Refused as refused:
-        manifest, trouble = Manifest(), str(refused)
-    drifted = {name: _drifted(tree, part) for name, part in manifest.parts.items()}
+    """All that the playbooks decide by.  Never fails for what it finds: `trouble` says it."""
+    trouble: list[str] = []
+    manifest = _told_manifest(tree, trouble)
+    parts = {name: _told(tree, part) for name, part in manifest.parts.items()}
+    asked: dict[str, tuple[Json, Callable[[], Json]]] = {
+        "packages": (NO_PACKAGES, lambda: _packages(tree, manifest.packages())),
+        "units": ({"units": {}}, lambda: {"units": _unit_states(sorted({*manifest.units(), *units}))}),
+        "accounts": (NO_ACCOUNTS, lambda: _accounts(tree)),
+        "flags": ({"flags": []}, lambda: {"flags": tree.names(FLAGS)}),
+        "releases": (NO_RELEASES, lambda: _releases(tree)),
+        "certificate": ({"certificate": None}, lambda: {"certificate": _certificate(tree)}),
+        "machine": (NO_MACHINE, lambda: _machine(tree)),
+    }
+    found = [_found(what, instead, ask, trouble) for what, (instead, ask) in asked.items()]
     return {
         "format": FORMAT,
         "digest": None if manifest.begun else _digest_of(manifest),
         "pending": manifest.begun,
-        "trouble": trouble,
-        "parts": {name: _told(part, drifted[name]) for name, part in manifest.parts.items()},
-        "drifted": sorted({path for paths in drifted.values() for path in paths}),
-        **_packages(tree, manifest.packages()),
-        "units": _unit_states(sorted({*manifest.units(), *units})),
-        **_accounts(tree),
-        "flags": tree.names(FLAGS),
-        **_releases(tree),
-        "certificate": _certificate(tree.read(CERTIFICATE, SHARED_BYTES)),
-        **_machine(tree),
+        "parts": parts,
+        "drifted": sorted({path for part in parts.values() for path in part["drifted"]}),
+        **{name: value for section in found for name, value in section.items()},
+        "clock_s": int(time.clock_gettime(time.CLOCK_REALTIME)),
+        "python": ".".join(map(str, sys.version_info[:3])),
+        "trouble": "; ".join(trouble) or None,
     }
 
 
-def _told(part: Json, drifted: list[str]) -> Json:
-    return {"digest": part["digest"], "drifted": drifted, "held": part["held"]}
+FOUND_WRONG = (OSError, Refused, ValueError, LookupError, TypeError)
+NO_PACKAGES: Json = {"packages": {}, "held": [], "dpkg": {"broken": [], "interrupted": False}}
+NO_ACCOUNTS: Json = {"users": [], "groups": [], "accounts": {}}
+NO_RELEASES: Json = {"releases": [], "release_digests": {}, "current": None, "previous": None}
+NO_MACHINE: Json = {"suite": "", "model": None, "free_bytes": {}}
+
+
+def _told_manifest(tree: Tree, trouble: list[str]) -> Manifest:
+    try:
+        return load(tree)
+    except Unreadable:
+        trouble.append("the manifest is damaged")
+    except (Refused, OSError) as error:
+        trouble.append(str(error))
+    return Manifest()
+
+
+def _found(what: str, instead: Json, ask: Callable[[], Json], trouble: list[str]) -> Json:
+    try:
+        return ask()
+    except FOUND_WRONG as error:
+        trouble.append(f"{what}: {error}")
+        return instead
+
+
+def _told(tree: Tree, part: Json) -> Json:
+    return {"digest": part["digest"], "drifted": _drifted(tree, part), "held": part["held"]}
 
 
 def _digest_of(manifest: Manifest) -> str | None:
@@ -1189,7 +1342,7 @@ def _drifted(tree: Tree, part: Json) -> list[str]:
 def _right_or_damaged(tree: Tree, record: Json) -> bool:
     try:
         return KINDS[record["kind"]].right(tree, record)
-    except (OSError, Refused):
+    except FOUND_WRONG:
         return False
 
 
@@ -1248,7 +1401,6 @@ def _unit_state(shown: Mapping[str, str]) -> Json:
         "enabled": state in ENABLED,
         "active": shown.get("ActiveState") in ACTIVE,
         "masked": shown.get("LoadState") == "masked",
-        "failed": shown.get("ActiveState") == "failed",
         "state": state,
     }
 
@@ -1269,15 +1421,17 @@ def _accounts(tree: Tree) -> Json:
     return {"users": sorted(accounts), "groups": sorted(groups), "accounts": accounts}
 
 
+NUMBER = re.compile("-?[0-9]{1,9}")
+
+
 def _account(cells: Sequence[str], groups: Mapping[str, tuple[str, list[str]]], shadow: Sequence[str] | None) -> Json:
     member = sorted(name for name, (gid, names) in groups.items() if cells[0] in names or gid == cells[3])
     return {
-        "uid": int(cells[2]),
         "home": cells[5],
         "shell": cells[6],
         "groups": member,
         "locked": shadow is None or shadow[1].startswith(("!", "*")),
-        "max_days": int(shadow[4]) if shadow and shadow[4].lstrip("-").isdigit() else None,
+        "max_days": int(shadow[4]) if shadow and NUMBER.fullmatch(shadow[4]) else None,
     }
 
 
@@ -1290,7 +1444,7 @@ def _releases(tree: Tree) -> Json:
 
 def _release(tree: Tree, release: str) -> str:
     """The hash of what it was made of, as its builder left it there; empty where it is not whole."""
-    with contextlib.suppress(*NOT_THERE, ValueError, KeyError):
+    with contextlib.suppress(*NOT_THERE, ValueError, KeyError, TypeError):
         return str(json.loads(tree.read(f"{RELEASES}/releases/{release}/release.json") or b"")["digest"])
     return ""
 
@@ -1299,14 +1453,22 @@ def _machine(tree: Tree) -> Json:
     release = dict(row.split("=", 1) for row in _lines(tree, "/usr/lib/os-release") if "=" in row)
     model = (tree.read("/proc/device-tree/model") or b"").decode("ascii", "replace").strip("\x00\n ")
     return {
-        "boot_id": "".join(_lines(tree, "/proc/sys/kernel/random/boot_id")),
-        "clock_s": int(time.clock_gettime(time.CLOCK_REALTIME)),
         "suite": release.get("VERSION_CODENAME", "").strip('"'),
-        "python": ".".join(map(str, sys.version_info[:3])),
-        "arch": os.uname().machine,
         "model": model or None,
         "free_bytes": _free(tree),
     }
+
+
+PEM = re.compile(rb"-----BEGIN CERTIFICATE-----(.+?)-----END CERTIFICATE-----", re.DOTALL)
+
+
+def _certificate(tree: Tree) -> Json | None:
+    """The first in that file, by its hash; None = there is none."""
+    import base64  # noqa: PLC0415 - where there is a certificate only
+
+    found = PEM.search(tree.read(CERTIFICATE, SHARED_BYTES) or b"")
+    der = found and base64.b64decode(b"".join(found[1].split()), validate=True)
+    return {"sha256": hashlib.sha256(der).hexdigest()} if der else None
 
 
 def _lines(tree: Tree, path: str) -> list[str]:
@@ -1320,74 +1482,6 @@ def _free(tree: Tree) -> dict[str, int]:
             room = os.fstatvfs(fd)
             found[folder] = room.f_bavail * room.f_frsize
     return found
-
-
-# --- a certificate, as far as we read it (X.690, RFC 5280) ------------------------------------------------------------
-
-UTC_TIME = 0x17
-EXTENSIONS, SAN, AUTHORITY_KEY = 0xA3, b"\x55\x1d\x11", b"\x55\x1d\x23"
-SAN_TEXTS = (0x82, 0x86)
-"""DNS names and URIs."""
-LONG = 0x80
-PEM = re.compile(rb"-----BEGIN CERTIFICATE-----(.+?)-----END CERTIFICATE-----", re.DOTALL)
-
-
-def _certificate(pem: bytes | None) -> Json | None:
-    """The first in that file; None = there is none that can be read."""
-    import base64  # noqa: PLC0415 - where there is a certificate only
-
-    found = PEM.search(pem or b"")
-    if found is None:
-        return None
-    try:
-        return _read_certificate(base64.b64decode(found[1]))
-    except (ValueError, IndexError, StopIteration):
-        return None
-
-
-def _read_certificate(der: bytes) -> Json:
-    body = list(_values(next(_values(next(_values(der))[1]))[1]))
-    serial_at = 1 if body[0][0] != 0x02 else 0  # noqa: PLR2004 - the version may be left out; 2 is an INTEGER
-    issuer, validity = body[serial_at + 2], body[serial_at + 3]
-    extensions = _extensions(body)
-    return {
-        "not_after": _time(*list(_values(validity[1]))[1]),
-        "issuer_sha256": hashlib.sha256(issuer[1] + extensions.get(AUTHORITY_KEY, b"")).hexdigest(),
-        "sha256": hashlib.sha256(der).hexdigest(),
-        "names": _names(extensions.get(SAN, b"")),
-    }
-
-
-def _values(der: bytes) -> Iterator[tuple[int, bytes]]:
-    """Tag and content of each value, one after the other."""
-    at = 0
-    while at < len(der):
-        tag, size, at = der[at], der[at + 1], at + 2
-        if size & LONG:
-            digits = size & ~LONG
-            size, at = int.from_bytes(der[at : at + digits], "big"), at + digits
-        if at + size > len(der):
-            raise ValueError("cut off")
-        yield tag, der[at : at + size]
-        at += size
-
-
-def _extensions(body: Sequence[tuple[int, bytes]]) -> dict[bytes, bytes]:
-    listed = [content for tag, content in body if tag == EXTENSIONS]
-    each = [list(_values(content)) for _, content in _values(next(_values(listed[0]))[1])] if listed else []
-    return {extension[0][1]: extension[-1][1] for extension in each}
-
-
-def _names(san: bytes) -> list[str]:
-    names = _values(next(_values(san))[1]) if san else ()
-    return [content.decode("ascii", "replace") for tag, content in names if tag in SAN_TEXTS]
-
-
-def _time(tag: int, content: bytes) -> str:
-    said = content.decode("ascii")
-    if tag == UTC_TIME:
-        said = ("19" if said[0] >= "5" else "20") + said
-    return f"{said[:4]}-{said[4:6]}-{said[6:8]}T{said[8:10]}:{said[10:12]}:{said[12:14]}Z"
 
 
 # --- the commands -----------------------------------------------------------------------------------------------------
@@ -1408,7 +1502,7 @@ def apply(tree: Tree, text: str, *, dry: bool, with_diff: bool) -> Json:
     with _alone(tree, dry=dry):
         now = load_or_begin(tree)
         plan = make_plan(tree, bundle, now)
-        seen = diffs(tree, plan) if with_diff else []
+        seen = diffs(tree, plan, now) if with_diff else []
         check_all(tree, plan.wrong, dry=dry)
         if not dry:
             for entry in plan.wrong:
