@@ -1,4 +1,4 @@
-"""Frames that an archive has and a backup does not know: measured first, then brought; refused where they have no room."""
+"""Frames that an archive has and a backup does not know: measured first, then brought; refused without room."""
 
 from __future__ import annotations
 

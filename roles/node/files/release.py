@@ -249,7 +249,7 @@ def _run(
         extra_groups=groups,
         umask=0o022,
         cwd="/",
-        env=_environment() | more,
+        env={**_environment(), **more},
         capture_output=True,
         text=True,
         errors="replace",
