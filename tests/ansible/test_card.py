@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -81,6 +82,24 @@ def test_the_key_is_on_the_card_only(fleet: Path) -> None:
     assert not [line for line in key if line in done.stdout + done.stderr]
     assert list((fleet / "tmp").glob("heliograph-card-*")) == []
     assert stat.S_IMODE((card / "user-data").stat().st_mode) == 0o600
+
+
+def test_after_the_first_boot_the_key_is_in_no_copy_of_these_files(fleet: Path, tmp_path: Path) -> None:
+    _, card = made(fleet, "--limit", "alpha")
+    text = (card / "user-data").read_text()
+    instance, run = tmp_path / "var/lib/cloud/instances/i-1", tmp_path / "run/cloud-init"
+    copies = [instance / name for name in ("user-data.txt", "user-data.txt.i", "cloud-config.txt", "obj.pkl")]
+    copies += [run / name for name in ("combined-cloud-config.json", "instance-data-sensitive.json")]
+    copies += [tmp_path / "boot/firmware" / name for name in ("user-data", "network-config")]
+    for copy in (*copies, run / "status.json"):
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_text(text)
+    for command in yaml.safe_load(text)["runcmd"]:
+        if command[0] == "sh":
+            here = [re.sub(r"/(?=(var|run|boot)/)", f"{tmp_path}/", word) for word in command]
+            subprocess.run([*here[:-1], here[-1].removesuffix("; sync")], check=True)
+    assert [copy for copy in copies if copy.exists() and text[:200] in copy.read_text()] == []
+    assert (run / "status.json").exists()
 
 
 def test_another_network_may_be_wanted(fleet: Path) -> None:
