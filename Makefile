@@ -38,7 +38,7 @@ demo: $(STAMP) ## five simulated nodes and their console; ARGS="--for 60s --faul
 test: $(STAMP) check ## every test, with the floors of branch coverage
 	@.ci/deps ensure test $$([ "$$(id -u)" -ne 0 ] || echo lab)
 	@rm -f .coverage .coverage.*
-	$(BIN)/python -m pytest -n 3 --dist worksteal -m "not lab" --cov=node --cov=console --cov=roles --cov=playbooks --cov-report= $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not lab" --cov=node --cov=console --cov=roles --cov=playbooks --cov-report= $(ARGS)
 	@$(BIN)/coverage report --skip-covered --skip-empty --fail-under=$(FLOOR)
 	@for core in $(SCHEDULE) $(CAPTURE) $(JOBS) '$(ARCHIVE)' $(RETENTION) $(CONFIG); do \
 		$(BIN)/coverage report --include="$$core" --fail-under=$(CORE_FLOOR) || exit 1; \
