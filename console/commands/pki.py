@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from console.commands.command import Command, inventory_option, say
 from console.commands.ground import inventory_of, warn
 from console.fleet.clock import Clock
-from console.fleet.inventory import NAME
+from console.fleet.inventory import NAME, PKI_FOLDER
 from node.wire.errors import OK, ProgramMissing, UsageWrong
 from node.wire.times import US, to_text
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 FAULT = 1
 ROLES = ("viewer", "operator", "admin")
-FOLDER = ".pki"
-"""Ansible reads all of an inventory that is a folder, but for names that begin with a dot."""
 LARGEST_BYTES = 64 * 1024
 PRINCIPAL = re.compile(r"[A-Za-z0-9.:_-]{1,253}")
 TITLES = ("STATE", "KIND", "NAME", "ROLE", "DAYS", "UNTIL", "SHA-256")
@@ -38,7 +36,7 @@ FINGERPRINT_SHOWN = 16
 def _folder_option(parser: argparse.ArgumentParser) -> None:
     inventory_option(parser)
     parser.add_argument(
-        "--dir", type=Path, metavar="DIR", help=f"the authority's folder; default: {FOLDER} beside the inventory"
+        "--dir", type=Path, metavar="DIR", help=f"the authority's folder; default: {PKI_FOLDER} beside the inventory"
     )
 
 
@@ -216,7 +214,7 @@ def _folder(given: argparse.Namespace) -> Path:
     path = inventory_of(given)
     if path is None:
         raise UsageWrong("which fleet's? name its inventory with -i, or the authority's folder with --dir")
-    return (path if path.is_dir() else path.parent).absolute() / FOLDER
+    return (path if path.is_dir() else path.parent).absolute() / PKI_FOLDER
 
 
 COMMANDS = {

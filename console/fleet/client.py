@@ -24,7 +24,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from console.fleet.inventory import Host
 from console.fleet.socks import Through
 from console.fleet.text import clean
-from console.fleet.trust import TlsFiles, causes, mistrust, own_fault, tls_context
+from console.fleet.trust import TlsFiles, causes, mistrust, own_fault, refuse_revoked, tls_context
 from node.wire.errors import (
     ConsoleCertificateRefused,
     ConsoleFileUnusable,
@@ -169,6 +169,7 @@ class NodeClient:
         async with self._ask(asked, read_s=SILENCE_LIMIT_S) as response:
             useless = 0
             async for block in _blocks(response):
+                self._refuse_revoked(response)
                 event = parse_event(block)
                 if event is not None:
                     yield event
@@ -176,6 +177,13 @@ class NodeClient:
                 useless += 1
                 if useless % BLOCKS_BURST == 0:
                     await asyncio.sleep(BLOCKS_BREATH_S)
+
+    def _refuse_revoked(self, response: httpx.Response) -> None:
+        """A stream is open for days.  Raises NodeCertificateRevoked."""
+        stream = response.extensions.get("network_stream")
+        side = stream and stream.get_extra_info("ssl_object")
+        if side is not None:
+            refuse_revoked(TlsFiles.of(self.host), side)
 
     async def _body(self, asked: Asked, within_s: float) -> bytes:
         """The whole answer within that time, however slowly it drips."""

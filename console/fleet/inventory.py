@@ -40,7 +40,9 @@ SSH_OPTIONS = {"ansible_port": "-p", "ansible_user": "-l", "ansible_ssh_private_
 TEMPLATE = "{{"
 VARIABLE = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 OURS = "heliograph_"
-PKI_DIR = "{{ inventory_dir }}/pki"
+PKI_FOLDER = ".pki"
+"""Ansible reads all of an inventory that is a folder, but for names that begin with a dot."""
+PKI_DIR = f"{{{{ inventory_dir }}}}/{PKI_FOLDER}"
 PROXY = re.compile(r"socks5h?://(?P<address>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]{1,253}):(?P<port>[0-9]{1,5})/?")
 LOOKED_AT = 10_000
 """Files of an inventory whose times are compared."""
@@ -81,6 +83,8 @@ class Host:
     tls_name: str = ""
     """The name for which the node's certificate has to be; empty = its address."""
     proxy: Proxy | None = None
+    revoked_file: str | None = None
+    """Of the authority: nodes whose certificate stands there are not believed."""
 
     @property
     def url(self) -> str:
@@ -249,6 +253,12 @@ class _Said:
         given = self.variables.get("heliograph_pki_dir")
         return given if isinstance(given, str) else PKI_DIR
 
+    def revoked(self) -> str | None:
+        """The authority's list of certificates that count no more; None = which authority is not said."""
+        if self.folder is None and "heliograph_pki_dir" not in self.variables:
+            return None
+        return f"{self.text(self._pki_dir())}/revoked"
+
     def file(self, value: str) -> str:
         """That path, whole; one below ~ is left to whoever opens it.  Raises ValueError, in words."""
         if TEMPLATE in value:
@@ -294,6 +304,7 @@ def _host(said: _Said, groups: tuple[str, ...], faults: list[FieldFault]) -> Hos
         key_file=file("heliograph_client_key_file", given.heliograph_client_key_file),
         tls_name=given.heliograph_tls_name or (name if given.heliograph_ca_file else ""),
         proxy=parse_proxy(given.heliograph_proxy) if given.heliograph_proxy else None,
+        revoked_file=file("heliograph_pki_dir", said.revoked() if given.heliograph_scheme == "https" else None),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import ssl
 from collections.abc import Iterator
 from contextlib import suppress
@@ -18,6 +20,7 @@ from node.wire.errors import (
     NodeCertificateExpired,
     NodeCertificateForeign,
     NodeCertificateMisnamed,
+    NodeCertificateRevoked,
     NodeUntrusted,
 )
 
@@ -25,6 +28,7 @@ DOUBTS: dict[int, tuple[type[NodeUntrusted], str]] = {
     9: (NodeCertificateEarly, "its certificate is not valid yet, by this machine's clock"),
     10: (NodeCertificateExpired, "its certificate has expired, by this machine's clock"),
     18: (NodeCertificateForeign, "its certificate is signed by itself"),
+    23: (NodeCertificateRevoked, "its certificate is revoked"),
     26: (NodeCertificateForeign, "its certificate is not one for a node"),
     62: (NodeCertificateMisnamed, "its certificate is not for {name}"),
     64: (NodeCertificateMisnamed, "its certificate is not for {name}"),
@@ -51,6 +55,8 @@ OWN_DOUBTS = {
 OWN_STRANGER = "this console's certificate is not signed by an authority in {authorities}"
 TURNS = 3
 """In so many exchanges a handshake has been made or refused."""
+REVOKED = 23
+FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 SYSTEM = "this machine's own list"
 MISMATCH = "KEY_VALUES_MISMATCH"
 
@@ -62,14 +68,27 @@ class TlsFiles:
     ca: str | None = None
     cert: str | None = None
     key: str | None = None
+    revoked: str | None = None
+    """The authority's list of what counts no more; one that is not there is an empty one."""
 
     @classmethod
     def of(cls, host: Host) -> TlsFiles:
-        return cls(host.ca_file, host.cert_file, host.key_file)
+        return cls(host.ca_file, host.cert_file, host.key_file, host.revoked_file)
 
 
 Stamps = tuple[tuple[int, int, int], ...]
-_CONTEXTS: dict[TlsFiles, tuple[Stamps, ssl.SSLContext]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What was made from files as they were."""
+
+    stamps: Stamps
+    context: ssl.SSLContext
+    revoked: frozenset[str]
+
+
+_KEPT: dict[TlsFiles, _Kept] = {}
 
 
 def tls_context(files: TlsFiles) -> ssl.SSLContext:
@@ -77,11 +96,23 @@ def tls_context(files: TlsFiles) -> ssl.SSLContext:
 
     Raises ConsoleFileUnusable.
     """
-    stamps = tuple(_stamp(name) for name in (files.ca, files.cert, files.key) if name)
-    kept = _CONTEXTS.get(files)
-    if kept is None or kept[0] != stamps:
-        kept = _CONTEXTS[files] = (stamps, _made(files))
-    return kept[1]
+    return _kept(files).context
+
+
+def refuse_revoked(files: TlsFiles, side: ssl.SSLObject) -> None:
+    """For a connection that was open when a certificate was revoked.  Raises NodeCertificateRevoked."""
+    if _is_revoked(side, _kept(files).revoked):
+        kind, words = DOUBTS[REVOKED]
+        raise kind(words)
+
+
+def _kept(files: TlsFiles) -> _Kept:
+    stamps = tuple(_stamp(name) for name in (files.ca, files.cert, files.key, files.revoked) if name)
+    kept = _KEPT.get(files)
+    if kept is None or kept.stamps != stamps:
+        revoked = _revoked(files.revoked)
+        kept = _KEPT[files] = _Kept(stamps, _made(files, revoked), revoked)
+    return kept
 
 
 def _stamp(name: str) -> tuple[int, int, int]:
@@ -92,14 +123,54 @@ def _stamp(name: str) -> tuple[int, int, int]:
     return found.st_mtime_ns, found.st_size, found.st_ino
 
 
-def _made(files: TlsFiles) -> ssl.SSLContext:
+def _made(files: TlsFiles, revoked: frozenset[str]) -> ssl.SSLContext:
     for name in (files.ca, files.cert, files.key):
         if name:
             _must_open(name)
     context = _trusting(files.ca)
     if files.cert:
         _present(context, files.cert, files.key or files.cert)
+    context.sslobject_class = _wary(revoked)
     return context
+
+
+def _wary(revoked: frozenset[str]) -> type[ssl.SSLObject]:
+    """Sides of connections that end the handshake, before anything is asked, with who shows a revoked certificate."""
+
+    class Wary(ssl.SSLObject):
+        def do_handshake(self) -> None:
+            super().do_handshake()
+            if _is_revoked(self, revoked):
+                refused = ssl.SSLCertVerificationError(1, "certificate revoked")
+                refused.verify_code = REVOKED  # as OpenSSL says it of lists of its own kind
+                raise refused
+
+    return Wary
+
+
+def _is_revoked(side: ssl.SSLObject, revoked: frozenset[str]) -> bool:
+    shown = side.getpeercert(binary_form=True)
+    return shown is not None and hashlib.sha256(shown).hexdigest() in revoked
+
+
+def _revoked(name: str | None) -> frozenset[str]:
+    """Fingerprints of SHA-256, one a line; # begins what is for people.  Raises ConsoleFileUnusable."""
+    try:
+        text = Path(name).expanduser().read_text("ascii", "replace") if name else ""
+    except (FileNotFoundError, NotADirectoryError):  # the authority is on another machine
+        return frozenset()
+    except OSError as error:
+        raise ConsoleFileUnusable(f"list of revoked certificates {name}: {error.strerror}") from None
+    except (RuntimeError, ValueError):
+        raise ConsoleFileUnusable(f"list of revoked certificates {name}: no such path") from None
+    words = [line.split()[0].replace(":", "").lower() for line in _lines(text)]
+    if not all(map(FINGERPRINT.fullmatch, words)):
+        raise ConsoleFileUnusable(f"{name} is no list of revoked certificates")
+    return frozenset(words)
+
+
+def _lines(text: str) -> list[str]:
+    return [line for whole in text.splitlines() if (line := whole.partition("#")[0].strip())]
 
 
 def _must_open(name: str) -> None:

@@ -967,6 +967,12 @@ class ClockDoubted(FleetError):
     exit = CONFIGURATION
 
 
+class NodeCertificateRevoked(NodeUntrusted):
+    code = "FLT-030"
+    title = "node's certificate is revoked"
+    hint = "where the node is yours still: playbooks/rotate_certs.yml with --limit NODE; else look what answers there"
+
+
 class UsageWrong(HeliographError):
     code = "CLI-001"
     title = "command line is wrong"

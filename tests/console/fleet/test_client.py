@@ -6,9 +6,10 @@ import asyncio
 import dataclasses
 import json
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, cast
 
 import pytest
@@ -496,6 +497,8 @@ def test_what_is_no_event_is_read_no_faster_than_events_are(monkeypatch: pytest.
         breaths.append(seconds)
 
     class Response:
+        extensions: Mapping[str, object] = MappingProxyType({})
+
         async def aiter_raw(self) -> AsyncIterator[bytes]:
             yield noise * (2 * BLOCKS_BURST)
             yield event

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from console.fleet import inventory
-from console.fleet.inventory import Host, Proxy, fingerprint, hosts_of, is_loopback, read
+from console.fleet.inventory import PKI_FOLDER, Host, Proxy, fingerprint, hosts_of, is_loopback, read
 from node.wire.errors import InventoryUnreadable, InventoryWrong, ProgramMissing
 
 GOOD = """
@@ -48,6 +48,7 @@ def test_the_group_fleet_of_a_real_inventory_becomes_hosts_by_name(tmp_path: Pat
             ("fleet", "harbour"),
             ("--", "192.0.2.7"),
             tls_name="cam-2",
+            revoked_file=f"{tmp_path}/.pki/revoked",
         ),
     )
 
@@ -261,8 +262,8 @@ def test_reading_an_inventory_needs_no_screen() -> None:
 SECURED = """
 fleet:
   vars:
-    heliograph_ca_file: "{{ inventory_dir }}/pki/ca.pem"
-    heliograph_client_cert_file: pki/consoles/kim.pem
+    heliograph_ca_file: "{{ inventory_dir }}/.pki/ca.pem"
+    heliograph_client_cert_file: .pki/consoles/kim.pem
     heliograph_client_key_file: "{{heliograph_pki_dir}}/consoles/kim.key"
     heliograph_token_file: "../tokens/{{ inventory_hostname }}"
     ansible_ssh_common_args: "-o UserKnownHostsFile={{ heliograph_pki_dir }}/known_hosts -J bastion"
@@ -278,13 +279,14 @@ def test_files_are_below_the_folder_of_the_inventory(tmp_path: Path, named: str)
     alpha, bravo = read(tmp_path / named)
     assert alpha == Host(
         "alpha", "192.0.2.7",
-        ca_file=f"{tmp_path}/pki/ca.pem",
+        ca_file=f"{tmp_path}/.pki/ca.pem",
         token_file=f"{tmp_path}/../tokens/alpha",
         groups=("fleet",),
-        ssh=("-o", f"UserKnownHostsFile={tmp_path}/pki/known_hosts", "-J", "bastion", "--", "192.0.2.7"),
-        cert_file=f"{tmp_path}/pki/consoles/kim.pem",
-        key_file=f"{tmp_path}/pki/consoles/kim.key",
+        ssh=("-o", f"UserKnownHostsFile={tmp_path}/.pki/known_hosts", "-J", "bastion", "--", "192.0.2.7"),
+        cert_file=f"{tmp_path}/.pki/consoles/kim.pem",
+        key_file=f"{tmp_path}/.pki/consoles/kim.key",
         tls_name="alpha",
+        revoked_file=f"{tmp_path}/.pki/revoked",
     )  # fmt: skip
     assert (bravo.tls_name, bravo.proxy, str(bravo.proxy)) == ("b.example", Proxy("127.0.0.1", 1080), "127.0.0.1:1080")
 
@@ -292,7 +294,16 @@ def test_files_are_below_the_folder_of_the_inventory(tmp_path: Path, named: str)
 def test_the_folder_of_the_keys_may_be_another() -> None:
     said = {"ansible_host": "192.0.2.7", "heliograph_pki_dir": "/srv/pki"}
     [host] = hosts_of(listed(cam=said | {"heliograph_ca_file": "{{ heliograph_pki_dir }}/ca.pem"}))
-    assert host.ca_file == "/srv/pki/ca.pem"
+    assert (host.ca_file, host.revoked_file) == ("/srv/pki/ca.pem", "/srv/pki/revoked")
+
+
+def test_without_a_word_the_folder_of_the_keys_is_where_the_role_and_the_command_have_it() -> None:
+    role = (Path(__file__).parents[3] / "roles" / "pki" / "vars" / "main.yml").read_text()
+    assert f"default(inventory_dir ~ '/{PKI_FOLDER}')" in role
+    [host] = hosts_of(listed(cam={"ansible_host": "192.0.2.7"}), folder=Path("/srv/fleet"))
+    assert host.revoked_file == f"/srv/fleet/{PKI_FOLDER}/revoked"
+    [host] = hosts_of(listed(cam={"ansible_host": "192.0.2.7"}))
+    assert host.revoked_file is None
 
 
 def test_the_example_is_understood() -> None:

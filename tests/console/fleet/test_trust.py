@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import hashlib
 import json
 import os
 import socket
@@ -30,6 +31,7 @@ from node.wire.errors import (
     NodeCertificateExpired,
     NodeCertificateForeign,
     NodeCertificateMisnamed,
+    NodeCertificateRevoked,
     NodeRefused,
     NodeUnreachable,
 )
@@ -48,6 +50,7 @@ class Node:
     shown: list[str] = dataclasses.field(default_factory=list)
     greeted: list[str | None] = dataclasses.field(default_factory=list)
     code: int = 200
+    beats: bytes = b""
 
     async def meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
@@ -58,6 +61,10 @@ class Node:
                 self.shown.append(names[0] if names else "nobody")
                 if b"/v1/events" in asked:
                     writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
+                    while self.beats:
+                        writer.write(self.beats)
+                        await writer.drain()
+                        await asyncio.sleep(0.05)
                     await reader.read()
                     return
                 body = json.dumps(status("alpha")).encode()
@@ -288,6 +295,60 @@ def test_a_stream_goes_on_while_the_certificate_changes(fleet: Authority) -> Non
             return open_now
 
     assert asyncio.run(whole()) == 2
+
+
+def test_a_node_whose_certificate_is_revoked_is_asked_nothing(fleet: Authority) -> None:
+    alpha, spare = fleet.node("alpha"), Authority(fleet.folder, "spare")
+    revoked = fleet.folder / "revoked"
+    revoked.write_text(f"# lost\n{'ab' * 32}\n{fingerprint(alpha)} alpha's # 2026\n")
+    said, node = answer(alpha, lambda node: wary(to(node, fleet), revoked))
+    assert type(said) is NodeCertificateRevoked
+    assert (node.shown, said.detail) == ([], "its certificate is revoked")
+    said, _ = answer(spare.node("alpha"), lambda node: wary(to(node, spare), revoked))
+    assert said == "alpha"
+
+
+def test_an_open_connection_and_a_stream_end_with_a_certificate_that_is_revoked(fleet: Authority) -> None:
+    alpha, revoked = fleet.node("alpha"), fleet.folder / "revoked"
+
+    async def whole() -> tuple[int, list[type[object]]]:
+        async with served(alpha) as node:
+            node.beats = b": beat\n\n"
+            client = NodeClient(wary(to(node, fleet), revoked))
+            await client.status()
+            stream = asyncio.ensure_future(anext(client.events(0), None))
+            while len(node.shown) < 2:  # noqa: ASYNC110 - the stream is asked for in its own time
+                await asyncio.sleep(0.01)
+            asked = len(node.shown)
+            revoked.write_text(fingerprint(alpha))
+            met = await asyncio.wait_for(asyncio.gather(stream, client.status(), return_exceptions=True), 10)
+            await client.close()
+            return len(node.shown) - asked, [type(each) for each in met]
+
+    assert asyncio.run(whole()) == (0, [NodeCertificateRevoked, NodeCertificateRevoked])
+
+
+def test_a_list_of_the_revoked_that_cannot_be_read_lets_nobody_be_asked(fleet: Authority) -> None:
+    files = TlsFiles(str(fleet.ca), revoked=str(fleet.folder / "revoked"))
+    assert tls_context(files)  # none there: the authority is on another machine
+    for text in ("certainly not", "ab" * 31, "\x00\xff" * 50_000):
+        (fleet.folder / "revoked").write_text(text)
+        with pytest.raises(ConsoleFileUnusable, match="is no list of revoked certificates"):
+            tls_context(files)
+    (fleet.folder / "revoked").unlink()
+    (fleet.folder / "revoked").mkdir()
+    with pytest.raises(ConsoleFileUnusable, match="revoked: Is a directory"):
+        tls_context(files)
+    with pytest.raises(ConsoleFileUnusable, match="no such path"):
+        tls_context(TlsFiles(revoked="~nobody-by-that-name/revoked"))
+
+
+def fingerprint(shown: Signed) -> str:
+    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(shown.cert.read_text())).hexdigest()
+
+
+def wary(host: Host, revoked: Path) -> Host:
+    return dataclasses.replace(host, revoked_file=str(revoked))
 
 
 def test_one_context_serves_all_nodes_until_a_file_changes(fleet: Authority) -> None:
