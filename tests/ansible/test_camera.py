@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import getpass
+import grp
 import importlib.util
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -165,8 +169,48 @@ def test_lines_that_are_changed_replace_their_own_and_gone_ones_go(program: Modu
     program.judge(boot)
     boot.wanted.write_text("[all]\ndtoverlay=imx708\n")
     program.stage(boot)
-    assert boot.trial.read_text().count("heliograph: begin") == 1
+    assert boot.trial.read_text().count("# BEGIN heliograph") == 1
     assert "imx477" not in boot.trial.read_text()
     boot.wanted.unlink()
     program.stage(boot)
-    assert boot.trial.read_text().strip() == AS_SHIPPED.strip()
+    assert boot.config.read_text().strip() == AS_SHIPPED.strip()
+    assert not boot.trial.exists()
+    program.stage(boot)
+
+
+def _placed(root: Path, named: list[dict[str, Any]]) -> None:
+    """As a whole bundle, with its actions in that folder."""
+    mine = {"owner": getpass.getuser(), "group": grp.getgrgid(os.getegid()).gr_name}
+    parts = json.loads(json.dumps(named))
+    for part in parts:
+        for entry in (*part.get("folders", ()), *part.get("files", ())):
+            entry.update(mine)
+        actions = part.get("actions", {})
+        part["actions"] = {name: ["env", f"HELIOGRAPH_ROOT={root}", *argv] for name, argv in actions.items()}
+        part["actions"] |= {name: ["true"] for name in actions if name == "camera-systemd"}
+        if part["role"] == "camera:boot":  # no root's own path in a test
+            part["actions"]["camera-boot"] = ["rm", "-f", f"{root}/boot/firmware/tryboot.txt"]
+    words = [sys.executable, str(ROOT / "roles/bundle/files/place.py"), "apply", "--root", str(root)]
+    bundle = json.dumps({"whole": True, "parts": parts})
+    subprocess.run(words, input=bundle, capture_output=True, text=True, check=True, timeout=60)
+
+
+@pytest.mark.parametrize("then", ["off", "untried"])
+def test_tried_lines_go_or_are_taken_over_when_tryboot_is_switched_off(
+    program: ModuleType, boot: Any, zero: Parts, five: Parts, then: str, tmp_path: Path
+) -> None:
+    boot.wanted.unlink()
+    boot.check.unlink()
+    _placed(tmp_path, [zero.named["camera:tryboot"]])
+    _sees(boot, camera=True)
+    _restart(boot, trial=True)
+    assert program.judge(boot) == 0
+    assert "imx477" in boot.config.read_text()
+    if then == "untried":
+        _placed(tmp_path, [five.named["camera:boot"]])
+        assert boot.config.read_text().count("camera_auto_detect=1\n") == 2  # as shipped, and ours
+        assert boot.config.read_text().count("BEGIN") == 1
+        assert "imx477" not in boot.config.read_text()
+    _placed(tmp_path, [])
+    assert boot.config.read_text().strip() == AS_SHIPPED.strip()
+    assert not boot.trial.exists()

@@ -1,4 +1,5 @@
 import getpass
+import grp
 import json
 import os
 import subprocess
@@ -488,6 +489,25 @@ def test_documents_are_laid_over_each_other_by_name(given: dict[str, Any], tmp_p
     assert "interval_s" not in " ".join(
         word for each in rendered.parts["node"]["files"] for word in each.get("check", ())
     )
+
+
+@pytest.mark.slow
+def test_a_wrong_node_file_is_told_by_its_fields_and_by_no_secret(given: dict[str, Any], tmp_path: Path) -> None:
+    rendered = render(tmp_path / "play", "node", given)
+    wanted = next(file for file in rendered.parts["node"]["files"] if file["path"].endswith("node.yml"))
+    real = Path(sys.executable).with_name("heliograph-node")
+    check = [str(real) if word.endswith("/bin/heliograph-node") else word for word in wanted["check"]]
+    tokens = "[{name: a, role: admin, sha256: hunter2}]"
+    wrong = f"node: {{id: n1}}\napi: {{tokens: {tokens}}}\ncameras: {{main: {{backend: synthetic}}}}\n"
+    mine = {"owner": getpass.getuser(), "group": grp.getgrgid(os.getegid()).gr_name}
+    bundle = {"parts": [{"role": "node", "files": [wanted | mine | {"check": check, "content": wrong, "then": []}]}]}
+    (tmp_path / "host").mkdir()
+    words = [sys.executable, str(ROOT / "roles/bundle/files/place.py"), "apply", "--root", str(tmp_path / "host")]
+    done = subprocess.run(words, input=json.dumps(bundle), capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 78
+    assert json.loads(done.stdout)["error"].startswith("heliograph-node refuses it (78): ")
+    assert "api.tokens.0.sha256: must be 64" in done.stdout
+    assert "hunter2" not in done.stdout
 
 
 @pytest.mark.slow

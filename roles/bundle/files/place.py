@@ -49,6 +49,7 @@ SHARED_BYTES = 1 << 20
 """Of a file in which others write too, at most."""
 SAID_LINES = 5
 SHOWN_LINES = 100
+SHOWN_SIGNS = 200
 LINKS_FOLLOWED = 8
 
 PART = re.compile(r"[a-z][a-z0-9_:.-]{0,63}")
@@ -844,15 +845,20 @@ def _freed_path(tree: Tree, path: str, gone: Sequence[Json], now: Manifest) -> F
     kinds = frozenset(record["kind"] for record in gone)
     if not kinds.isdisjoint(KEPT_KINDS):
         kept = now.before.get(path)
-        mode = kept and (stat.S_IFLNK if "link" in kept else stat.S_IFREG)
-        return Freed(kinds, mode, _text(tree, f"{BEFORE}/{_copy_of(path)}"))
+        return Freed(kinds, _mode_of(kept), _text(tree, f"{BEFORE}/{_copy_of(path)}"))
     status = tree.status(path)
     return Freed(kinds, status and status.st_mode, _without_shares(_text(tree, path), gone))
 
 
+def _mode_of(kept: Json | None) -> int | None:
+    if kept is None:
+        return None
+    return stat.S_IFLNK if "link" in kept else stat.S_IFREG
+
+
 def _without_shares(text: str, gone: Iterable[Json]) -> str:
     for record in gone:
-        text = WITHOUT.get(record["kind"], lambda text, _: text)(text, record)
+        text = WITHOUT[record["kind"]](text, record) if record["kind"] in WITHOUT else text
     return text
 
 
@@ -1203,9 +1209,14 @@ def _act(tree: Tree, actions: Sequence[Action], after: Manifest) -> None:
     crash_point("acted")
     if failed:
         save(tree, replace(after, pending=tuple(action for action, _ in failed)))
-        said = "; ".join(f"{' '.join(argv)}: {said}" for (_, argv), said in failed)
+        said = "; ".join(f"{_shown(argv)}: {said}" for (_, argv), said in failed)
         remedy = "see `journalctl -xe` on the host; everything is in place, and the next run tries the action again"
         raise Refused(said, failed[0][0][0], remedy)
+
+
+def _shown(argv: Sequence[str]) -> str:
+    """Without the text of a whole program."""
+    return " ".join(word if len(word) <= SHOWN_SIGNS else "..." for word in argv)
 
 
 def _do(tree: Tree, name: str, argv: Sequence[str]) -> str | None:

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-BEGIN, END = "# heliograph: begin\n", "# heliograph: end\n"
+BEGIN, END = "# BEGIN heliograph camera:boot\n", "# END heliograph camera:boot\n"
+"""As the bundle marks them where it writes them itself, without a trial."""
 BLOCK = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
 WAIT_S = 60
 DONE, REFUSED = 0, 1
@@ -45,10 +46,11 @@ class Boot:
 
 
 def stage(boot: Boot) -> int:
-    """Lay the new lines beside the old ones, for the next start."""
-    block = boot.wanted.read_text() if boot.wanted.exists() else ""
+    """Lay the new lines beside the old ones, for the next start.  Where none are wanted any more, nothing is tried."""
+    if not boot.wanted.exists():
+        return _strip(boot)
     old = boot.config.read_text()
-    new = _with(old, block)
+    new = _with(old, boot.wanted.read_text())
     if new == old:
         boot.trial.unlink(missing_ok=True)
         return DONE
@@ -80,10 +82,16 @@ def judge(boot: Boot) -> int:
     return REFUSED if _is_trial(boot) else DONE
 
 
+def _strip(boot: Boot) -> int:
+    boot.trial.unlink(missing_ok=True)
+    if boot.config.exists() and BLOCK.search(boot.config.read_text()):
+        _write(boot.config, BLOCK.sub("", boot.config.read_text()))
+    return DONE
+
+
 def _with(config: str, block: str) -> str:
-    """The file with our block at its end, or without one."""
-    bare = BLOCK.sub("", config)
-    return f"{bare.rstrip()}\n{BEGIN}{block.rstrip()}\n{END}" if block else bare
+    """The file with our block at its end."""
+    return f"{BLOCK.sub('', config).rstrip()}\n{BEGIN}{block.rstrip()}\n{END}"
 
 
 def _is_trial(boot: Boot) -> bool:
