@@ -267,6 +267,20 @@ def test_the_report_names_every_item_switch_and_heading_once() -> None:
             assert item in switches or (ROOT / "roles" / item).is_dir(), row
 
 
+def test_the_report_says_what_stays_of_an_item_that_changes_more_than_files(pi: Parts) -> None:
+    """Its own unit goes with its file."""
+    report = (ROOT / "docs/hardening.md").read_text()
+    told = re.findall(r"`(\w+)`", " ".join(re.findall(r"^\* ((?:`\w+`(?:, )?)+):", report, re.MULTILINE)))
+    lasting = {
+        name.removeprefix("hardening:")
+        for name, part in pi.named.items()
+        if part.get("users") or part.get("groups") or not part.get("files")
+        or any("heliograph" not in unit["name"] for unit in part.get("units", ()))
+    }  # fmt: skip
+    assert lasting == {"ssh", "root", "services", "usb"}
+    assert lasting <= set(told)
+
+
 # --- the guard --------------------------------------------------------------------------------------------------------
 
 
