@@ -17,7 +17,7 @@ Filters = dict[str, Callable[..., Any]]
 Json = dict[str, Any]
 PROGRAM = Path(__file__).parents[2] / "roles/bundle/files/place.py"
 ALL = (["all"], [])
-UNIT = {"there": True, "enabled": True, "active": True, "masked": False, "failed": False, "state": "enabled"}
+UNIT = {"there": True, "enabled": True, "active": True, "masked": False, "state": "enabled"}
 OFF = {**UNIT, "enabled": False, "active": False, "state": "disabled"}
 
 
@@ -192,3 +192,9 @@ def test_what_place_says_is_always_an_answer(filters: Filters, result: Json, sai
 )
 def test_a_change_is_a_file_or_an_action(filters: Filters, text: str, changes: bool) -> None:
     assert filters["bundle_changes"](text) == changes
+
+
+def test_one_action_has_one_spelling_so_that_it_runs_once() -> None:
+    texts = [path.read_text() for path in PROGRAM.parents[2].glob("*/vars/**/*.yml")]
+    assert sum(text.count("[systemctl, daemon-reload]") for text in texts) > 5
+    assert not [text for text in texts if "[/usr/bin/systemctl" in text]
