@@ -54,6 +54,12 @@ def test_what_has_no_room_is_refused_by_the_measure_already(store: Path, words: 
     assert done.stderr == "2 MiB of frames since then and 2 MiB free: set node_restore_days lower\n"
 
 
+def test_a_node_that_has_sent_nothing_yet_has_nothing_to_bring(store: Path) -> None:
+    (store / "alpha").rename(store / "bravo")
+    done = brought(store)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 def test_nothing_new_is_nothing_to_bring(store: Path) -> None:
     assert brought(store, since=SINCE + 60).stdout == ""
 

@@ -10,15 +10,16 @@ find="find frames -type f -name '*.jpg' -newermt @$SINCE"
 shell="ssh -F none -p $PORT -o BatchMode=yes -o ConnectTimeout=20 -o IdentitiesOnly=yes -o StrictHostKeyChecking=yes"
 shell="$shell -o GlobalKnownHostsFile=none -o UserKnownHostsFile=/etc/heliograph/keys/$NAME-known-hosts"
 shell="$shell -i /etc/heliograph/keys/$NAME"
+# a node that has sent nothing yet has no folder there
 case "$KIND" in
 rsync)
   # shellcheck disable=SC2086 # one word an option
-  there() { $shell "$LOGIN@$HOST" "cd '$FOLDER/$NODE' && $1"; }
+  there() { $shell "$LOGIN@$HOST" "cd '$FOLDER' && { [ -d '$NODE/frames' ] || exit 0; } && cd '$NODE' && $1"; }
   case "$HOST" in *:*) bare="[$HOST]" ;; *) bare=$HOST ;; esac
   from="$LOGIN@$bare:$FOLDER/$NODE/"
   ;;
 directory)
-  there() { (cd "$FOLDER/$NODE" && sh -c "$1"); }
+  there() { (cd "$FOLDER" && { [ -d "$NODE/frames" ] || exit 0; } && cd "$NODE" && sh -c "$1"); }
   from="$FOLDER/$NODE/"
   ;;
 esac
