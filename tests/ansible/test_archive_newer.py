@@ -33,7 +33,7 @@ def brought(store: Path, *words: str, free_mib: int = 100, since: int = SINCE) -
         (fakes / name).chmod(0o755)
     target = {"KIND": "directory", "HOST": "", "PORT": "22", "LOGIN": "", "FOLDER": str(store), "NAME": "disk"}
     environment = {"PATH": f"{fakes}:/usr/bin:/bin", **target, "NODE": "alpha", "SINCE": str(since)}
-    command = ["/bin/sh", "-c", NEWER.read_text(), "sh", *words]
+    command = ["sh", "-c", NEWER.read_text(), "sh", *words]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
