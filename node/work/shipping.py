@@ -114,7 +114,8 @@ class ShipRounds:
         """Whether the target may be used.
 
         Where a test has failed since the last attempt, and now does not, the cause has gone: what waits for its next
-        attempt is sent at once.  An attempt that failed of what no test shows waits as long as it must.
+        attempt is sent at once.  An attempt that failed of what no test shows waits as long as it must; that a marker
+        is missing every test shows.
         """
         row, job = look.row, look.job
         try:
@@ -126,7 +127,8 @@ class ShipRounds:
         except ArchiveError as error:
             self._dock.holdings.used(row.name, error, policy.breaker)
             return False
-        cured = job is None or (row.last_failed_us or 0) > job.due_us - job.delay_us
+        marked = row.last_error_code == MarkerMissing.code
+        cured = job is None or marked or (row.last_failed_us or 0) > job.due_us - job.delay_us
         if cured:
             self._jobs.hasten("transfer", row.name)
         crash_point("after_hasten")

@@ -343,6 +343,19 @@ def test_a_folder_without_its_marker_gets_nothing(yard: Shipyard) -> None:
     assert all_sent(yard, frames)
 
 
+def test_a_new_target_is_sent_to_soon_after_it_got_its_marker(yard: Shipyard) -> None:
+    frames = yard.keep(2)
+    marker = next(yard.nas.glob(".heliograph*"))
+    text = marker.read_text()
+    marker.unlink()
+    yard.ship()
+    assert yard.jobs_of()[0].error_code == "ARC-002"
+    yard.pass_time(10)  # before any test of it
+    marker.write_text(text)
+    yard.pass_time(70)  # the next attempt was due after 300
+    assert all_sent(yard, frames)
+
+
 def test_a_target_on_the_frames_own_disk_ends_as_one_dead_letter_and_mends_itself(tmp_path: Path) -> None:
     nas = tmp_path / "nas"
     nas.mkdir()
