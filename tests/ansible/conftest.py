@@ -12,12 +12,15 @@ from pathlib import Path
 import pytest
 
 from tests.lab import needs, papers
+from tests.lab.guest import Options
 from tests.lab.lab import Lab, Played, running
 from tests.lab.names import Place, Refused
 
 FOLDER = "/var/tmp/heliograph-lab-tests"
 """Not the one of `make lab`: what somebody tries there is not disturbed."""
 KEEP = "HELIOGRAPH_LAB_KEEP"
+OPTIONS = {"charlie": Options(card="2g")}
+"""A disk of its own can be filled, and can fail."""
 HELIOGRAPH = str(Path(sys.executable).parent / "heliograph")
 
 
@@ -28,7 +31,7 @@ def lab() -> Iterator[Lab]:
         needs.check()
     except Refused as reason:
         pytest.skip(str(reason))
-    with running(Lab(Place.given(FOLDER)), keep=os.environ.get(KEEP) == "1") as made:
+    with running(Lab(Place.given(FOLDER)), keep=os.environ.get(KEEP) == "1", options=OPTIONS) as made:
         yield made
 
 

@@ -270,9 +270,10 @@ def test_a_full_disk_is_full_and_outlives_a_power_cut(own: Lab) -> None:
 
 
 def test_a_card_fails_under_a_running_host_and_is_whole_after_the_next_boot(own: Lab) -> None:
-    with running(own, "alpha", options={"alpha": Options(card="1g")}):
+    with running(own, "alpha", "bravo", options={"alpha": Options(card="1g")}):
         host = own.host("alpha")
         host.run("echo kept >/home/pi/kept; sync")
+        own.host("bravo").reboot()  # a host that begins meanwhile does not keep the card in use
         host.card_error()
         assert "Read-only file system" in host.run("touch /home/pi/x; sudo touch /etc/x", check=False).stderr
         assert host.run("cat /home/pi/kept").stdout == "kept\n"

@@ -7,6 +7,8 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
+import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -24,7 +26,9 @@ FLAGS = (
     "--timezone=off", "--link-journal=no", "--console=read-only",
     "--capability=CAP_BPF", "--system-call-filter=bpf",  # else IPAddressDeny= would silently do nothing
 )  # fmt: skip
-ENTER = 'echo $$ >"$0/cgroup.procs"; exec "$@"'
+ENTER = 'echo $$ >"$0/cgroup.procs"; exec unshare --mount --propagation private sh -euc "$1" "$@"'
+LEAVE = 'until [ "$1" = -- ]; do umount --lazy "$1"; shift; done; shift; exec "$@"'
+"""Mounts of other hosts: it would keep each in use for as long as it lives, also the card of one that has none."""
 CABLE = f"""[Match]
 Name=host0
 
@@ -150,8 +154,17 @@ class Guest:
             return
         for path in (self.root, self.layers):
             _unmount(path)
+        self._let_go()
         subprocess.run(["e2fsck", "-p", "-f", str(self.card)], check=False, stdout=subprocess.DEVNULL)
         self._insert()
+
+    def _let_go(self) -> None:
+        """What is left of the last life has ended: until then the card would be mounted as it was, damaged."""
+        deadline, pause = time.monotonic() + STOP_S, threading.Event()
+        while str(self.card) in _in_loops():
+            if time.monotonic() > deadline:
+                raise Refused(f"{self.machine.name}: its card is still in use: {self.card}")
+            pause.wait(SHORT_S)
 
     async def _ended(self) -> None:
         if self._lives is not None:
@@ -163,7 +176,8 @@ class Guest:
 
     async def _life(self) -> int:
         self._boots += 1
-        command = ["sh", "-euc", ENTER, f"/sys/fs/cgroup/{self.place.cgroup}/{self.machine.name}", *self._command()]
+        group = f"/sys/fs/cgroup/{self.place.cgroup}/{self.machine.name}"
+        command = ["sh", "-euc", ENTER, group, LEAVE, *self._of_others(), "--", *self._command()]
         environment = {**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}
         with (self.folder / "console.log").open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
@@ -175,6 +189,12 @@ class Guest:
                 env=environment,
             )
         return await self._process.wait()
+
+    def _of_others(self) -> list[str]:
+        """Mounts of this lab's other hosts, the uppermost first."""
+        mounted = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+        hosts, mine = f"{self.folder.parent}/", f"{self.folder}/"
+        return [path for path in reversed(mounted) if path.startswith(hosts) and not path.startswith(mine)]
 
     def _command(self) -> list[str]:
         wheels = self.place.wheels(self.machine.suite)
@@ -276,6 +296,15 @@ def _signal(process: int, number: int) -> None:
 def _unmount(path: Path) -> None:
     if path.is_mount():
         subprocess.run(["umount", str(path)], check=True)
+
+
+def _in_loops() -> set[str]:
+    """Files that are mounted somewhere, in whatever namespace."""
+    found = set()
+    for path in Path("/sys/block").glob("loop*/loop/backing_file"):
+        with suppress(FileNotFoundError):  # it has just been let go
+            found.add(path.read_text().strip())
+    return found
 
 
 def _kind(path: Path) -> str:
