@@ -13,7 +13,7 @@ from console.fleet.poller import EVENTS_BURST, Fleet
 from console.fleet.view import FleetModel, Patience
 from tests.bench.fleet.beside import hosts_listed
 
-POLL_S, TIMEOUT_S, LONGEST_S, LOOK_S = 0.5, 0.4, 40.0, 0.05
+POLL_S, TIMEOUT_S, LONGEST_S, LOOK_S = 0.5, 2.0, 40.0, 0.05
 BURSTS = 4
 
 

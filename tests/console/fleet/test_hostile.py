@@ -25,10 +25,10 @@ from tests.bench.fleet.growth import POLL_S, TIMEOUT_S, met, until
 from tests.bench.fleet.hostile import MANNERS, Hostile
 
 SHOWN = {
-    "hangs": (Word.UNREACHABLE, "no answer within 0.4 s"),
-    "hangs-before-the-body": (Word.UNREACHABLE, "no answer within 0.4 s"),
-    "drips": (Word.UNREACHABLE, "no answer within 0.4 s"),
-    "drips-headers": (Word.UNREACHABLE, "no answer within 0.4 s"),
+    "hangs": (Word.UNREACHABLE, f"no answer within {TIMEOUT_S:g} s"),
+    "hangs-before-the-body": (Word.UNREACHABLE, f"no answer within {TIMEOUT_S:g} s"),
+    "drips": (Word.UNREACHABLE, f"no answer within {TIMEOUT_S:g} s"),
+    "drips-headers": (Word.UNREACHABLE, f"no answer within {TIMEOUT_S:g} s"),
     "huge": (Word.GARBLED, "more than 1,000,000 bytes"),
     "endless": (Word.GARBLED, "more than 1,000,000 bytes"),
     "huge-problem": (Word.GARBLED, "HTTP 500"),
@@ -105,7 +105,7 @@ def test_every_manner_is_expected_as_something() -> None:
 def test_a_hostile_node_is_shown_for_what_it_is(seen: Seen, manner: str) -> None:
     expected, words = SHOWN[manner]
     word, why = next(said for name, said in seen.words.items() if name[8:] == manner)
-    assert word is expected
+    assert word is expected, why
     assert words in why
 
 
