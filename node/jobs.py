@@ -142,12 +142,15 @@ class Jobs:
     def _claim(self, session: Session, wanted: Claim) -> Job | None:
         now_us, now_ms = self._clock.now_us(), self._now_ms()
         for job in jobs.over(session, wanted.boot, now_ms):
-            self._fail(session, job, _LOST, now_us)
+            self._lose(session, job, wanted.boot, now_us)
         first = jobs.first_due(session, wanted.kinds, wanted.held, now_us)
         return None if first is None else jobs.lease(session, first, wanted, now_us, now_ms)
 
-    def take_back(self, kinds: tuple[str, ...]) -> int:
-        """At start, alone with these kinds: leases of an earlier life end, their attempts count as lost; how many."""
+    def take_back(self, kinds: tuple[str, ...], boot: str | None = None) -> int:
+        """At start, alone with these kinds: leases of an earlier life end, their attempts count as lost; how many.
+
+        `boot`: this one, where a first attempt that went with another boot is not to wait for its next.
+        """
         if not self._entries.database.read(lambda session: jobs.leased(session, kinds)):
             return 0
         now_us = self._clock.now_us()
@@ -155,7 +158,7 @@ class Jobs:
         def work(session: Session) -> int:
             lost = jobs.leased(session, kinds)
             for job in lost:
-                self._fail(session, job, _LOST, now_us)
+                self._lose(session, job, boot, now_us)
             return len(lost)
 
         return self._entries.write(work)
@@ -211,6 +214,12 @@ class Jobs:
             return jobs.wait(session, held, JobState.QUEUED, due, attempt=held.attempt - 1, said=said)
 
         return self._entries.write(work)
+
+    def _lose(self, session: Session, job: Job, boot: str | None, now_us: int) -> None:
+        """Power that went under a job is hardly the job's doing: it is due again at once, the first time."""
+        after = self._fail(session, job, _LOST, now_us)
+        if after.state is JobState.RETRY and job.attempt == 1 and boot not in (None, job.lease_boot):
+            jobs.set_due(session, after, now_us)
 
     def _fail(self, session: Session, job: Job, failure: Failure, now_us: int) -> Job:
         if job.cancel_asked:

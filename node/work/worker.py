@@ -106,7 +106,7 @@ class Worker:
     def begin(self) -> None:
         """What an earlier life left: its leases, its temporary files; due times of a clock that was wrong."""
         shutil.rmtree(self._scratch, ignore_errors=True)
-        self._jobs.take_back(tuple(self._handlers))
+        self._jobs.take_back(tuple(self._handlers), boot_id())
         self._jobs.pull_in()
         self._begun = True
 

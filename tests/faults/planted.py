@@ -42,7 +42,7 @@ def delete_what_nobody_holds() -> None:
 def lose_jobs() -> None:
     """What was under way when the process died is forgotten at the next start."""
 
-    def take_back(jobs: Jobs, _kinds: tuple[str, ...]) -> int:
+    def take_back(jobs: Jobs, *_: object) -> int:
         gone = "DELETE FROM jobs WHERE state = 'leased'"
         return jobs._entries.database.write(lambda session: int(session.execute(gone).rowcount))
 

@@ -315,11 +315,31 @@ def test_another_boot_voids_every_lease_at_once(store: Store, queue: Jobs, reade
     for key in ("a", "b"):
         queue.enqueue("upkeep", key, {})
         claimed(queue, boot="before")
-    assert queue.claim(KINDS, "me", "after") is None
-    assert {job.state for job in reader.page()} == {JobState.RETRY}
-    assert [row.error_code for job in reader.page() for row in reader.attempts(job.id)] == ["JOB-008", "JOB-008"]
-    store.clock.advance(60)
     assert claimed(queue, boot="after").attempt == 2
+    assert {job.state for job in reader.page()} == {JobState.RETRY, JobState.LEASED}
+    assert [row.error_code for job in reader.page() for row in reader.attempts(job.id) if row.error_code] == [
+        "JOB-008",
+        "JOB-008",
+    ]
+
+
+@pytest.mark.parametrize(("boot", "waits"), [("before", True), (None, True), ("after", False)])
+def test_a_job_under_which_the_power_went_is_due_at_once_the_first_time(
+    queue: Jobs, boot: str | None, waits: bool
+) -> None:
+    queue.enqueue("transfer", "nas", {"target": "nas"})
+    claimed(queue, boot="before")
+    queue.take_back(KINDS, boot)
+    assert (queue.claim(KINDS, "me", "before") is None) is waits
+
+
+def test_a_job_under_which_the_power_goes_again_and_again_waits(store: Store, queue: Jobs) -> None:
+    queue.enqueue("transfer", "nas", {"target": "nas"})
+    claimed(queue, boot="1")
+    assert claimed(queue, boot="2").attempt == 2
+    assert queue.claim(KINDS, "me", "3") is None
+    store.clock.advance(17 * 60)
+    assert claimed(queue, boot="3").attempt == 3
 
 
 def test_a_start_takes_back_the_leases_of_its_own_kinds_only(queue: Jobs, reader: JobReader) -> None:
