@@ -23,7 +23,7 @@ SEED ?=
 SOAK := tests/faults/test_archive.py::test_in_hundreds_of_faults_no_frame_is_lost_and_nothing_is_done_twice
 
 .DEFAULT_GOAL := help
-.PHONY: help deps demo test soak test-fast check bench shots wheel lab lab-down lock clean needs
+.PHONY: help deps demo test test-lab soak test-fast check bench shots wheel lab lab-down lock clean needs
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-10s %s\n", $$1, $$2}' Makefile
@@ -34,8 +34,7 @@ deps: ## install the Debian packages that are missing (root only)
 demo: $(STAMP) ## five simulated nodes and their console; ARGS="--for 60s --faults" goes to heliograph demo
 	@$(BIN)/heliograph demo $(ARGS)
 
-# more workers than cores: in a third of its time a worker waits for processes that its test has started
-test: $(STAMP) check ## every test, with the floors of branch coverage
+test: $(STAMP) check ## every test but those on hosts that boot, with the floors of branch coverage
 	@.ci/deps ensure test $$([ "$$(id -u)" -ne 0 ] || echo lab)
 	@rm -f .coverage .coverage.*
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not lab" --cov=node --cov=console --cov=roles --cov=playbooks --cov-report= $(ARGS)
@@ -43,7 +42,10 @@ test: $(STAMP) check ## every test, with the floors of branch coverage
 	@for core in $(SCHEDULE) $(CAPTURE) $(JOBS) '$(ARCHIVE)' $(RETENTION) $(CONFIG); do \
 		$(BIN)/coverage report --include="$$core" --fail-under=$(CORE_FLOOR) || exit 1; \
 	done
-	$(BIN)/python -m pytest -n 0 -m lab tests/ansible
+
+test-lab: $(STAMP) ## the tests on hosts that boot (root only)
+	@.ci/deps ensure test lab
+	$(BIN)/python -m pytest -n 0 -m lab tests/ansible $(ARGS)
 
 soak: $(STAMP) ## a thousand random faults over capture and archive, 20 minutes; FAULTS=500 SEED=7 for others
 	@.ci/deps ensure test
