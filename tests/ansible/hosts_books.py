@@ -111,9 +111,9 @@ def rows(host: Host, *queries: str) -> list[list[list[Any]]]:
     return found
 
 
-def said_kept(host: Host, lab: Lab) -> dict[str, str]:
-    """Hash by id of all frames that the node's API tells a viewer of."""
-    words = [host.address, host.name, str(host.place.pki), "/v1/frames?limit=1000&fields=id,sha256"]
+def said_kept(host: Host, lab: Lab, name: str = "") -> dict[str, str]:
+    """Hash by id of all frames that the node's API tells a viewer of.  `name`: of the node, where that is another."""
+    words = [host.address, name or host.name, str(host.place.pki), "/v1/frames?limit=1000&fields=id,sha256"]
     page = json.loads(lab.control([sys.executable, "-c", ASK, *words]).stdout)
     assert page["next"] is None
     return {frame["id"]: frame["sha256"] for frame in page["items"]}
