@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
-import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.ansible.conftest import HELIOGRAPH, Site
+from tests.ansible.jumping import free_port, jump
 from tests.console.test_terminal import Terminal
 from tests.lab.lab import Lab
 from tests.lab.names import MACHINES, USUAL
@@ -27,7 +26,6 @@ pytestmark = pytest.mark.lab
 LOGIN = "import os, sys; os.login_tty(0); os.execvp(sys.argv[1], sys.argv[1:])"
 """As a login does, whatever the program."""
 JUMP = "FLT-024"
-PAUSE_S, PAUSES = 0.1, 100
 
 
 def listed(lab: Lab, folder: Path, **of: Mapping[str, Any]) -> Path:
@@ -120,34 +118,6 @@ def test_a_node_is_entered_through_the_control_host(site: Site) -> None:
     ssh = ["ssh", "-n", "-F", str(site.lab.place.ssh_config), "-J", "control", "charlie", ask]
     done = subprocess.run(ssh, capture_output=True, text=True, timeout=60, check=True)
     assert json.loads(done.stdout)["node"] == "charlie"
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
-@contextmanager
-def jump(lab: Lab, port: int) -> Iterator[None]:
-    """`ssh -N -D` to the control host, from this machine."""
-    command = ["ssh", "-F", str(lab.place.ssh_config), "-N", "-D", str(port), "control"]
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL) as process:
-        try:
-            until_open(port)
-            yield
-        finally:
-            process.terminate()
-
-
-def until_open(port: int) -> None:
-    pause = threading.Event()
-    for _ in range(PAUSES):
-        with socket.socket() as one:
-            if one.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        pause.wait(PAUSE_S)
-    pytest.fail(f"nothing listens at {port}")
 
 
 def test_this_machine_sees_them_through_a_proxy_and_says_when_it_is_gone(site: Site, tmp_path: Path) -> None:

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-import socket
 import subprocess
 import sys
 import tarfile
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +14,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+from tests.ansible.jumping import free_port, jump
 from tests.lab.host import Host
 from tests.lab.lab import Lab
 from tests.offices import FUTURE, PAST, Authority
@@ -128,34 +125,6 @@ def test_a_viewer_sees_and_changes_nothing(lab: Lab, host: Host, tmp_path: Path)
     done = lab.control(hold, check=False)
     assert done.returncode == 77
     assert "API-002" in done.stdout
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
-def until_open(port: int) -> None:
-    pause = threading.Event()
-    for _ in range(100):
-        with socket.socket() as one:
-            if one.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        pause.wait(0.1)
-    pytest.fail(f"nothing listens at {port}")
-
-
-@contextmanager
-def jump(lab: Lab, port: int) -> Iterator[None]:
-    """`ssh -N -D` to the control host, from this machine."""
-    command = ["ssh", "-F", str(lab.place.ssh_config), "-N", "-D", str(port), "control"]
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL) as process:
-        try:
-            until_open(port)
-            yield
-        finally:
-            process.terminate()
 
 
 def test_the_node_is_reached_through_a_jump_host_and_a_dead_one_is_said_to_be(

@@ -102,7 +102,8 @@ def test_more_events_than_a_batch_come_complete(scene: Scene, monkeypatch: pytes
     assert scene.ids() == list(range(1, 12))
 
 
-def test_a_poke_wakes_it_at_once_and_without_one_it_looks_by_itself(scene: Scene) -> None:
+def test_a_poke_wakes_it_at_once(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "POLL_S", 60.0)
     follower = scene.make()
     follower.begin()
     follower.start()
@@ -110,7 +111,18 @@ def test_a_poke_wakes_it_at_once_and_without_one_it_looks_by_itself(scene: Scene
     follower.poke()
     _until(lambda: scene.ids() == [1])
     scene.write(ClockStepped(2.0))
+    follower.poke()
     _until(lambda: scene.ids() == [1, 2])
+    follower.stop()
+
+
+def test_without_a_poke_it_looks_by_itself(scene: Scene) -> None:
+    follower = scene.make()
+    follower.begin()
+    follower.start()
+    for number in (1, 2):
+        scene.write(ClockStepped(float(number)))
+        _until(lambda number=number: scene.ids() == [*range(1, number + 1)])
     follower.stop()
 
 
