@@ -123,9 +123,8 @@ def run(start: Start) -> int:
         try:
             with running(start, _clock(start)) as service:
                 while not stop.wait(LOOK_S):
-                    service.read_again(
-                        again
-                    )  # a signal that the kernel gave to another thread (after a freeze, say) does not end this wait
+                    # a signal that the kernel gave to another thread (after a freeze, say) does not end this wait
+                    service.read_again(again)
         except DiskFull as error:  # not even the database has room: begin when there is some again
             LOG.warning("waiting for room on the data disk", extra={"error": str(error)})
             systemd.notify(systemd.status(str(error)), systemd.more_time(2 * FULL_DISK_S))

@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from node.wire.certificates import NODE_URI, ROLE_URI
 from node.wire.errors import AuthorityUnusable, RequestUnfit
 
 DAY_S = 86_400
@@ -37,7 +38,6 @@ BACK_DATED = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
 AUTHORITY_DAYS, HOST_KEY_DAYS = 3653, 1827
 LARGEST_REQUEST_BYTES = 64 * 1024
 CURVES = (ec.SECP256R1, ec.SECP384R1)
-NODE_URI, ROLE_URI = "urn:heliograph:node:", "urn:heliograph:role:"
 NO_ADDRESSES = (ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0"))
 """Names are certified, never addresses; the authority's own certificate says so to who verifies."""
 REQUEST = "CERTIFICATE REQUEST"

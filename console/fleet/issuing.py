@@ -5,7 +5,6 @@ A certificate is in the log before anybody has it: what is to be revoked can alw
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -22,11 +21,11 @@ from console.fleet.office import (
     headed,
     said,
 )
+from node.wire.certificates import fingerprint
 from node.wire.errors import AuthorityUnusable, CertificateUnknown, NameTaken, RequestUnfit
 
 RENEWED_DAYS = {"node": 120, "console": 30, "ssh-host": 120}
 """Below that another is made; a site run asks for a node's in time."""
-FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 TWIN = {"node": "console", "console": "node"}
 
 
@@ -144,9 +143,9 @@ def revoke(office: Office, what: str, *, ssh: bool = False) -> list[str]:
 
 def _meant(office: Office, what: str) -> dict[str, str]:
     """Names by fingerprint: of a name all that have not ended, also one that another has replaced."""
-    plain, now = what.lower().replace(":", ""), said(office.now_s())
+    plain, now = fingerprint(what), said(office.now_s())
     issued = {str(entry["sha256"]): entry for entry in office.log() if "key" in entry and "sha256" in entry}
-    if FINGERPRINT.fullmatch(plain):
+    if plain is not None:
         return {plain: str(issued.get(plain, {}).get("name", ""))}
     return {
         sha256: what for sha256, entry in issued.items() if (entry["name"] == what and str(entry.get("until")) > now)

@@ -12,6 +12,7 @@ from console.fleet import authority, private
 from console.fleet.authority import Paper, Signer
 from console.fleet.clock import Clock
 from console.fleet.keep import Journal, NotKept
+from node.wire.certificates import fingerprints
 from node.wire.errors import AuthorityUnusable, ClockDoubted
 from node.wire.times import US, from_text, to_text
 
@@ -128,8 +129,11 @@ class Office:
         return sorted((self.folder / FOLDERS[kind]).glob(f"*{ENDINGS[kind]}"))
 
     def revoked(self) -> frozenset[str]:
-        lines = private.text(self.folder / REVOKED).splitlines()
-        return frozenset(line for line in lines if line and not line.startswith("#"))
+        """Raises AuthorityUnusable."""
+        try:
+            return fingerprints(private.text(self.folder / REVOKED))
+        except ValueError as error:
+            raise AuthorityUnusable(f"{self.folder / REVOKED}, {error}") from None
 
     # --- its log and its time -----------------------------------------------------------------------------------------
 

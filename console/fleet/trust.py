@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import ssl
 from collections.abc import Iterator
 from contextlib import suppress
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from console.fleet.inventory import Host
+from node.wire.certificates import fingerprints
 from node.wire.errors import (
     ConsoleCertificateRefused,
     ConsoleFileUnusable,
@@ -56,7 +56,6 @@ OWN_STRANGER = "this console's certificate is not signed by an authority in {aut
 TURNS = 3
 """In so many exchanges a handshake has been made or refused."""
 REVOKED = 23
-FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 SYSTEM = "this machine's own list"
 MISMATCH = "KEY_VALUES_MISMATCH"
 
@@ -163,14 +162,10 @@ def _revoked(name: str | None) -> frozenset[str]:
         raise ConsoleFileUnusable(f"list of revoked certificates {name}: {error.strerror}") from None
     except (RuntimeError, ValueError):
         raise ConsoleFileUnusable(f"list of revoked certificates {name}: no such path") from None
-    words = [line.split()[0].replace(":", "").lower() for line in _lines(text)]
-    if not all(map(FINGERPRINT.fullmatch, words)):
-        raise ConsoleFileUnusable(f"{name} is no list of revoked certificates")
-    return frozenset(words)
-
-
-def _lines(text: str) -> list[str]:
-    return [line for whole in text.splitlines() if (line := whole.partition("#")[0].strip())]
+    try:
+        return fingerprints(text)
+    except ValueError as error:
+        raise ConsoleFileUnusable(f"{name} is no list of revoked certificates: {error}") from None
 
 
 def _must_open(name: str) -> None:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from node.domain.errors import CertificateRevoked, CertificateUnfit, NotAuthenticated
+from node.wire.certificates import ROLE_URI
 from node.wire.routes import Role
 
-ROLE_URI = "urn:heliograph:role:"
 GIVEN = {role.name.lower() for role in Role if role is not Role.OPEN}
 
 

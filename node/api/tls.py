@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +11,10 @@ from node.domain.certificate import Validity, validity
 from node.domain.errors import TlsUnusable
 from node.domain.nodefile import Tls
 from node.host.credentials import file_of
+from node.wire.certificates import fingerprints
 
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """Of TLS 1.2; those of 1.3 are all good."""
-_FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,22 +76,12 @@ def _ask_for_certificates(context: ssl.SSLContext, authority: str) -> None:
 
 
 def _revoked(path: str | None) -> frozenset[str]:
-    """One SHA-256 fingerprint a line, with or without colons; what comes after it, or after #, is for people."""
     if path is None:
         return frozenset()
     try:
-        lines = Path(path).read_text(encoding="ascii", errors="replace").splitlines()
-    except OSError as error:
+        return fingerprints(Path(path).read_text(encoding="ascii", errors="replace"))
+    except (OSError, ValueError) as error:
         raise TlsUnusable(f"{path}: {_said(error)}") from error
-    found = {number: words[0] for number, line in enumerate(lines, 1) if (words := line.partition("#")[0].split())}
-    return frozenset(_fingerprint(word, f"{path}, line {number}") for number, word in found.items())
-
-
-def _fingerprint(word: str, place: str) -> str:
-    plain = word.replace(":", "").lower()
-    if not _FINGERPRINT.fullmatch(plain):
-        raise TlsUnusable(f"{place}: no SHA-256 fingerprint")
-    return plain
 
 
 def _no_password() -> str:

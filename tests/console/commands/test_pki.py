@@ -245,6 +245,19 @@ def test_one_is_revoked_by_its_fingerprint_however_written(tmp_path: Path, burea
     assert bureau.revoked() == {sha256, foreign}
 
 
+def test_a_line_that_somebody_wrote_by_hand_counts_as_it_does_on_nodes(tmp_path: Path, bureau: Office) -> None:
+    asked = request(tmp_path)
+    issuing.sign(bureau, "kyoto", asked)
+    [sha256] = [each["sha256"] for each in entries(bureau) if each["kind"] == "node"]
+    with (bureau.folder / office.REVOKED).open("a") as file:
+        file.write(f"{':'.join(sha256[i : i + 2].upper() for i in range(0, 64, 2))} stolen in June\n")
+    with pytest.raises(RequestUnfit, match="was revoked: make a new key"):
+        issuing.sign(bureau, "kyoto", asked)
+    (bureau.folder / office.REVOKED).write_text("kyoto\n")
+    with pytest.raises(AuthorityUnusable, match="line 1: no SHA-256 fingerprint"):
+        issuing.sign(bureau, "kyoto", asked)
+
+
 def test_a_revoked_host_is_connected_to_by_nobody(tmp_path: Path, bureau: Office) -> None:
     key = host_key(tmp_path)
     issuing.ssh_host(bureau, "kyoto", ["10.0.0.5"], key)
