@@ -103,7 +103,7 @@ FOLDED = (
     Folded("archived_seconds", "What sending them took.", ("target",)),
     Folded("receipts_denied", "Items that a target took and does not hold.", ("target",)),
     Folded("restored_bytes", "Bytes of the reclaimed frames that came back.", ("target",)),
-    Folded("access_refused", "Requests refused, by code.", ("code",)),
+    Folded("access_refused", "Attempts refused, in the handshake or after it, by code.", ("code",)),
     Folded("small_pictures", "Small pictures asked for, by where they came from.", ("source",)),
 )
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from node import __version__, log
+from node.api.access import Access
 from node.api.app import build
 from node.api.commands import Activated, Caller, CameraPreview, Commands, ConfigPreview
 from node.api.local import ADDRESS_FILE, OwnToken
@@ -27,6 +28,7 @@ from node.camera.link import ProcessLink
 from node.camera.replay import check_folders
 from node.camera.supervisor import Supervisor
 from node.clock import US, Clock, SystemClock
+from node.domain import access
 from node.domain.certificate import Validity
 from node.domain.config import digest, parse_document
 from node.domain.errors import (
@@ -53,7 +55,7 @@ from node.domain.events import (
     TlsReloaded,
     restore,
 )
-from node.domain.facts import CERTIFICATE, IDENTITY, CertificateFacts, IdentityFacts
+from node.domain.facts import ACCESS, CERTIFICATE, IDENTITY, CertificateFacts, IdentityFacts
 from node.domain.frame import Frame
 from node.domain.nodefile import NodeFile, Paths
 from node.domain.retention import Preview
@@ -191,7 +193,7 @@ class Service:
         self.orders = self._orders()
         self._own_token = OwnToken()
         self._file_digest = "" if start.document is None else digest(start.document)
-        self.server = Server(build(self._api_parts()), settings.api, self.hub.stop)
+        self.server = self._server()
         self._threads: list[threading.Thread] = []
         self._why_stopped = "did not start"
 
@@ -430,6 +432,11 @@ class Service:
             own_token=self._own_token.token,
         )
 
+    def _server(self) -> Server:
+        parts = self._api_parts()
+        door = Access(parts.commands.refused, self._clock.monotonic)
+        return Server(build(parts, door), parts.settings.api, self.hub.stop, door.turned_away)
+
     # --- what the API may ask for -----------------------------------------------------------------------------
 
     def _commands(self) -> Commands:
@@ -512,6 +519,8 @@ class Service:
         return ConfigPreview(digest(document), changed, cameras, gone)
 
     def _note_refused(self, event: AccessRefused) -> None:
+        now_us, before = self._clock.now_us(), self.board.read(ACCESS)
+        self.board.post(ACCESS, access.noted(before.value if before else None, event, now_us), now_us)
         self.journal.note([event])
 
     def _loop(self, camera: str) -> CaptureLoop:

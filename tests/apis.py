@@ -17,6 +17,7 @@ import httpx
 from PIL import Image
 from starlette.types import ASGIApp
 
+from node.api.access import Access
 from node.api.app import build
 from node.api.commands import Activated, Caller, CameraPreview, Commands, ConfigPreview
 from node.api.edge import Edge
@@ -340,7 +341,8 @@ def served(
             commands=doer.commands(),
             own_token=own_token,
         )
-        server = Server(build(parts), parts.settings.api, hub.stop)
+        access = Access(lambda event: parts.commands.refused(event), store.clock.monotonic)
+        server = Server(build(parts, access), parts.settings.api, hub.stop, access.turned_away)
         follower.begin()
         follower.start()
         server.start()
@@ -366,7 +368,8 @@ def behind_the_edge(
     parts: ApiParts, app: ASGIApp, *, deadline_s: float = 30.0, stall_s: float = 15.0
 ) -> Iterator[Server]:
     """Any application behind the edge and the server of the product."""
-    server = Server(Edge(app, parts, deadline_s=deadline_s, stall_s=stall_s), parts.settings.api, lambda: None)
+    edge = Edge(app, parts, deadline_s=deadline_s, stall_s=stall_s)
+    server = Server(edge, parts.settings.api, lambda: None, lambda *_: None)
     server.start()
     try:
         yield server

@@ -30,11 +30,11 @@ from node.api import (
     thumbnails,
     videos,
 )
+from node.api.access import Access
 from node.api.actions import Actions
 from node.api.edge import Edge
 from node.api.events import Streams
 from node.api.guard import guard
-from node.api.limits import Refusals
 from node.api.openapi import install_document
 from node.api.parts import ApiParts
 from node.api.pictures import SmallPictures
@@ -67,11 +67,11 @@ def routes() -> FastAPI:
     return app
 
 
-def build(parts: ApiParts) -> Edge:
+def build(parts: ApiParts, access: Access) -> Edge:
     """The application as the server runs it."""
     app = routes()
     app.state.parts = parts
-    app.state.refusals = Refusals()
+    app.state.access = access
     app.state.streams = Streams(parts)
     app.state.pictures = SmallPictures(parts.clock.monotonic, partial(parts.metrics.count, "small_pictures"))
     app.state.status = SharedStatus(parts.board, parts.clock, parts.document)
@@ -84,3 +84,4 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     current_default_thread_limiter().total_tokens = THREADS
     app.state.actions = Actions(app.state.parts)
     yield
+    await app.state.access.close()

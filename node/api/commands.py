@@ -82,7 +82,7 @@ class Commands:
     roll_back(version or None for the one before, caller): UnknownVersion where it is not kept.
     preview_config(document as given): DocumentInvalid with every wrong field; changes nothing.
     orders: work that is asked for by hand; see there.
-    refused(event): tells the journal of refused attempts; called at most once a minute per client.
+    refused(event): tells board and journal of refused attempts; called at most once a minute per client and code.
     """
 
     capture: Callable[[str, str, Caller], Frame]

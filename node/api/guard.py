@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated
 
-from anyio.to_thread import run_sync
 from fastapi import Depends, Request
 from fastapi.routing import APIRoute
 
 from node.api.commands import Caller
-from node.api.limits import Refusals
 from node.api.parts import ApiParts
 from node.api.peer import Peer
 from node.api.problems import request_id_of
@@ -23,7 +20,6 @@ from node.domain.errors import (
     CertificateRevoked,
     CertificateUnfit,
     FieldFault,
-    HeliographError,
     NotAllowed,
     NotAuthenticated,
     RequestInvalid,
@@ -34,7 +30,6 @@ from node.wire.routes import ROLES, Role
 
 NOBODY = "nobody"
 REFUSED = (NotAuthenticated, NotAllowed, CertificateRevoked, CertificateUnfit)
-_LOG = logging.getLogger(__name__)
 
 
 async def guard(request: Request) -> Caller:
@@ -46,7 +41,7 @@ async def guard(request: Request) -> Caller:
     try:
         caller = authorise(shown_by(request), ROLES[request.method, route.path], parts)
     except REFUSED as error:
-        await _tell(request.app.state.refusals, parts, client, error.code)
+        await request.app.state.access.refused(client, error.code)
         raise
     refuse_unknown_names(request, route)
     return replace(caller, request_id=request_id_of(request))
@@ -149,11 +144,3 @@ def refuse_unknown_names(request: Request, route: APIRoute) -> None:
         faults += [FieldFault(f"query.{name}", NO_SUCH_FIELD) for name in dict.fromkeys(names)]
     if faults:
         raise RequestInvalid(fields=faults)
-
-
-async def _tell(refusals: Refusals, parts: ApiParts, client: str, code: str) -> None:
-    for event in refusals.note(client, code, parts.clock.monotonic()):
-        try:
-            await run_sync(parts.commands.refused, event)
-        except HeliographError as error:  # the refusal stands, whether or not it could be written down
-            _LOG.warning("refused access not recorded", extra={"code": error.code, "client": client})

@@ -9,6 +9,8 @@ from node.domain.config import ApiLimits
 from node.domain.events import AccessRefused
 
 CLIENTS_KEPT = 1024
+CLIENTS_TOLD = 16
+OTHERS = "others"
 TOLD_EVERY_S = 60.0
 
 
@@ -36,20 +38,37 @@ class _Count:
 
 
 class Refusals:
-    """Counts refused attempts; the first of a client is told at once, then at most one telling a minute."""
+    """Counts refused attempts; the first of a client is told at once, then at most one telling a minute.
+
+    So are so many clients; whatever comes from more addresses is told as the others', so that a scan fills no log.
+    """
 
     def __init__(self) -> None:
-        self._counts: OrderedDict[str, _Count] = OrderedDict()
+        self._counts: dict[str, _Count] = {}
 
     def note(self, client: str, code: str, now_s: float) -> tuple[AccessRefused, ...]:
         """One more; returns what is due to be told now."""
-        count = self._counts.pop(client, None) or _Count(now_s - TOLD_EVERY_S)
-        self._counts[client] = count
-        if len(self._counts) > CLIENTS_KEPT:
-            self._counts.popitem(last=False)
-        count.codes[code] = count.codes.get(code, 0) + 1
-        if now_s - count.told_s < TOLD_EVERY_S:
-            return ()
-        told = tuple(AccessRefused(client, each, seen) for each, seen in sorted(count.codes.items()))
-        count.told_s, count.codes = now_s, {}
-        return told
+        due = self.due(now_s) if client not in self._counts else ()
+        name = client if client in self._counts or len(self._counts) < CLIENTS_TOLD else OTHERS
+        codes = self._counts.setdefault(name, _Count(now_s - TOLD_EVERY_S)).codes
+        codes[code] = codes.get(code, 0) + 1
+        return (*due, *self.due(now_s))
+
+    def due(self, now_s: float) -> tuple[AccessRefused, ...]:
+        """What has waited for its minute to be over.  Clients of whom nothing waited for so long are forgotten."""
+        over = [client for client, count in self._counts.items() if now_s - count.told_s >= TOLD_EVERY_S]
+        return tuple(event for client in over for event in self._told(client, now_s))
+
+    def rest(self, now_s: float) -> tuple[AccessRefused, ...]:
+        """All that waits."""
+        return tuple(event for client in tuple(self._counts) for event in self._told(client, now_s))
+
+    def any(self) -> bool:
+        """Whether there may be something to tell in a minute."""
+        return bool(self._counts)
+
+    def _told(self, client: str, now_s: float) -> tuple[AccessRefused, ...]:
+        codes = self._counts.pop(client).codes
+        if codes:
+            self._counts[client] = _Count(now_s)
+        return tuple(AccessRefused(client, code, seen) for code, seen in sorted(codes.items()))

@@ -10,13 +10,14 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from node.api.ports import holder
 from node.api.protocol import Protocol
-from node.api.tls import LiveContext, live_context, read_front
+from node.api.tls import CLIENT, LiveContext, Refused, live_context, read_front
 from node.domain.certificate import Validity
 from node.domain.errors import FieldFault, InternalError, NodeFileInvalid, PortTaken
 from node.domain.nodefile import ApiBind, check_bind
@@ -31,12 +32,16 @@ _LOG = logging.getLogger(__name__)
 
 
 class Server:
-    """One listening socket.  `end_streams` is called first at a stop (from the stopping thread)."""
+    """One listening socket.
 
-    def __init__(self, app: ASGIApp, bind: ApiBind, end_streams: Callable[[], None]) -> None:
+    `end_streams` is called first at a stop (from the stopping thread), `refused` for each handshake that this end
+    refuses (in the server's own).
+    """
+
+    def __init__(self, app: ASGIApp, bind: ApiBind, end_streams: Callable[[], None], refused: Refused) -> None:
         """Raises InsecureBind."""
         check_bind(bind)
-        self._app, self._bind, self._end_streams = app, bind, end_streams
+        self._app, self._bind, self._end_streams, self._refused = app, bind, end_streams, refused
         self._uvicorn: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
         self._tls: LiveContext | None = None
@@ -106,7 +111,7 @@ class Server:
         return self._thread is not None and self._thread.is_alive()
 
     def _config(self) -> uvicorn.Config:
-        self._tls = None if self._bind.tls is None else live_context(self._bind.tls)
+        self._tls = None if self._bind.tls is None else live_context(self._bind.tls, self._refused)
         config = uvicorn.Config(
             self._app,
             http=Protocol,
@@ -125,11 +130,20 @@ class Server:
         return config
 
 
+class Listener(socket.socket):
+    """Notes who comes: asyncio gives each connection a task, and each task a copy of the context that this sets."""
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        connection, address = super().accept()
+        CLIENT.set(address[0])
+        return connection, address
+
+
 def bound(host: str, port: int) -> socket.socket:
     """A listening socket.  Raises PortTaken naming who holds it, NodeFileInvalid where the address is not ours."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # with the protocol named, asyncio switches off the delay that holds small answers back for 40 ms
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener = Listener(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))

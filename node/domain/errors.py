@@ -747,6 +747,20 @@ class CertificateUnfit(ApiError):
     exit = REFUSED
 
 
+class CertificateForeign(HeliographError):
+    code = "SEC-005"
+    title = "client certificate is not of this fleet, or out of its time"
+    hint = "if that console is yours, give it a certificate of this fleet: `heliograph pki console NAME --role ROLE`"
+    exit = REFUSED
+
+
+class HandshakeWrong(HeliographError):
+    code = "SEC-006"
+    title = "a client speaks no TLS, or none that is spoken here"
+    hint = "ask over https, with TLS 1.2 or newer; where you know of no such client, look at who it is"
+    exit = REFUSED
+
+
 # --- fleet ------------------------------------------------------------------------------------------------------
 
 

@@ -12,8 +12,8 @@ Severity = Literal["warn", "crit"]
 CameraWord = Literal["ok", "warming", "recovering", "offline"]
 BreakerWord = Literal["closed", "open", "half_open"]
 
-IDENTITY, CONFIG, CLOCK, DISK, HOST, DATABASE, HEALTH, QUEUE, ARCHIVE, CERTIFICATE = (
-    "identity", "config", "clock", "disk", "host", "database", "health", "queue", "archive", "certificate",
+IDENTITY, CONFIG, CLOCK, DISK, HOST, DATABASE, HEALTH, QUEUE, ARCHIVE, CERTIFICATE, ACCESS = (
+    "identity", "config", "clock", "disk", "host", "database", "health", "queue", "archive", "certificate", "access",
 )  # fmt: skip
 
 
@@ -76,6 +76,15 @@ class CertificateFacts:
 
     from_us: int
     until_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class AccessFacts:
+    """Attempts refused in the last minutes: each minute's begin and count.  Whose was the last, and why."""
+
+    minutes: tuple[tuple[int, int], ...]
+    client: str
+    code: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,6 +306,7 @@ class NodeFacts:
     queue: Learnt[QueueFacts] | None = None
     archive: Learnt[ArchiveFacts] | None = None
     certificate: Learnt[CertificateFacts] | None = None
+    access: Learnt[AccessFacts] | None = None
     cameras: tuple[Learnt[CameraFacts], ...] = ()
     loops: tuple[Learnt[LoopFacts], ...] = ()
     targets: tuple[Learnt[TargetFacts], ...] = ()
@@ -314,6 +324,7 @@ _SINGLE: Mapping[type, str] = {
     QueueFacts: "queue",
     ArchiveFacts: "archive",
     CertificateFacts: "certificate",
+    AccessFacts: "access",
 }
 _SEVERAL: Mapping[type, str] = {
     CameraFacts: "cameras",

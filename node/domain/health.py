@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from node.domain import labour, room
+from node.domain import access, labour, room
 from node.domain.config import AlertLimits
 from node.domain.events import AlertCleared, AlertRaised, Event
 from node.domain.facts import (
@@ -238,6 +238,7 @@ RULES: tuple[Rule, ...] = (
         "The node's certificate expires within 21 days.",
         _certificate_ends(CERTIFICATE_CRIT_DAYS, CERTIFICATE_WARN_DAYS),
     ),
+    Rule("access_refused", "warn", "Many attempts were refused lately.", _beside(access.refused_often)),
     Rule("temperature_high", "warn", "The processor is hot.", _hot),
     Rule("clock_unsynced", "warn", "The clock is not synchronised.", _clock_unsynced),
     Rule("config_unknown_fields", "warn", "The document was written for a newer release.", _unknown_fields),

@@ -99,7 +99,7 @@ HAPPENED = {
     "loop_failed": "An unexpected error inside a loop, which goes on.",
     "tls_reloaded": "The files of TLS were read again; new connections get this certificate.",
     "tls_refused": "They were read again and cannot be used; those of before stay in force.",
-    "access_refused": "Requests of one client were refused; at most one telling a minute.",
+    "access_refused": "Attempts of one client were refused, in the handshake or after it; told once a minute at most.",
 }
 STATES = {
     Word.CRIT: "The node says so itself: something is lost or about to be.",

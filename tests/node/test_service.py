@@ -358,6 +358,19 @@ def test_a_wrong_token_is_refused_and_the_right_one_is_served(home: Home) -> Non
         assert node.ask("GET", "/v1/status", role="viewer").status_code == 200
 
 
+def test_many_refused_attempts_are_an_alert_and_a_metric(home: Home) -> None:
+    with started(home) as node:
+        for number in range(2, 14):
+            address = httpx.HTTPTransport(local_address=f"127.0.0.{number}")
+            with httpx.Client(transport=address, base_url=node.url, headers={"Authorization": "Bearer no"}) as stranger:
+                assert stranger.get("/v1/status").status_code == 401
+        wait_for(lambda: alert(node, "access_refused"), "an alert", 20)
+        (raised,) = [each for each in node.get("/v1/status")["alerts"] if each["code"] == "access_refused"]
+        assert raised["sentence"] == "12 attempts were refused in 10 minutes, the last from 127.0.0.13 (API-001)."
+        metrics = node.ask("GET", "/metrics").text
+        wait_for(lambda: 'access_refused_total{code="API-001"} 12.0' in node.ask("GET", "/metrics").text, metrics)
+
+
 def test_a_replay_folder_that_runs_dry_costs_slots_and_nothing_else(tmp_path: Path) -> None:
     folder = tmp_path / "photographs"
     folder.mkdir()

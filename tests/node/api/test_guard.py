@@ -81,10 +81,13 @@ def test_refused_attempts_are_told_once_a_minute_with_their_number(api: Served) 
 
 def test_a_refusal_stands_though_it_cannot_be_written_down(api: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(event: object) -> None:
+        asked.append(event)
         raise DatabaseBusy("locked")
 
+    asked = list[object]()
     object.__setattr__(api.parts.commands, "refused", fails)
     assert api.get("/v1/status", None).status_code == 401
+    assert asked
 
 
 @pytest.mark.parametrize(

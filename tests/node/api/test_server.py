@@ -34,7 +34,7 @@ async def hello(scope: Scope, receive: Receive, send: Send) -> None:
 
 @contextlib.contextmanager
 def running(bind: ApiBind) -> Iterator[Server]:
-    server = Server(hello, bind, lambda: None)
+    server = Server(hello, bind, lambda: None, lambda *_: None)
     server.start()
     try:
         yield server
@@ -60,7 +60,7 @@ def test_a_taken_port_names_who_holds_it() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(PortTaken, match=rf"127\.0\.0\.1:{port} is held by pid {os.getpid()}: "):
-            Server(hello, ApiBind(port=port, insecure_loopback=True), lambda: None).start()
+            Server(hello, ApiBind(port=port, insecure_loopback=True), lambda: None, lambda *_: None).start()
 
 
 def test_an_address_that_is_not_ours_is_a_wrong_field() -> None:
@@ -71,9 +71,9 @@ def test_an_address_that_is_not_ours_is_a_wrong_field() -> None:
 
 def test_plain_http_off_loopback_is_refused() -> None:
     with pytest.raises(InsecureBind):
-        Server(hello, ApiBind(host="0.0.0.0", port=0, insecure_loopback=True), lambda: None)
+        Server(hello, ApiBind(host="0.0.0.0", port=0, insecure_loopback=True), lambda: None, lambda *_: None)
     with pytest.raises(InsecureBind):
-        Server(hello, ApiBind(port=0), lambda: None)
+        Server(hello, ApiBind(port=0), lambda: None, lambda *_: None)
 
 
 def test_it_speaks_tls(tmp_path: Path) -> None:
@@ -95,7 +95,9 @@ def test_tls_files_that_do_not_fit_are_said_in_one_line(tmp_path: Path, fault: s
     if fault == "another key":
         _, key = pair(tmp_path / "other")
     with pytest.raises(TlsUnusable, match=str(certificate)):
-        Server(hello, ApiBind(port=0, tls=Tls(certificate=str(certificate), key=str(key))), lambda: None).start()
+        Server(
+            hello, ApiBind(port=0, tls=Tls(certificate=str(certificate), key=str(key))), lambda: None, lambda *_: None
+        ).start()
 
 
 def pair(folder: Path) -> tuple[Path, Path]:

@@ -26,7 +26,16 @@ from node.api.protocol import Protocol
 from node.api.server import Server
 from node.api.tls import read_front
 from node.clock import SystemClock
-from node.domain.errors import CertificateRevoked, CertificateUnfit, CredentialMissing, HeliographError, TlsUnusable
+from node.domain.errors import (
+    CertificateForeign,
+    CertificateRevoked,
+    CertificateUnfit,
+    CredentialMissing,
+    HandshakeWrong,
+    HeliographError,
+    TlsUnusable,
+)
+from node.domain.events import AccessRefused
 from node.domain.nodefile import Tls
 from node.domain.times import to_datetime
 from node.wire.routes import ROUTES, Role
@@ -260,6 +269,65 @@ def test_plain_http_at_the_door_of_tls_harms_nobody(api: Served) -> None:
         plain.settimeout(5)
         assert b"HTTP/1.1 200" not in plain.recv(4096)
     assert api.get("/health/live", None).status_code == 200
+
+
+# --- what is refused in it is counted ---------------------------------------------------------------------------------
+
+
+def speak_plainly(api: Served, _: House) -> None:
+    with socket.create_connection(("127.0.0.1", api.server.port), 5) as plain:
+        plain.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        plain.recv(4096)
+
+
+def speak_as_long_ago(api: Served, house: House) -> None:
+    oldest = house.shows(None)
+    oldest.set_ciphers("ALL:@SECLEVEL=0")
+    oldest.minimum_version = oldest.maximum_version = ssl.TLSVersion.TLSv1_1
+    with pytest.raises(ssl.SSLError):
+        shake(api.server, oldest)
+
+
+def come_as(name: str) -> Callable[[Served, House], None]:
+    def act(api: Served, house: House) -> None:
+        with house.client(api.server, name) as http:
+            assert status(http, "GET", "/v1/status", None) is HANDSHAKE
+
+    return act
+
+
+ATTEMPTS: dict[str, tuple[Callable[[Served, House], None], str]] = {
+    **{who: (come_as(who), CertificateForeign.code) for who in ("expired", "not yet", "another fleet's", "a node's")},
+    "plain HTTP": (speak_plainly, HandshakeWrong.code),
+    "TLS 1.1": (speak_as_long_ago, HandshakeWrong.code),
+}
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1 is deprecated")
+@pytest.mark.parametrize("attempt", ATTEMPTS)
+def test_a_handshake_that_is_refused_is_told_of_with_the_address_it_came_from(
+    api: Served, house: House, attempt: str
+) -> None:
+    act, code = ATTEMPTS[attempt]
+    act(api, house)
+    assert eventually(lambda: bool(api.doer.refused))
+    assert api.doer.refused == [AccessRefused("127.0.0.1", code, 1)]
+
+
+def test_who_does_not_trust_the_node_or_only_knocks_is_no_refused_attempt(api: Served, house: House) -> None:
+    with pytest.raises(ssl.SSLError):
+        shake(api.server, trust(house.other.file))
+    socket.create_connection(("127.0.0.1", api.server.port), 5).close()
+    come_as("expired")(api, house)
+    assert eventually(lambda: bool(api.doer.refused))
+    assert [event.code for event in api.doer.refused] == [CertificateForeign.code]
+
+
+def test_a_scan_is_two_tellings_and_counted_whole(api: Served, house: House) -> None:
+    for _ in range(30):
+        speak_plainly(api, house)
+    api.server.stop()
+    assert [event.count for event in api.doer.refused] == [1, 29]
 
 
 # --- files that do not fit --------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import pytest
 from node.domain.config import AlertLimits
 from node.domain.events import AlertCleared, AlertRaised
 from node.domain.facts import (
+    AccessFacts,
     ArchiveFacts,
     CameraFacts,
     CertificateFacts,
@@ -124,6 +125,7 @@ def test_a_certificate_says_how_long_it_still_counts(days: int, sentence: str) -
         (node(queue=learnt(QueueFacts(due=25))), "queue_flooded"),
         (node(host=learnt(HostFacts(temperature_c=75.0))), "temperature_high"),
         (node(clock=learnt(ClockFacts(synced=False))), "clock_unsynced"),
+        (node(access=learnt(AccessFacts(((NOW, 10),), "10.0.0.9", "SEC-005"))), "access_refused"),
         (node(certificate=learnt(CertificateFacts(0, NOW + 21 * DAY_US - US))), "certificate_expires"),
         (node(certificate=learnt(CertificateFacts(0, NOW + 3 * DAY_US))), "certificate_expires"),
         (node(certificate=learnt(CertificateFacts(0, NOW + 3 * DAY_US - US))), "certificate_ending"),
