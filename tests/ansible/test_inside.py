@@ -26,6 +26,7 @@ MOST = MappingProxyType({"heliograph-node": 1.6, "heliograph-worker": 0.5, "heli
 NODE, WORKER, SHIP = MOST
 BOTH = ("alpha", "charlie")
 """One host of each suite."""
+TOKEN = "/run/heliograph/own/local.token"
 SENT_S, MADE_S, BACK_S = 60.0, 120.0, 60.0
 FRAMES, FILM = 3, 10
 FENCES = MappingProxyType({"NoNewPrivs": "1", "Seccomp": "2", "CapEff": "0" * 16, "CapBnd": "0" * 16})
@@ -111,6 +112,27 @@ def test_each_of_their_processes_is_behind_them(site: Site, name: str) -> None:
         for field, value in FENCES.items():
             assert set(re.findall(rf"^{field}:\s+(\S+)$", text, re.MULTILINE)) == {value}, (unit, field)
         assert "\nUid:\t0" not in text
+
+def read_as(host: Host, unit: str, path: str) -> str:
+    """What is said where a process of that unit, seeing what it sees, counts the bytes of a file."""
+    pid = shown(host, unit, "MainPID")
+    user, group = host.inside(["stat", "--format=%u %g", f"/proc/{pid}"]).stdout.split()
+    seen = ["nsenter", f"--target={pid}", "--mount", "--user", f"--setuid={user}", f"--setgid={group}"]
+    done = host.inside([*seen, "wc", "-c", path], check=False)
+    return f"{done.stdout}{done.stderr}".strip()
+
+
+@pytest.mark.parametrize("unit", [WORKER, SHIP])
+def test_worker_and_ship_never_see_the_token_of_the_service_not_even_of_one_that_began_later(
+    site: Site, unit: str
+) -> None:
+    host = site.lab.host("alpha")
+    host.inside(["systemctl", "restart", NODE])
+    assert read_as(host, NODE, TOKEN) == f"64 {TOKEN}"
+    assert read_as(host, unit, "/run/heliograph/api.json").split()[0].isdigit()
+    for path in (TOKEN, f"/proc/{shown(host, NODE, 'MainPID')}/root{TOKEN}"):
+        assert read_as(host, unit, path).endswith("Permission denied"), path
+
 
 
 # --- the work ---------------------------------------------------------------------------------------------------------
