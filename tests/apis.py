@@ -134,8 +134,13 @@ class Doer:
             roll_back=self.roll_back,
             preview_config=self.preview,
             orders=self.orders,
-            refused=self.refused.append,
+            refused=self.tell,
         )
+
+    def tell(self, event: AccessRefused) -> None:
+        self.refused.append(event)
+        if self.fails:
+            raise self.fails
 
     def capture(self, camera: str, profile: str, caller: Caller) -> Frame:
         self._ask("capture", camera, profile, caller)
@@ -341,7 +346,7 @@ def served(
             commands=doer.commands(),
             own_token=own_token,
         )
-        access = Access(lambda event: parts.commands.refused(event), store.clock.monotonic)
+        access = Access(parts.commands.refused, store.clock.monotonic)
         server = Server(build(parts, access), parts.settings.api, hub.stop, access.turned_away)
         follower.begin()
         follower.start()

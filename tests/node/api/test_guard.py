@@ -79,15 +79,10 @@ def test_refused_attempts_are_told_once_a_minute_with_their_number(api: Served) 
     assert told == [("127.0.0.1", "API-001", 1), ("127.0.0.1", "API-001", 4), ("127.0.0.1", "API-002", 1)]
 
 
-def test_a_refusal_stands_though_it_cannot_be_written_down(api: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(event: object) -> None:
-        asked.append(event)
-        raise DatabaseBusy("locked")
-
-    asked = list[object]()
-    object.__setattr__(api.parts.commands, "refused", fails)
+def test_a_refusal_stands_though_it_cannot_be_written_down(api: Served) -> None:
+    api.doer.fails = DatabaseBusy("locked")
     assert api.get("/v1/status", None).status_code == 401
-    assert asked
+    assert api.doer.refused
 
 
 @pytest.mark.parametrize(
