@@ -69,7 +69,7 @@ def with_nodes(
         try:
             return await find(fleet)
         finally:
-            await _close(fleet, fleet.model.views)
+            await close(fleet, fleet.model.views)
 
     return fleet.model, asyncio.run(run())
 
@@ -182,7 +182,7 @@ def _aim(aim: Aim) -> dict[str, str]:
 def _carried_out(given: argparse.Namespace, planned: Plan, model: FleetModel) -> list[Outcome]:
     """Raises NotConfirmed."""
     if not given.yes:
-        _confirm(planned, told_already=not given.json)
+        confirm(len(planned.nodes), [] if not given.json else told(planned))
     outcomes: list[Outcome] = []
     tell = (lambda _: None) if given.json else say
     try:
@@ -193,13 +193,15 @@ def _carried_out(given: argparse.Namespace, planned: Plan, model: FleetModel) ->
     return outcomes
 
 
-def _confirm(planned: Plan, *, told_already: bool) -> None:
-    """Default No; for more than one node their number is to be typed.  Raises NotConfirmed."""
+def confirm(nodes: int, untold: list[str]) -> None:
+    """Default No; for more than one node their number is to be typed.  `untold` is printed first.
+
+    Raises NotConfirmed.
+    """
     if not sys.stdin.isatty():
         raise NotConfirmed("there is no terminal to ask on")
-    if not told_already:
-        print("\n".join(told(planned)), file=sys.stderr)
-    nodes = len(planned.nodes)
+    if untold:
+        print("\n".join(untold), file=sys.stderr)
     wanted = {str(nodes)} if nodes > 1 else {"y", "yes"}
     print(f"type {nodes}, the number of nodes, to go on: " if nodes > 1 else "go on? [y/N] ", end="", file=sys.stderr)
     sys.stderr.flush()
@@ -214,14 +216,14 @@ async def _perform(planned: Plan, model: FleetModel, outcomes: list[Outcome], te
             outcomes.append(outcome)
             tell(f"  {outcome.aim}: {'failed: ' if outcome.failed else ''}{_said(outcome)}")
     finally:
-        await _close(fleet, planned.nodes)
+        await close(fleet, planned.nodes)
 
 
 def _said(outcome: Outcome) -> str:
     return " ".join(filter(None, (outcome.code, outcome.said)))
 
 
-async def _close(fleet: Fleet, names: Iterable[str]) -> None:
+async def close(fleet: Fleet, names: Iterable[str]) -> None:
     clients = (fleet.client(name) for name in names)
     await asyncio.gather(*(client.close() for client in clients if client is not None))
 

@@ -28,6 +28,7 @@ from console.fleet.trust import TlsFiles, causes, mistrust, own_fault, refuse_re
 from node.wire.errors import (
     ConsoleCertificateRefused,
     ConsoleFileUnusable,
+    FieldFault,
     HeliographError,
     NodeAnswerWrong,
     NodeRefused,
@@ -56,7 +57,7 @@ SILENCE_LIMIT_S = 3 * HEARTBEAT_S
 REFUSALS = (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN)
 LIMITS = httpx.Limits(max_connections=8, max_keepalive_connections=4, keepalive_expiry=60.0)
 """A connection outlasts the time between two polls.  httpcore counts an open stream among those that are kept."""
-SAID_CHARS, FAULTS_SAID = 160, 3
+SAID_CHARS, FAULTS_SAID, FAULTS_KEPT = 160, 3, 100
 INTEGERS = 2**63
 KEPT_BYTES, FIELDS_KEPT, NAME_CHARS = 8 * 1024, 32, 64
 BLOCKS_BURST, BLOCKS_BREATH_S = 500, 0.5
@@ -162,6 +163,14 @@ class NodeClient:
         headers = {"Idempotency-Key": key, "Content-Type": "application/json"}
         asked = Asked(path, "POST", headers, content=json.dumps(dict(body)).encode())
         return understood(await self._body(asked, max(self._timeout_s, ORDER_TIMEOUT_S)), OBJECT.validate_json)
+
+    async def send(
+        self, method: str, path: str, kind: type[M], body: Mapping[str, Any], headers: Mapping[str, str] | None = None
+    ) -> M:
+        """Hands that over, once, and reads the answer.  Raises as `fetch` does, OrderRefused with every wrong field."""
+        whole = {"Content-Type": "application/json", **(headers or {})}
+        asked = Asked(path, method, whole, content=json.dumps(dict(body)).encode())
+        return understood(await self._body(asked, max(self._timeout_s, ORDER_TIMEOUT_S)), kind.model_validate_json)
 
     async def events(self, after: int) -> AsyncIterator[StreamEvent]:
         """The node's events after that id, as they happen, until the stream ends.  Raises as `status` does."""
@@ -370,9 +379,10 @@ async def _checked(response: httpx.Response, own_words: bool) -> None:
         return
     problem = await _problem(response)
     if own_words and problem is not None and response.status_code not in REFUSALS:
-        fields = "; ".join(f"{fault.path}: {fault.message}" for fault in problem.errors[:FAULTS_SAID])
-        words = (problem.code, problem.title, problem.detail or fields, problem.hint)
-        raise OrderRefused(*(clean(part[:SAID_CHARS]) for part in words))
+        fields = [FieldFault(clean(each.path), clean(each.message)) for each in problem.errors[:FAULTS_KEPT]]
+        said = "; ".join(f"{fault.path}: {fault.message}" for fault in fields[:FAULTS_SAID])
+        words = (problem.code, problem.title, problem.detail or said, problem.hint)
+        raise OrderRefused(*(clean(part[:SAID_CHARS]) for part in words), fields=fields)
     said = f"HTTP {response.status_code}" + (f": {problem.code} {problem.title}" if problem else "")
     raise (NodeRefused if response.status_code in REFUSALS else NodeAnswerWrong)(clean(said[:SAID_CHARS]))
 

@@ -169,6 +169,14 @@ def read(inventory: Path | None) -> tuple[Host, ...]:
     return hosts_of(_listed(inventory), str(inventory or DEFAULT), folder_of(inventory))
 
 
+def read_whole(inventory: Path | None) -> tuple[tuple[Host, ...], Mapping[str, Mapping[str, Any]]]:
+    """The nodes, and all variables of each by its name, templates in them as they stand.  Raises as `read` does."""
+    listed = _listed(inventory)
+    variables = _mapping(_mapping(listed.get("_meta")).get("hostvars"))
+    hosts = hosts_of(listed, str(inventory or DEFAULT), folder_of(inventory))
+    return hosts, {host.name: _mapping(variables.get(host.name)) for host in hosts}
+
+
 def folder_of(inventory: Path | None) -> Path | None:
     """What Ansible calls inventory_dir; None = a list of hosts, or Ansible's own choice."""
     if inventory is None or "," in str(inventory):

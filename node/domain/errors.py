@@ -835,15 +835,20 @@ class ConsoleFileUnusable(FleetError):
 
 
 class OrderRefused(FleetError):
-    """The node understood and said no: `theirs`, `about`, `said`, `advice` are its own code, title, detail and hint."""
+    """The node understood and said no: `theirs`, `about`, `said`, `advice` are its own code, title, detail and hint.
+
+    `fields` are all that it named.
+    """
 
     code = "FLT-010"
     title = "node refuses what was asked of it"
     hint = "the detail has the node's own code and words; docs/codes.md lists them"
     exit = REFUSED
 
-    def __init__(self, theirs: str, about: str = "", detail: str = "", advice: str = "") -> None:
-        super().__init__(": ".join(filter(None, (f"{theirs} {about}".strip(), detail))))
+    def __init__(
+        self, theirs: str, about: str = "", detail: str = "", advice: str = "", *, fields: Sequence[FieldFault] = ()
+    ) -> None:
+        super().__init__(": ".join(filter(None, (f"{theirs} {about}".strip(), detail))), fields=fields)
         self.theirs, self.about, self.said, self.advice = theirs, about, detail, advice
 
     def lines(self) -> list[str]:
@@ -985,6 +990,28 @@ class NodeCertificateRevoked(NodeUntrusted):
     code = "FLT-030"
     title = "node's certificate is revoked"
     hint = "where the node is yours still: playbooks/rotate_certs.yml with --limit NODE; else look what answers there"
+
+
+class WantedWrong(FleetError):
+    code = "FLT-031"
+    title = "inventory wants a document that no node can run"
+    hint = "mend the variables heliograph_config_* of the nodes named; docs/config.example.yml explains each field"
+    exit = CONFIGURATION
+
+
+class NothingToResume(FleetError):
+    code = "FLT-032"
+    title = "there is no push to resume"
+    hint = "begin one with `heliograph push SELECTOR`: it leaves alone what runs its document already"
+    exit = USAGE
+
+
+class NodesHeld(FleetError):
+    code = "FLT-033"
+    title = "another run holds nodes"
+    hint = "wait until it has ended; where it died, its hold on them ends at the time named"
+    transient = True
+    exit = TRY_AGAIN
 
 
 class UsageWrong(HeliographError):

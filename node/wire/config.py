@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from node.domain.config import NAME, Document, digest, parse_document
+from node.domain.config import NAME, NO_SUCH_FIELD, Document, digest, parse_document
 
-__all__ = ["NAME", "Document", "digest", "parse_document"]
+__all__ = ["NAME", "NO_SUCH_FIELD", "Document", "digest", "parse_document"]

@@ -12,6 +12,7 @@ from node.domain.errors import (
     ConsoleCertificateRefused,
     ConsoleFileUnusable,
     ConsoleSettingsWrong,
+    DocumentInvalid,
     FieldFault,
     FileNotWritten,
     HeliographError,
@@ -26,11 +27,13 @@ from node.domain.errors import (
     NodeCertificateRevoked,
     NodeNeverReady,
     NodeRefused,
+    NodesHeld,
     NodeUnreachable,
     NodeUntrusted,
     NotConfirmed,
     NoTerminal,
     NothingSelected,
+    NothingToResume,
     OrderRefused,
     PhotographsUnusable,
     PictureWrong,
@@ -40,6 +43,7 @@ from node.domain.errors import (
     RequestUnfit,
     StateNotSaved,
     UsageWrong,
+    WantedWrong,
 )
 
 __all__ = [
@@ -51,6 +55,7 @@ __all__ = [
     "ConsoleCertificateRefused",
     "ConsoleFileUnusable",
     "ConsoleSettingsWrong",
+    "DocumentInvalid",
     "FieldFault",
     "FileNotWritten",
     "HeliographError",
@@ -68,8 +73,10 @@ __all__ = [
     "NodeRefused",
     "NodeUnreachable",
     "NodeUntrusted",
+    "NodesHeld",
     "NotConfirmed",
     "NothingSelected",
+    "NothingToResume",
     "OrderRefused",
     "PhotographsUnusable",
     "PictureWrong",
@@ -79,6 +86,7 @@ __all__ = [
     "RequestUnfit",
     "StateNotSaved",
     "UsageWrong",
+    "WantedWrong",
     "kinds_of",
 ]
 

@@ -86,7 +86,7 @@ class FakeNode:
     routes: dict[str, list[Answer]] = field(default_factory=dict)
     """By "METHOD /path" without its query: one answer after the other, the last one for good."""
     orders: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
-    """Path, Idempotency-Key and body of each POST."""
+    """Path, Idempotency-Key and body of each POST, PUT and DELETE."""
     port: int = 0
 
     def says(self, **changes: Any) -> None:
@@ -140,6 +140,12 @@ class Handler(BaseHTTPRequestHandler):
             fake.delay.wait(10)
         if not self._routed(fake):
             self._answer(problem(404, "API-003", "no such resource"))
+
+    def do_PUT(self) -> None:
+        self.do_POST()
+
+    def do_DELETE(self) -> None:
+        self.do_POST()
 
     def _routed(self, fake: FakeNode) -> bool:
         waiting = fake.routes.get(f"{self.command} {self.path.partition('?')[0]}")

@@ -20,6 +20,7 @@ BY_ITSELF = {
     "settings": "prints what the console was started with",
     "completion": "is for the shell",
     "pki": "holds the authority's keys, which no screen touches",
+    "push": "goes on for as long as probations take, and is resumed where it was interrupted",
 }
 """Commands that do nothing that a key or a colon does, and why."""
 

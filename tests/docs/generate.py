@@ -20,6 +20,7 @@ from console.fleet.event_rows import EVENTS as EVENT_LINES
 from console.fleet.filter import Fields
 from console.fleet.job_rows import JOBS
 from console.fleet.nodes import NODES
+from console.fleet.push_plan import SAYS, Standing
 from console.fleet.view import LOOKS, Word
 from console.registry import ACTIONS, SHOWN, Action, Risk
 from console.settings import ConsoleSettings
@@ -282,6 +283,12 @@ def settings() -> Rows:
         yield f"`{name}`", _default(name), field.description or ""
 
 
+def standings() -> Rows:
+    yield "a node is", "what that means"
+    for standing in Standing:
+        yield f"`{standing}`", SAYS[standing]
+
+
 def fields_of(fields: Fields[Any]) -> Rows:
     yield "field", "what it is", "takes"
     for name, field in fields.table.items():
@@ -308,6 +315,7 @@ TABLES: dict[str, Callable[[], Rows]] = {
     "states": states,
     "keys": keys,
     "settings": settings,
+    "standings": standings,
     "filter-nodes": lambda: fields_of(NODES.fields),
     "filter-jobs": lambda: fields_of(JOBS.fields),
     "filter-alerts": lambda: fields_of(ALERTS.fields),

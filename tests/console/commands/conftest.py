@@ -38,11 +38,13 @@ class Typed(io.StringIO):
 
 @pytest.fixture
 def fleet(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Makes these nodes the inventory."""
+    """Makes these nodes the inventory; each has the variables."""
 
-    def made(*nodes: Any) -> None:
+    def made(*nodes: Any, **variables: Any) -> None:
         hosts = tuple(node if isinstance(node, Host) else node.host for node in nodes)
         monkeypatch.setattr(inventory, "read", lambda _: hosts)
+        wants = {host.name: dict(variables) for host in hosts}
+        monkeypatch.setattr(inventory, "read_whole", lambda _: (hosts, wants))
 
     return made
 

@@ -12,6 +12,7 @@ import pytest
 
 from console.fleet import inventory
 from console.fleet.inventory import PKI_FOLDER, Host, Proxy, fingerprint, hosts_of, is_loopback, read
+from console.fleet.wanted import Wanted, wanted
 from node.wire.errors import InventoryUnreadable, InventoryWrong, ProgramMissing
 
 GOOD = """
@@ -51,6 +52,14 @@ def test_the_group_fleet_of_a_real_inventory_becomes_hosts_by_name(tmp_path: Pat
             revoked_file=f"{tmp_path}/.pki/revoked",
         ),
     )
+
+
+def test_all_variables_of_the_nodes_come_with_them_and_make_their_documents() -> None:
+    example = Path(__file__).parents[3] / "inventory" / "example"
+    hosts, variables = inventory.read_whole(example)
+    assert list(variables) == [host.name for host in hosts]
+    documents = {name: wanted(name, each, example) for name, each in variables.items()}
+    assert all(isinstance(each, Wanted) and not each.faults() for each in documents.values()), documents
 
 
 def test_a_file_that_is_no_inventory_is_named_with_ansibles_own_words(tmp_path: Path) -> None:
