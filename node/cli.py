@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from node import __version__
-from node.commands import archive, backups, care, checking, jobs, room, status, videos, work
+from node.commands import archive, backups, care, checking, jobs, leases, room, status, videos, work
 from node.commands.base import (
     Command,
     check_root,
@@ -306,6 +306,7 @@ def _config_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", choices=("show", "apply"), help=said)
     parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help="apply: the document")
     parser.add_argument("--wait", action="store_true", help="apply: until it has proved itself, or failed")
+    leases.lease_option(parser)
     parser.add_argument("--origin", action="store_true", help="show: say where each value came from")
     _document_option(parser)
     token_option(parser)
@@ -362,6 +363,7 @@ COMMANDS: dict[str, Command] = {
     **room.COMMANDS,
     **care.COMMANDS,
     **backups.COMMANDS,
+    **leases.COMMANDS,
 }
 
 

@@ -57,6 +57,7 @@ from node.domain.events import (
 )
 from node.domain.facts import ACCESS, CERTIFICATE, IDENTITY, CertificateFacts, IdentityFacts
 from node.domain.frame import Frame
+from node.domain.lease import Lease, Wish
 from node.domain.nodefile import NodeFile, Paths
 from node.domain.retention import Preview
 from node.host import systemd
@@ -69,6 +70,7 @@ from node.store import files
 from node.store.ballast import Ballast
 from node.store.configs import VersionBook
 from node.store.frames import FrameReader
+from node.store.leases import Leases
 from node.store.ledger import LedgerReader
 from node.store.log import Actor, Change, EventReader, EventRow
 from node.store.replace import open_sound
@@ -186,6 +188,7 @@ class Service:
         self._events = EventReader(self.database)
         self.reload = self._reload()
         self.holds = Holds(self.journal)
+        self.leases = Leases(self._data, clock)
         self._supervisors: dict[str, Supervisor] = {}
         self.loops = {name: self._loop_of(name) for name in settings.cameras}
         self.follower = self._follower()
@@ -414,6 +417,7 @@ class Service:
                 lambda: self.reload.live.current.document,
             ),
             holds=self.holds,
+            leases=self.leases,
             targets=tuple(self._start.settings.archive),
         )
 
@@ -447,6 +451,9 @@ class Service:
             resume_camera=self._resume,
             put_config=self._put_config,
             roll_back=self._roll_back,
+            lease=self.leases.current,
+            take_lease=self._take_lease,
+            release_lease=self._release_lease,
             preview_config=self._preview,
             orders=self.orders,
             refused=self._note_refused,
@@ -502,11 +509,33 @@ class Service:
 
     def _put_config(self, document: Mapping[str, Any], if_match: int, caller: Caller) -> Activated:
         put = partial(self.reload.put, document, if_match, _actor(caller))
-        return _activated(self._attempted(Change("config put", "config"), caller, put))
+        return _activated(self._attempted(Change("config put", "config"), caller, partial(self._leased, caller, put)))
 
     def _roll_back(self, version: int | None, caller: Caller) -> Activated:
         change = Change("config rollback", "config" if version is None else f"config/{version}")
-        return _activated(self._attempted(change, caller, partial(self.reload.roll_back, version, _actor(caller))))
+        back = partial(self.reload.roll_back, version, _actor(caller))
+        return _activated(self._attempted(change, caller, partial(self._leased, caller, back)))
+
+    def _leased(self, caller: Caller, act: Callable[[], Answer]) -> Answer:
+        """Raises LeaseHeld where another may change this node now."""
+        with self.leases.respected(caller.lease):
+            return act()
+
+    def _take_lease(self, owner: str, message: str, ttl_s: int, caller: Caller) -> Lease:
+        """Its renewals leave no rows: there may be hundreds."""
+        change, before = Change("lease take", f"lease/{owner}"), self.leases.current()
+        wish = Wish(owner, message, caller.name, ttl_s)
+        lease = self._attempted(change, caller, partial(self.leases.take, wish))
+        if before is None or before.owner != owner:
+            self._audit(change, caller)
+        return lease
+
+    def _release_lease(self, owner: str, force: bool, caller: Caller) -> Lease | None:
+        change = Change("lease release by force" if force else "lease release", f"lease/{owner}")
+        released = self._attempted(change, caller, partial(self.leases.release, owner, force=force))
+        if released is not None:
+            self._audit(replace(change, target=f"lease/{released.owner}"), caller)
+        return released
 
     def _preview(self, document: Mapping[str, Any]) -> ConfigPreview:
         cameras = tuple(

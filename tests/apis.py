@@ -50,6 +50,7 @@ from node.domain.facts import (
 )
 from node.domain.frame import Frame
 from node.domain.job import Priority
+from node.domain.lease import Wish
 from node.domain.nodefile import NodeFile, Token
 from node.hub import Hub
 from node.jobs import Jobs
@@ -58,6 +59,7 @@ from node.metrics import Metrics
 from node.store import videos
 from node.store.files import Hold
 from node.store.jobs import Job
+from node.store.leases import Leases
 from node.store.log import Actor, EventRow
 from node.store.videos import LeftOut, Video
 from node.work.follower import Follower, Source
@@ -132,6 +134,9 @@ class Doer:
             resume_camera=self.resume,
             put_config=self.put,
             roll_back=self.roll_back,
+            lease=self.leases.current,
+            take_lease=lambda owner, message, ttl_s, caller: self.leases.take(Wish(owner, message, caller.name, ttl_s)),
+            release_lease=lambda owner, force, caller: self.leases.release(owner, force=force),
             preview_config=self.preview,
             orders=self.orders,
             refused=self.tell,
@@ -150,6 +155,11 @@ class Doer:
         self._ask("restart", camera, caller)
 
     @cached_property
+    def leases(self) -> Leases:
+        """The real ones."""
+        return Leases(self.store.folder, self.store.clock)
+
+    @cached_property
     def holds(self) -> Holds:
         """The real ones."""
         return Holds(self.store.journal)
@@ -164,6 +174,10 @@ class Doer:
 
     def put(self, given: dict[str, Any], version: int, caller: Caller) -> Activated:
         self._ask("put", given, version, caller)
+        with self.leases.respected(caller.lease):
+            return self._put(given, version, caller)
+
+    def _put(self, given: dict[str, Any], version: int, caller: Caller) -> Activated:
         document = parse_document(given)
         before = self.store.journal.begin_book()
         now = self.store.journal.put_config(given, version, Actor(caller.name), self.store.clock.now_us(), None)

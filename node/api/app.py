@@ -20,6 +20,7 @@ from node.api import (
     events,
     frames,
     jobs,
+    lease,
     probes,
     quality,
     queue,
@@ -44,7 +45,7 @@ from node.api.status import SharedStatus
 THREADS = 8
 RESOURCES = (
     probes, scrape, status, events, cameras, slots, frames, videos, queue, jobs, targets, disk, backups, thumbnails,
-    care, quality, config, audit,
+    care, quality, config, lease, audit,
 )  # fmt: skip
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from node.api.orders import Orders
 from node.domain.events import AccessRefused
 from node.domain.frame import Frame
+from node.domain.lease import Lease
 from node.domain.retention import Preview
 from node.journal import Held
 
@@ -17,7 +18,7 @@ from node.journal import Held
 class Caller:
     """Who asks, as it stands in the audit: name, role, client address, request id, and what shows the name.
 
-    `how` is `token` or `certificate`.
+    `how` is `token` or `certificate`; `lease` the owner in whose name a change is asked for.
     """
 
     name: str
@@ -25,6 +26,11 @@ class Caller:
     client: str
     request_id: str
     how: str = ""
+    lease: str = ""
+
+    def under(self, lease: str) -> Caller:
+        """The same, in the name of that lease's owner."""
+        return replace(self, lease=lease)
 
     @property
     def standing(self) -> str:
@@ -78,8 +84,11 @@ class Commands:
     hold_camera(camera, reason, seconds or None until resumed, caller): no slot of it is taken from now on.
     resume_camera(camera, caller): its slots are taken again; not changed where it was not held.
     put_config(document as given, version it was made from, caller): VersionMoved where another one runs by now,
-        DocumentInvalid with every wrong field, ProbationRunning.
-    roll_back(version or None for the one before, caller): UnknownVersion where it is not kept.
+        DocumentInvalid with every wrong field, ProbationRunning, LeaseHeld.
+    roll_back(version or None for the one before, caller): UnknownVersion where it is not kept, LeaseHeld.
+    lease(): who holds the node's, if anybody does.
+    take_lease(owner, message, seconds, caller): LeaseHeld where it is another's.
+    release_lease(owner, whether another's too, caller): what was let go of; LeaseHeld.
     preview_config(document as given): DocumentInvalid with every wrong field; changes nothing.
     orders: work that is asked for by hand; see there.
     refused(event): tells board and journal of refused attempts; called at most once a minute per client and code.
@@ -91,6 +100,9 @@ class Commands:
     resume_camera: Callable[[str, Caller], Held]
     put_config: Callable[[Mapping[str, Any], int, Caller], Activated]
     roll_back: Callable[[int | None, Caller], Activated]
+    lease: Callable[[], Lease | None]
+    take_lease: Callable[[str, str, int, Caller], Lease]
+    release_lease: Callable[[str, bool, Caller], Lease | None]
     preview_config: Callable[[Mapping[str, Any]], ConfigPreview]
     orders: Orders
     refused: Callable[[AccessRefused], None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Request
+from fastapi import APIRouter, Depends, Header, Request
 from fastapi import Path as InPath
 from fastapi import Query as InQuery
 from pydantic import Field
@@ -22,8 +22,10 @@ from node.api.parts import Parts
 from node.api.problems import ERRORS
 from node.api.status import text_or_none
 from node.api.views import reclaimable
+from node.api.words import LEASE_HEADER
 from node.domain.config import load_own
 from node.domain.errors import FieldFault, RequestInvalid, VersionMoved, VersionRequired
+from node.domain.lease import OWNER
 from node.domain.times import to_text
 from node.store.configs import CURRENT, PROBATION, Entry, Running, Version, VersionBook
 from node.wire.records import (
@@ -41,6 +43,25 @@ VersionNumber = Annotated[int, InPath(ge=1, le=HIGHEST_VERSION)]
 IfMatch = Annotated[
     str | None, Header(alias="If-Match", max_length=80, description="The ETag of the version it was made from.")
 ]
+Lease = Annotated[
+    str | None,
+    Header(
+        alias=LEASE_HEADER,
+        max_length=100,
+        pattern=OWNER,
+        description="The owner of the node's lease; needed while one is held.",
+    ),
+]
+
+
+class Change:
+    """A change as it came: who asks, in whose lease's name, and what for."""
+
+    def __init__(self, request: Request, caller: Known, body: Body, lease: Lease = None) -> None:
+        self.request, self.caller, self.body = request, caller.under(lease or ""), body
+
+
+Asked = Annotated[Change, Depends()]
 
 router = APIRouter(prefix="/v1/config")
 
@@ -58,14 +79,14 @@ def read(response: Response, parts: Parts) -> ConfigRecord:
 
 
 @router.put("", response_model=ConfigActivation, responses=ERRORS)
-async def replace(request: Request, parts: Parts, caller: Known, body: Body, if_match: IfMatch = None) -> Response:
+async def replace(asked: Asked, parts: Parts, if_match: IfMatch = None) -> Response:
     """Put a whole document (JSON or YAML).  It runs on probation until fresh good frames confirm it."""
     version = _version_of(if_match)
 
     def act() -> Response:
-        return _activation(parts.commands.put_config(parse_document(body), version, caller))
+        return _activation(parts.commands.put_config(parse_document(asked.body), version, asked.caller))
 
-    return await actions_of(request).run(None, act)
+    return await actions_of(asked.request).run(None, act)
 
 
 @router.post("/validate", responses=ERRORS)
@@ -75,14 +96,14 @@ def validate(parts: Parts, body: Body) -> ConfigCheck:
 
 
 @router.post("/rollback", response_model=ConfigActivation, responses=ERRORS)
-async def roll_back(request: Request, parts: Parts, caller: Known, body: Body, key: Key = None) -> Response:
+async def roll_back(asked: Asked, parts: Parts, key: Key = None) -> Response:
     """Run the version before again, or the one named."""
-    version = parse_action(body, RollbackBody).version
+    version = parse_action(asked.body, RollbackBody).version
 
     def act() -> Response:
-        return _activation(parts.commands.roll_back(version, caller))
+        return _activation(parts.commands.roll_back(version, asked.caller))
 
-    return await actions_of(request).run(keyed(request, key, caller, body), act)
+    return await actions_of(asked.request).run(keyed(asked.request, key, asked.caller, asked.body), act)
 
 
 @router.get("/history", responses=ERRORS)

@@ -102,9 +102,11 @@ def change(settings: NodeFile, method: str, path: str, body: dict[str, Any], tok
     return _answer(settings, method, path, json.dumps(body), token_file)
 
 
-def put(settings: NodeFile, path: str, body: Mapping[str, Any], version: int, token_file: Path) -> dict[str, Any]:
-    """The service's answer to what was made from that version.  Raises as `post`, VersionMoved among them."""
-    return _answer(settings, "PUT", path, json.dumps(body), token_file, {"If-Match": f'"{version}"'})
+def put(
+    settings: NodeFile, path: str, body: Mapping[str, Any], token_file: Path, headers: Mapping[str, str]
+) -> dict[str, Any]:
+    """The service's answer.  Raises as `post`, VersionMoved and LeaseHeld among them."""
+    return _answer(settings, "PUT", path, json.dumps(body), token_file, headers)
 
 
 def _answer(

@@ -15,6 +15,7 @@ from node.api.cameras import CaptureBody, HoldBody
 from node.api.config import RollbackBody
 from node.api.disk import PreviewBody
 from node.api.jobs import SeveralBody
+from node.api.lease import LeaseBody, ReleaseBody
 from node.api.problems import ERRORS
 from node.api.targets import SpanBody
 from node.api.thumbnails import RepairBody
@@ -28,6 +29,8 @@ BODIES: dict[tuple[str, str], tuple[type[BaseModel], tuple[str, ...]]] = {
     ("put", "/v1/config"): (Document, ("application/json", "application/yaml")),
     ("post", "/v1/config/validate"): (Document, ("application/json", "application/yaml")),
     ("post", "/v1/config/rollback"): (RollbackBody, JSON),
+    ("put", "/v1/lease"): (LeaseBody, JSON),
+    ("delete", "/v1/lease"): (ReleaseBody, JSON),
     ("post", "/v1/cameras/{camera}/restart"): (NoBody, JSON),
     ("post", "/v1/cameras/{camera}/capture"): (CaptureBody, JSON),
     ("post", "/v1/cameras/{camera}/hold"): (HoldBody, JSON),

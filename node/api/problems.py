@@ -22,6 +22,7 @@ from node.domain.errors import (
     FieldFault,
     HeliographError,
     InternalError,
+    LeaseHeld,
     MethodNotAllowed,
     NotFound,
     RequestInvalid,
@@ -29,6 +30,7 @@ from node.domain.errors import (
 )
 from node.wire.problem import MEDIA_TYPE, FieldProblem, Problem
 from node.wire.routes import ROUTES
+from node.wire.status import LeaseStatus
 
 RETRY_AFTER_S = 2
 MAX_FIELDS, MAX_CHARS = 50, 120
@@ -62,6 +64,7 @@ def problem(
             FieldProblem(path=fault.path[:MAX_CHARS], message=fault.message, given=fault.given[:MAX_CHARS])
             for fault in error.fields[:MAX_FIELDS]
         ),
+        lease=LeaseStatus(**error.holder) if isinstance(error, LeaseHeld) and error.holder else None,
     )
     more = {**_headers(error, retry_after_s), **(headers or {})}
     return Response(_json(body), error.http, more, MEDIA_TYPE)
@@ -69,7 +72,8 @@ def problem(
 
 def _json(body: Problem) -> bytes:
     # what a client sent may hold lone surrogates, which UTF-8 has no bytes for
-    return json.dumps(body.model_dump(), separators=(",", ":")).encode()
+    absent = {"lease"} if body.lease is None else None
+    return json.dumps(body.model_dump(exclude=absent), separators=(",", ":")).encode()
 
 
 def _headers(error: HeliographError, retry_after_s: float) -> dict[str, str]:

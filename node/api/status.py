@@ -25,6 +25,7 @@ from node.domain.facts import (
     DiskFacts,
     HostFacts,
     IdentityFacts,
+    LeaseFacts,
     NodeFacts,
     QueueFacts,
     TargetFacts,
@@ -38,6 +39,7 @@ from node.wire import status as wire
 FRESH_S = 0.25
 ALERTS, REASONS, SENTENCE_CHARS, SHORT_CHARS, REASON_CHARS = 8, 3, 120, 28, 100
 HOLD = {"held", "held_until"}
+OFTEN_ABSENT = ("certificate_not_after", "lease")
 HOURS = 24
 LIMIT_BYTES, FULL_CAMERAS = 4096, 4
 """Bytes of a status with so many cameras, and so many targets; each further one adds its share."""
@@ -124,6 +126,7 @@ def node_status(facts: NodeFacts, limits: AlertLimits, now_us: int) -> wire.Node
         last_event_id=facts.database.value.last_event_id if facts.database else 0,
         ledger_settled_to=_settled_to(facts),
         certificate_not_after=to_text(facts.certificate.value.until_us) if facts.certificate else None,
+        lease=_lease(facts.lease.value) if facts.lease else None,
     )
 
 
@@ -142,6 +145,9 @@ def fitted(status: wire.NodeStatus) -> wire.NodeStatus:
 
 def _shorter(status: wire.NodeStatus) -> Iterator[wire.NodeStatus]:
     """Ever shorter ones, each shorter than the one before."""
+    if status.lease is not None:
+        status = status.model_copy(update={"lease": status.lease.model_copy(update={"message": ""})})
+        yield status
     status = status.model_copy(update={"reasons": status.reasons[:1]})
     yield status
     cut = tuple(each.model_copy(update={"sentence": each.sentence[:SHORT_CHARS]}) for each in status.alerts)
@@ -153,11 +159,11 @@ def _sent(status: wire.NodeStatus) -> bytes:
     """As it goes out.
 
     Of a target, what is as it should be is left out; of a camera, a hold that nobody asked for; where there is no TLS,
-    its certificate.
+    its certificate; where nobody holds the lease, that.
     """
     well = {place: _defaults(target) for place, target in enumerate(status.archive)}
     free = {place: _defaults(camera) & HOLD for place, camera in enumerate(status.cameras)}
-    absent = {name: True for name in ("certificate_not_after",) if getattr(status, name) is None}
+    absent = {name: True for name in OFTEN_ABSENT if getattr(status, name) is None}
     return status.model_dump_json(exclude={"archive": well, "cameras": free, **absent}).encode()
 
 
@@ -220,6 +226,12 @@ def _config(config: ConfigFacts) -> wire.ConfigStatus:
         probation_until=text_or_none(config.probation_until_us),
         unknown_fields=len(config.unknown_fields),
     )
+
+
+def _lease(lease: LeaseFacts) -> wire.LeaseStatus | None:
+    if not lease.owner:
+        return None
+    return wire.LeaseStatus(owner=lease.owner, message=lease.message[:REASON_CHARS], until=to_text(lease.until_us))
 
 
 def _disk(disk: DiskFacts, limits: AlertLimits) -> wire.DiskStatus | None:

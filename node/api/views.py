@@ -6,6 +6,7 @@ from pathlib import Path
 
 from node.domain.breaker import BreakerState
 from node.domain.config import TargetPolicy
+from node.domain.lease import Lease
 from node.domain.nodefile import ArchiveTarget
 from node.domain.retention import Preview, Tally
 from node.domain.times import to_text
@@ -14,6 +15,7 @@ from node.store.archive import ReceiptRow, TargetRow
 from node.store.archive_reader import Audit, Backlog
 from node.store.jobs import AttemptRow, Job
 from node.store.videos import Video
+from node.wire.records import LeaseRecord
 from node.wire.work_records import (
     ArchiveRecord,
     AttemptRecord,
@@ -30,6 +32,20 @@ from node.wire.work_records import (
 
 def text_or_none(at_us: int | None) -> str | None:
     return None if at_us is None else to_text(at_us)
+
+
+def lease_record(lease: Lease | None) -> LeaseRecord:
+    """Every field None where nobody holds it."""
+    if lease is None:
+        return LeaseRecord()
+    return LeaseRecord(
+        owner=lease.owner,
+        message=lease.message,
+        by=lease.by,
+        taken=to_text(lease.taken_us),
+        until=to_text(lease.until_us),
+        ttl_s=lease.ttl_s,
+    )
 
 
 def job_record(job: Job) -> JobRecord:

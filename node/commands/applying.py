@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from node.api.local import get, put
+from node.api.words import LEASE_HEADER
 from node.clock import Clock, SystemClock
 from node.commands.backroom import HAND
 from node.commands.base import print_json, settings_of
@@ -33,6 +34,7 @@ from node.settings import load_document_file
 from node.store import files
 from node.store.configs import ACTIVE, PROBATION, Running, VersionBook
 from node.store.database import Database
+from node.store.leases import Leases
 from node.store.replace import open_sound
 from node.wire.records import ConfigActivation, ConfigRecord, ConfigVersion
 from node.work.live import Compiler
@@ -68,7 +70,7 @@ class Way(Protocol):
     """How the version book is reached."""
 
     def apply(self, document: Mapping[str, Any]) -> Applied:
-        """Raises DocumentInvalid, VersionMoved, ProbationRunning."""
+        """Raises DocumentInvalid, VersionMoved, ProbationRunning, LeaseHeld."""
 
     def proved(self, applied: Applied) -> Applied:
         """When it has proved itself, or failed."""
@@ -78,7 +80,7 @@ def apply(given: argparse.Namespace) -> int:
     """1 where the document failed its probation."""
     settings, document = settings_of(given).node_file, load_document_file(given.file)
     parse_document(document)
-    with _way(settings, given.token_file) as way:
+    with _way(settings, given.token_file, given.lease or "") as way:
         applied = way.apply(document)
         if given.wait and applied.probation:
             applied = way.proved(applied)
@@ -90,20 +92,21 @@ def apply(given: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _way(settings: NodeFile, token_file: Path | None) -> Iterator[Way]:
+def _way(settings: NodeFile, token_file: Path | None, lease: str) -> Iterator[Way]:
     with ExitStack() as stack:
-        yield ByService(settings, token_file) if token_file else _nearest(settings, stack)
+        yield ByService(settings, token_file, lease=lease) if token_file else _nearest(settings, lease, stack)
 
 
-def _nearest(settings: NodeFile, stack: ExitStack) -> Way:
+def _nearest(settings: NodeFile, lease: str, stack: ExitStack) -> Way:
     """The data directory, or the service that holds it.  Raises DirectoryHeld, DirectoryMissing."""
     data = Path(settings.paths.data)
     become_owner(data)
     try:
         held = stack.enter_context(files.hold(data))
     except DirectoryHeld as error:
-        return ByService(settings, token_beside(settings, error))
+        return ByService(settings, token_beside(settings, error), lease=lease)
     clock = SystemClock(trusted=settings.clock.trusted)
+    stack.enter_context(Leases(held.data_dir, clock).respected(lease))
     database = open_sound(held.data_dir, clock.now_us())
     stack.callback(database.close)
     return ByBook(settings, database, clock)
@@ -124,8 +127,9 @@ def become_owner(folder: Path) -> None:
 class ByService:
     """Through the API of the service that runs."""
 
-    def __init__(self, settings: NodeFile, token_file: Path, clock: Clock | None = None) -> None:
+    def __init__(self, settings: NodeFile, token_file: Path, clock: Clock | None = None, *, lease: str = "") -> None:
         self._settings, self._token_file, self._clock = settings, token_file, clock or SystemClock()
+        self._headers = {LEASE_HEADER: lease} if lease else {}
 
     def apply(self, document: Mapping[str, Any]) -> Applied:
         try:
@@ -137,7 +141,8 @@ class ByService:
         before = self._running()
         if before.digest == digest(document):
             return Applied(before.version, before.digest, changed=False, probation=before.state == PROBATION)
-        answer = put(self._settings, CONFIG, document, before.version, self._token_file)
+        headers = {"If-Match": f'"{before.version}"', **self._headers}
+        answer = put(self._settings, CONFIG, document, self._token_file, headers)
         made = ConfigActivation.model_validate(answer)
         return Applied(made.version, made.digest, made.changed, probation=made.probation_until is not None)
 

@@ -6,7 +6,7 @@ The API's problem bodies, the commands' last line, docs/codes.md and the console
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -223,6 +223,40 @@ class CredentialMissing(ConfigError):
     code = "CFG-010"
     title = "a credential that node.yml names is not there"
     hint = "give it to the unit: LoadCredential=NAME:FILE; `systemctl show -p LoadCredential UNIT` lists what it gets"
+
+
+class LeaseHeld(ConfigError):
+    """`holder` says who has it: owner, message, until."""
+
+    code = "CFG-011"
+    title = "somebody else is changing this node: its lease is held"
+    hint = "wait until it ends; GET /v1/lease says whose it is, `heliograph-node lease release --force` ends it"
+    transient = True
+    http = 409
+    exit = TRY_AGAIN
+
+    def __init__(
+        self, detail: str = "", *, fields: Sequence[FieldFault] = (), holder: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(detail, fields=fields)
+        self.holder = dict(holder or {})
+
+
+class LeaseGone(ConfigError):
+    code = "CFG-012"
+    title = "that lease is not held any more"
+    hint = "it has ended, or was released; look at what the node runs before you take it again"
+    http = 409
+    exit = REFUSED
+
+
+class LeaseBusy(ConfigError):
+    code = "CFG-013"
+    title = "the lease is being changed by another process"
+    hint = "try again; where it goes on, find who has lock-lease open (fuser -v FILE)"
+    transient = True
+    http = 503
+    exit = TRY_AGAIN
 
 
 # --- disk -------------------------------------------------------------------------------------------------------

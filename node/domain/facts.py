@@ -12,8 +12,9 @@ Severity = Literal["warn", "crit"]
 CameraWord = Literal["ok", "warming", "recovering", "offline"]
 BreakerWord = Literal["closed", "open", "half_open"]
 
-IDENTITY, CONFIG, CLOCK, DISK, HOST, DATABASE, HEALTH, QUEUE, ARCHIVE, CERTIFICATE, ACCESS = (
+IDENTITY, CONFIG, CLOCK, DISK, HOST, DATABASE, HEALTH, QUEUE, ARCHIVE, CERTIFICATE, ACCESS, LEASE = (
     "identity", "config", "clock", "disk", "host", "database", "health", "queue", "archive", "certificate", "access",
+    "lease",
 )  # fmt: skip
 
 
@@ -85,6 +86,15 @@ class AccessFacts:
     minutes: tuple[tuple[int, int], ...]
     client: str
     code: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseFacts:
+    """Who may change the node now; an empty owner = nobody holds the lease."""
+
+    owner: str = ""
+    message: str = ""
+    until_us: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,6 +317,7 @@ class NodeFacts:
     archive: Learnt[ArchiveFacts] | None = None
     certificate: Learnt[CertificateFacts] | None = None
     access: Learnt[AccessFacts] | None = None
+    lease: Learnt[LeaseFacts] | None = None
     cameras: tuple[Learnt[CameraFacts], ...] = ()
     loops: tuple[Learnt[LoopFacts], ...] = ()
     targets: tuple[Learnt[TargetFacts], ...] = ()
@@ -325,6 +336,7 @@ _SINGLE: Mapping[type, str] = {
     ArchiveFacts: "archive",
     CertificateFacts: "certificate",
     AccessFacts: "access",
+    LeaseFacts: "lease",
 }
 _SEVERAL: Mapping[type, str] = {
     CameraFacts: "cameras",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from node.wire.status import Wire
+from node.wire.status import LeaseStatus, Wire
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -22,3 +22,5 @@ class Problem(Wire):
     hint: str = ""
     request_id: str = ""
     errors: tuple[FieldProblem, ...] = ()
+    lease: LeaseStatus | None = None
+    """Of CFG-011: who holds it."""

@@ -296,6 +296,20 @@ class ConfigActivation(Wire):
     probation_until: str | None = None
 
 
+class LeaseRecord(Wire):
+    """Who may change this node's configuration and release now; all None = nobody holds the lease.
+
+    `by` is who was known to the node when it was taken; `ttl_s` what was asked for last.
+    """
+
+    owner: str | None = None
+    message: str | None = None
+    by: str | None = None
+    taken: str | None = None
+    until: str | None = None
+    ttl_s: int | None = None
+
+
 # --- audit --------------------------------------------------------------------------------------------------------
 
 

@@ -90,6 +90,9 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/v1/config/rollback", _ADMIN),
     Route("GET", "/v1/config/history", _VIEWER),
     Route("GET", "/v1/config/history/{version}", _VIEWER),
+    Route("GET", "/v1/lease", _VIEWER),
+    Route("PUT", "/v1/lease", _OPERATOR),
+    Route("DELETE", "/v1/lease", _OPERATOR),
     Route("GET", "/v1/audit", _OPERATOR),
 )
 

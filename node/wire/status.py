@@ -116,6 +116,14 @@ class TargetStatus(Wire):
     error_code: str | None = None
 
 
+class LeaseStatus(Wire):
+    """Who may change this node's configuration and release now, what for, and until when."""
+
+    owner: str
+    message: str = ""
+    until: str
+
+
 class NodeStatus(Wire):
     node: str
     site: str = ""
@@ -141,3 +149,5 @@ class NodeStatus(Wire):
     ledger_settled_to: str | None = None
     certificate_not_after: str | None = None
     """Of the node's own certificate; None, or left out = no TLS, or an older node."""
+    lease: LeaseStatus | None = None
+    """Left out = nobody holds it, or an older node."""

@@ -23,12 +23,14 @@ from node.domain.facts import (
     DISK,
     HEALTH,
     HOST,
+    LEASE,
     CameraFacts,
     ClockFacts,
     DatabaseFacts,
     DiskFacts,
     HealthFacts,
     HostFacts,
+    LeaseFacts,
     LoopFacts,
     camera_key,
     gather,
@@ -40,6 +42,7 @@ from node.journal import Journal
 from node.store.database import Database
 from node.store.files import Hold
 from node.store.frames import FrameReader
+from node.store.leases import Leases
 from node.store.ledger import HOUR_US, LedgerReader, SlotFilter
 from node.work.beside import Beside
 from node.work.capture import CaptureLoop
@@ -91,6 +94,7 @@ class Sources:
     newest_event: Callable[[], int]
     beside: Beside
     holds: Holds
+    leases: Leases
     targets: tuple[str, ...] = ()
 
 
@@ -116,6 +120,7 @@ class FactsLoop:
             "holds": Task(LOOK_S, lambda _: sources.holds.tick()),
             "cameras": Task(LOOK_S, self._look_at_cameras),
             "config": Task(LOOK_S, self._look_at_config),
+            "lease": Task(LOOK_S, self._look_at_lease),
             "stock": Task(10.0, self._count_stock),
             "disk": Task(10.0, self._look_at_disk),
             "host": Task(30.0, self._look_at_host),
@@ -245,6 +250,13 @@ class FactsLoop:
 
     def _look_at_config(self, now_us: int) -> None:
         self._post(CONFIG, self._from.reload.facts, now_us)
+
+    def _look_at_lease(self, now_us: int) -> None:
+        self._post(LEASE, self._lease, now_us)
+
+    def _lease(self) -> LeaseFacts:
+        lease = self._from.leases.settle()
+        return LeaseFacts(lease.owner, lease.message, lease.until_us) if lease else LeaseFacts()
 
     def _look_at_cameras(self, now_us: int) -> None:
         for name, loop in self._from.cameras.items():

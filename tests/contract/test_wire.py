@@ -20,12 +20,14 @@ from node.domain.facts import (
     CERTIFICATE,
     DISK,
     HEALTH,
+    LEASE,
     QUEUE,
     Alert,
     CameraFacts,
     CertificateFacts,
     DiskFacts,
     HealthFacts,
+    LeaseFacts,
     QueueFacts,
     TargetFacts,
     WorkerFacts,
@@ -57,6 +59,7 @@ def full(
     sentence: str = "Camera {0} has given no good frame, though one was due.",
     targets: tuple[TargetFacts, ...] = TARGETS,
     trouble: Mapping[str, Any] | None = None,
+    lease: LeaseFacts | None = None,
 ) -> bytes:
     """A status with four cameras in trouble, eight alerts and four targets, as a node makes it."""
     clock, board = JumpClock(), Board()
@@ -75,6 +78,8 @@ def full(
     board.post(worker_key("ship"), WorkerFacts("ship"), now_us)
     board.post(DISK, DiskFacts(64 * GB, 3 * GB, 2.5, step="low", reclaimable_bytes=2 * GB), now_us)
     board.post(CERTIFICATE, CertificateFacts(now_us - DAY_US, now_us + 200 * DAY_US), now_us)
+    if lease is not None:
+        board.post(LEASE, lease, now_us)
     codes = ("camera_offline", "no_good_frame")
     alerts = [Alert(code, "crit", name, now_us, sentence.format(name)) for code in codes for name in names]
     board.post(HEALTH, HealthFacts(tuple(alerts)), now_us)
@@ -135,6 +140,20 @@ def test_of_a_camera_that_nobody_holds_nothing_is_said_and_one_without_an_end_ha
     assert not {"held", "held_until"} & set(json.loads(full())["cameras"][0])
     camera = json.loads(full(trouble={"held_us": 1_795_000_000_000_000}))["cameras"][0]
     assert (camera["held"], "held_until" in camera) == ("2026-11-18T11:06:40.000Z", False)
+
+
+def test_a_lease_fits_too_and_where_nobody_holds_it_nothing_is_said() -> None:
+    assert "lease" not in json.loads(full())
+    for owner, message in (
+        ("push-20261120T180000Z-1f2e@ops1", "Ann pushes the winter exposure"),
+        ("x" * 100, "y" * 200),
+    ):
+        made = full(lease=LeaseFacts(owner, message, 1_795_000_600_000_000))
+        status = NodeStatus.model_validate_json(made)
+        assert len(made) <= LIMIT_BYTES
+        assert status.lease is not None
+        assert (status.lease.owner, status.lease.until) == (owner, "2026-11-18T11:16:40.000Z")
+        assert len(status.alerts) == ALERTS
 
 
 def test_the_status_of_the_first_release_is_still_read() -> None:

@@ -19,6 +19,7 @@ from node.store.configs import VersionBook
 from node.store.database import NAME, Database
 from node.store.files import hold
 from node.store.frames import FrameReader
+from node.store.leases import Leases
 from node.store.ledger import LedgerReader
 from node.store.log import EventReader
 from node.work.capture import CaptureLoop, Equipment, Shared
@@ -76,6 +77,7 @@ class Rig:
         self.judge = Judge(plan.folder / "baseline", CAMERA)
         equipment = Equipment(supervise, self.judge, self.keeper, config_of)
         self.holds = Holds(self.journal)
+        self.leases = Leases(plan.folder, plan.clock)
         shared = Shared(
             plan.clock,
             self.journal,

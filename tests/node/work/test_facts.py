@@ -9,8 +9,9 @@ import pytest
 from node.clock import US
 from node.domain.config import AlertLimits
 from node.domain.errors import DatabaseBusy
-from node.domain.facts import DISK, HEALTH, DiskFacts, LoopFacts, camera_key, gather, loop_key
+from node.domain.facts import DISK, HEALTH, LEASE, DiskFacts, LeaseFacts, LoopFacts, camera_key, gather, loop_key
 from node.domain.health import probes
+from node.domain.lease import Wish
 from node.work.beside import Beside
 from node.work.facts import FactsLoop, Sources
 from tests.clocks import JumpClock
@@ -47,6 +48,7 @@ def loop_of(rig: Rig) -> FactsLoop:
                 lambda: rig.reload.live.current.document,
             ),
             holds=rig.holds,
+            leases=rig.leases,
         )
     )
 
@@ -147,3 +149,23 @@ def test_a_rare_task_that_failed_is_not_left_for_long(
         assert pulse(rig).error == "upkeep: DatabaseBusy: DB-001 database did not take the write in time: held"
     turns(rig, facts, 6)
     assert pulse(rig).failures == 0
+
+
+def test_who_holds_the_lease_is_a_fact_until_it_ends(rig: Rig, facts: FactsLoop) -> None:
+    facts.turn()
+    assert said(rig) == LeaseFacts()
+    rig.leases.take(Wish("push-1@ops1", "Ann pushes", "ann", 60))
+    until_us = rig.clock.now_us() + 60 * US
+    rig.clock.advance(1)
+    facts.turn()
+    assert said(rig) == LeaseFacts("push-1@ops1", "Ann pushes", until_us)
+    rig.clock.advance(59)
+    facts.turn()
+    assert said(rig) == LeaseFacts()
+
+
+def said(rig: Rig) -> LeaseFacts:
+    fact = rig.board.read(LEASE)
+    assert fact is not None
+    assert isinstance(fact.value, LeaseFacts)
+    return fact.value

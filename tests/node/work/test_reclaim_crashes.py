@@ -211,6 +211,7 @@ def facts_of(rig: Rig) -> FactsLoop:
             newest_event=rig.events.newest,
             beside=beside,
             holds=rig.holds,
+            leases=rig.leases,
             targets=TARGETS,
         )
     )
