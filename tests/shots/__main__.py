@@ -7,14 +7,18 @@ import asyncio
 import os
 import re
 import signal
+import ssl
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import yaml
 from textual.pilot import Pilot
 
 from console.app import FleetApp
@@ -24,6 +28,7 @@ from console.fleet.desk import Desk
 from console.fleet.poller import Fleet
 from console.fleet.state import Book
 from console.fleet.view import Patience
+from tests.papers import Authority
 from tests.shots.png import png_of
 
 SIZES = ((80, 24), (120, 40), (200, 60))
@@ -48,6 +53,9 @@ SHOTS: dict[str, tuple[str, ...]] = {
 """Each screen and the keys that lead to it from the fleet; NODE stands for those that open the node wanted."""
 PICTURES = ("fleet", "node", "compare", "alerts", "plan")
 """Those of docs/console.md."""
+STRANGER = "quito"
+"""Stands in the inventory beside the demo's nodes, and where it should be something else answers."""
+WITH_STRANGER = {"fleet", "alerts"}
 SETTLE_S, LOOK_S = 6.0, 1.2
 TOLD = re.compile(r"heliograph status -i (\S+)")
 
@@ -66,6 +74,35 @@ def demo(nodes: int, warm_s: float) -> Iterator[Path]:
         finally:
             process.send_signal(signal.SIGTERM)
             process.stdout.close()
+
+
+@contextmanager
+def with_stranger(listed: Path) -> Iterator[Path]:
+    """An inventory with one node more, whose address shows a certificate of another fleet: the worst of all."""
+    with tempfile.TemporaryDirectory() as name, another_fleets(Path(name)) as port:
+        folder = Path(name)
+        host = {
+            "ansible_host": "127.0.0.1",
+            "heliograph_port": port,
+            "heliograph_ca_file": str(Authority(folder / "ours").file),
+        }
+        fleet = yaml.safe_load(listed.read_text())
+        fleet["fleet"]["hosts"][STRANGER] = host
+        (folder / "inventory.yml").write_text(yaml.safe_dump(fleet))
+        yield folder / "inventory.yml"
+
+
+@contextmanager
+def another_fleets(folder: Path) -> Iterator[int]:
+    """The port of a server whose certificate names our node, and is not of our authority."""
+    paper = Authority(folder / "theirs").node(STRANGER)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(paper.certificate, paper.key)
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()
 
 
 async def shoot(listed: Path, size: tuple[int, int], look: str, wanted: argparse.Namespace) -> dict[str, str]:
@@ -130,12 +167,15 @@ def main() -> int:
     if given.inventory is not None:
         _all(given, given.inventory)
         return 0
-    with demo(given.nodes, given.warm) as listed:
-        _all(given, listed)
+    with demo(given.nodes, given.warm) as listed, with_stranger(listed) as more:
+        for names, whose in ((set(SHOTS) - WITH_STRANGER, listed), (WITH_STRANGER, more)):
+            _all(argparse.Namespace(**vars(given) | {"only": [name for name in given.only if name in names]}), whose)
     return 0
 
 
 def _all(given: argparse.Namespace, listed: Path) -> None:
+    if not given.only:
+        return
     given.to.mkdir(parents=True, exist_ok=True)
     os.environ["COLORTERM"], os.environ["TERM"] = "truecolor", "xterm-256color"
     for look in given.looks:

@@ -22,6 +22,7 @@ from node.wire.errors import HeliographError
 
 EVERY_S = 5.0
 TURN_EVERY_S = 30.0
+NEVER_HEARD = "it was never heard; what cameras it has is not known"
 NEAR_END = 20
 """So many rows before the end of the list the next page is asked for."""
 
@@ -191,17 +192,23 @@ class FramesTab(ListTab):
     def _paint_pair(self) -> None:
         before, after = (self.host.get(name, FramePane) for name in ("#before", "#after"))
         framing, turn = before.fit(self.framing(36)), self.turn.value
-        nobody = self.nobody("frames") or ("" if self.camera else "it has no camera")
+        if not self.camera and (camera := self._camera()):
+            self.camera, self.turn = camera, Asked[Turn](TURN_EVERY_S)
+        nobody = self.nobody("frames") or ("" if self.camera else self._no_camera())
         if turn is None or nobody:
             error = self.turn.error
             said = note(nobody, framing) if nobody else trouble(error, framing) if error else asking(framing)
-            before.say(f"last good, {self.camera}", said, ascii_only=self.desk.ascii)
+            before.say(", ".join(filter(None, ("last good", self.camera))), said, ascii_only=self.desk.ascii)
             after.say("first bad after it", [], ascii_only=self.desk.ascii)
             return
         # both pictures begin on the same line, whatever is said above them
         lines = max((len(facts(row, framing)) for row in (turn.good, turn.bad) if row is not None), default=1)
         self._side(before, f"last good, {turn.camera}", turn.good, "no good frame is kept", lines)
         self._side(after, _title(turn), turn.bad, "no bad frame since, and no gap by a fault", lines)
+
+    def _no_camera(self) -> str:
+        known = self.view is not None and self.view.status is not None
+        return "it has no camera" if known else NEVER_HEARD
 
     def _side(self, pane: FramePane, title: str, row: FrameRow | None, absent: str, lines: int) -> None:
         framing = pane.fit(self.framing(36))

@@ -122,12 +122,19 @@ def visit(
     monkeypatch.setattr(framed, "SETTLE_S", 0.0)
 
     def run(
-        story: Story, size: tuple[int, int] = (120, 40), *, live: bool = True, pictures: bool = True, **status: Any
+        story: Story,
+        size: tuple[int, int] = (120, 40),
+        *,
+        live: bool = True,
+        pictures: bool = True,
+        heard: bool = True,
+        **status: Any,
     ) -> None:
         async def whole() -> None:
             hosts = [node.host, Host("nairobi", "127.0.0.1", 1, "http"), Host("kyoto", "127.0.0.1", 2, "http")]
             fleet = Quiet(hosts, patience=Patience(poll_s=2), clock=hand.as_clock())
-            fleet.model.heard("reykjavik", make_status("reykjavik", **status))
+            if heard:
+                fleet.model.heard("reykjavik", make_status("reykjavik", **status))
             fleet.model.heard("nairobi", make_status("nairobi", state="crit"))
             fleet.model.heard("kyoto", make_status("kyoto"))
             if not live:
@@ -433,6 +440,25 @@ def test_three_keys_lead_from_the_node_to_the_last_good_and_the_first_bad_pictur
         assert seen.screen.sub == "frames"
 
     visit(story)
+
+
+def test_of_a_node_that_was_never_heard_nobody_says_that_it_has_no_camera(
+    visit: Callable[..., None], node: Any, make_status: Callable[..., Any]
+) -> None:
+    node.answers("GET /v1/frames", page())
+    node.answers("GET /v1/gaps", page())
+
+    async def story(seen: Seen) -> None:
+        await seen.press("3", "=")
+        assert "it was never heard" in seen.flat()
+        assert "no camera" not in seen.flat()
+        assert "last good," not in seen.text()
+        seen.model.heard("reykjavik", make_status("reykjavik"))
+        await seen.settle()
+        assert "last good, main" in seen.text()
+        assert "never heard" not in seen.text()
+
+    visit(story, heard=False)
 
 
 def test_enter_makes_the_picture_large_and_esc_small_again(visit: Callable[..., None]) -> None:
