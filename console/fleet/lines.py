@@ -42,7 +42,7 @@ SAYINGS = {
     "alert_cleared": "alert over: {alert} {subject}",
     "clock_stepped": "clock stepped by {by_s} s",
     "loop_failed": "{loop} failed: {error}",
-    "access_refused": "{client} refused: {code}",
+    "access_refused": "{count} attempts of {client} refused: {code}",
     "tls_reloaded": "TLS files read again",
     "tls_refused": "TLS files refused, those of before go on: {error}",
 }

@@ -77,6 +77,11 @@ def test_a_field_that_is_empty_leaves_no_gap() -> None:
     assert told == "main: picture quarantined, intact: quarantine/a.jpg"
 
 
+def test_refused_attempts_are_told_with_their_number() -> None:
+    told = event("access_refused", client="10.0.0.9", code="SEC-005", count=11)
+    assert saying(told) == "11 attempts of 10.0.0.9 refused: SEC-005"
+
+
 def test_a_kind_of_a_newer_release_is_no_line() -> None:
     assert saying(event("tea_time")) is None
 
