@@ -22,6 +22,8 @@ SPECS = "*/meta/argument_specs.yml"
 SUITES = ("bookworm", "trixie")
 OLDEST_PYTHON = (3, 11)
 MIB = 1 << 20
+MENDED = ("the manifest is damaged", "certificate: ")
+"""What the next bundle puts right; it says so itself."""
 
 
 def inventory_faults(hostvars: Mapping[str, Mapping[str, Any]], names: Sequence[str], roles: str) -> list[str]:
@@ -132,6 +134,17 @@ def _manifest(fact: Mapping[str, Any], _now_s: float, _limits: Mapping[str, Any]
         yield "a newer release has placed its files. Remedy: run the playbooks of that release, or of a newer one"
 
 
+def _untold(fact: Mapping[str, Any], _now_s: float, _limits: Mapping[str, Any]) -> Iterator[str]:
+    """What is decided without knowing it would be decided wrongly."""
+    said = (fact.get("trouble") or "").split("; ")
+    for piece in said:
+        if piece and "newer" not in piece and not piece.startswith(MENDED):
+            yield (
+                f"it cannot tell all of itself: {piece}. Remedy: put that right on the host; "
+                "`sudo /etc/ansible/facts.d/heliograph.fact` shows under trouble what is left"
+            )
+
+
 JUDGES: Sequence[Callable[[Mapping[str, Any], float, Mapping[str, Any]], Iterator[str]]] = (
     _suite,
     _python,
@@ -139,6 +152,7 @@ JUDGES: Sequence[Callable[[Mapping[str, Any], float, Mapping[str, Any]], Iterato
     _packages,
     _space,
     _manifest,
+    _untold,
 )
 
 

@@ -45,6 +45,7 @@ def render(
     tasks = [
         {"name": "Facts", "ansible.builtin.set_fact": {**facts, "cacheable": True}},
         {"name": "Role", "ansible.builtin.include_role": {"name": role, "public": True}},
+        {"name": "Wanted", "bundle_wanted": {"roles": [role], "folder": str(ROOT / "roles"), "planned": False}},
         {
             "name": "Parts",
             "ansible.builtin.copy": {"content": wanted, "dest": str(made), "mode": "0600"},
@@ -56,7 +57,9 @@ def render(
     (folder / "variables.json").write_text(json.dumps({"ansible_python_interpreter": sys.executable, **variables}))
     words = ["-i", "node-1,", "-e", f"@{folder / 'variables.json'}", *options, str(folder / "play.yml")]
     ours = {"ANSIBLE_ROLES_PATH": str(ROOT / "roles"), "ANSIBLE_LOCALHOST_WARNING": "0", "HOME": str(folder)}
-    ours["ANSIBLE_LOOKUP_PLUGINS"] = str(ROOT / "roles/bundle/lookup_plugins")
+    ours |= {
+        f"ANSIBLE_{kind.upper()}_PLUGINS": str(ROOT / f"roles/bundle/{kind}_plugins") for kind in ("action", "lookup")
+    }
     done = subprocess.run(
         [Path(sys.executable).with_name("ansible-playbook"), *words],
         env=os.environ | ours,

@@ -257,6 +257,7 @@ def test_the_report_names_every_item_switch_and_heading_once() -> None:
     assert {f"hardening_{name}_enabled" for name in switches} <= set(defaults)
     tasks = yaml.safe_load((ROLE / "tasks/verify.yml").read_text())
     assert {tag for task in tasks for tag in task["tags"]} >= {f"hardening_{name}" for name in switches}
+    assert list(yaml.safe_load((ROLE / "vars/main/items.yml").read_text())["hardening_promises"]) == list(switches)
     numbers = [row[0] for row in headings if row[0][0].isdigit()]
     assert len(numbers) == len(set(numbers)) == 27
     named = {number for row in items if row[0] in switches for number in re.findall(r"\d\.\d", row[2])}

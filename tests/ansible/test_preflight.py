@@ -95,6 +95,8 @@ def test_a_host_that_is_fit_has_no_faults(filters: Filters) -> None:
         ({"dpkg": {"broken": [], "interrupted": True}}, "half installed. Remedy: on the host `sudo dpkg --configure"),
         ({"free_bytes": {"/": 1 << 20}}, "/ has 1 MiB free and needs 300"),
         ({"trouble": "placed by a newer release"}, "newer release"),
+        ({"trouble": "certificate: cut short; packages: no permission"}, "cannot tell all of itself: packages: no per"),
+        ({"trouble": "[Errno 5] Input/output error"}, "it cannot tell all of itself: [Errno 5]"),
     ],
 )
 def test_what_a_host_is_not_fit_for_is_said_with_what_to_do(filters: Filters, fact: Any, said: str) -> None:
@@ -105,3 +107,8 @@ def test_what_a_host_is_not_fit_for_is_said_with_what_to_do(filters: Filters, fa
 
 def test_a_clock_off_by_less_than_is_tolerated_is_right(filters: Filters) -> None:
     assert filters["host_faults"]({**FIT, "clock_s": 1119}, 1000.0, LIMITS) == []
+
+
+@pytest.mark.parametrize("trouble", [None, "", "the manifest is damaged; certificate: cut short"])
+def test_trouble_that_the_bundle_mends_stops_nothing(filters: Filters, trouble: Any) -> None:
+    assert filters["host_faults"]({**FIT, "trouble": trouble}, 1000.0, LIMITS) == []

@@ -5,7 +5,8 @@ Beside the variables of all roles that copy is most of the time of a run in whic
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import ChainMap
+from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,9 @@ options:
 class LookupModule(LookupBase):  # type: ignore[misc]  # Ansible has no types
     """How Ansible finds it.  Words after the names are variables of the template."""
 
-    def run(self, terms: Sequence[str], variables: Mapping[str, Any] | None = None, **kwargs: Any) -> list[str]:  # noqa: ANN401 - as Ansible calls it
+    def run(self, terms: Sequence[str], variables: MutableMapping[str, Any] | None = None, **kwargs: Any) -> list[str]:  # noqa: ANN401 - as Ansible calls it
         """The text of each."""
-        known = {**(variables or {}), **kwargs}
+        known = ChainMap(kwargs, variables or {})  # a copy of them would render each
         templar = self._templar.copy_with_new_env(available_variables=known)
         return [templar.template(trust_as_template(self._text(term, known))) for term in terms]
 

@@ -175,6 +175,8 @@ class ThisHost:
 
     def __init__(self, wanted: Wanted) -> None:
         self._run, self._certificate = Path(wanted.run), wanted.certificate
+        # the second is where releases before 0.4.0 have it
+        self._tokens = (self._run / "own/local.token", self._run / "local.token")
 
     def monotonic(self) -> float:
         return time.monotonic()
@@ -192,7 +194,7 @@ class ThisHost:
         """None where nobody answers, or not with what was asked for."""
         try:
             url = urlsplit(json.loads((self._run / "api.json").read_text())["url"])
-            token = (self._run / "own/local.token").read_text()
+            token = next((path for path in self._tokens if path.exists()), self._tokens[0]).read_text()
             return self._asked(self._connection(url.scheme, url.hostname or "", url.port or 0), token, path, query)
         except (OSError, ValueError, KeyError, http.client.HTTPException):
             return None
