@@ -418,6 +418,7 @@ class Service:
             ),
             holds=self.holds,
             leases=self.leases,
+            release=Path(self._start.settings.paths.release),
             targets=tuple(self._start.settings.archive),
         )
 

@@ -28,6 +28,7 @@ from node.domain.facts import (
     LeaseFacts,
     NodeFacts,
     QueueFacts,
+    ReleaseFacts,
     TargetFacts,
     gather,
 )
@@ -39,7 +40,7 @@ from node.wire import status as wire
 FRESH_S = 0.25
 ALERTS, REASONS, SENTENCE_CHARS, SHORT_CHARS, REASON_CHARS = 8, 3, 120, 28, 100
 HOLD = {"held", "held_until"}
-OFTEN_ABSENT = ("certificate_not_after", "lease")
+OFTEN_ABSENT = ("certificate_not_after", "lease", "release")
 HOURS = 24
 LIMIT_BYTES, FULL_CAMERAS = 4096, 4
 """Bytes of a status with so many cameras, and so many targets; each further one adds its share."""
@@ -127,6 +128,7 @@ def node_status(facts: NodeFacts, limits: AlertLimits, now_us: int) -> wire.Node
         ledger_settled_to=_settled_to(facts),
         certificate_not_after=to_text(facts.certificate.value.until_us) if facts.certificate else None,
         lease=_lease(facts.lease.value) if facts.lease else None,
+        release=_release(facts.release.value) if facts.release else None,
     )
 
 
@@ -148,6 +150,9 @@ def _shorter(status: wire.NodeStatus) -> Iterator[wire.NodeStatus]:
     if status.lease is not None:
         status = status.model_copy(update={"lease": status.lease.model_copy(update={"message": ""})})
         yield status
+    if status.release is not None:
+        status = status.model_copy(update={"release": status.release.model_copy(update={"reason": ""})})
+        yield status
     status = status.model_copy(update={"reasons": status.reasons[:1]})
     yield status
     cut = tuple(each.model_copy(update={"sentence": each.sentence[:SHORT_CHARS]}) for each in status.alerts)
@@ -159,7 +164,7 @@ def _sent(status: wire.NodeStatus) -> bytes:
     """As it goes out.
 
     Of a target, what is as it should be is left out; of a camera, a hold that nobody asked for; where there is no TLS,
-    its certificate; where nobody holds the lease, that.
+    its certificate; where nobody holds the lease, that; and the release where none was changed.
     """
     well = {place: _defaults(target) for place, target in enumerate(status.archive)}
     free = {place: _defaults(camera) & HOLD for place, camera in enumerate(status.cameras)}
@@ -232,6 +237,19 @@ def _lease(lease: LeaseFacts) -> wire.LeaseStatus | None:
     if not lease.owner:
         return None
     return wire.LeaseStatus(owner=lease.owner, message=lease.message[:REASON_CHARS], until=to_text(lease.until_us))
+
+
+def _release(release: ReleaseFacts) -> wire.ReleaseStatus | None:
+    if release.state is None:
+        return None
+    return wire.ReleaseStatus(
+        state=release.state,
+        version=release.version[:SHORT_CHARS],
+        previous=release.previous[:SHORT_CHARS],
+        since=to_text(release.since_us),
+        until=text_or_none(release.until_us),
+        reason=release.reason[:REASON_CHARS],
+    )
 
 
 def _disk(disk: DiskFacts, limits: AlertLimits) -> wire.DiskStatus | None:

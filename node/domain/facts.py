@@ -10,11 +10,12 @@ Value = TypeVar("Value")
 
 Severity = Literal["warn", "crit"]
 CameraWord = Literal["ok", "warming", "recovering", "offline"]
+ReleaseWord = Literal["trial", "provisional", "confirmed", "rolled_back", "rollback_failed"]
 BreakerWord = Literal["closed", "open", "half_open"]
 
-IDENTITY, CONFIG, CLOCK, DISK, HOST, DATABASE, HEALTH, QUEUE, ARCHIVE, CERTIFICATE, ACCESS, LEASE = (
+IDENTITY, CONFIG, CLOCK, DISK, HOST, DATABASE, HEALTH, QUEUE, ARCHIVE, CERTIFICATE, ACCESS, LEASE, RELEASE = (
     "identity", "config", "clock", "disk", "host", "database", "health", "queue", "archive", "certificate", "access",
-    "lease",
+    "lease", "release",
 )  # fmt: skip
 
 
@@ -95,6 +96,21 @@ class LeaseFacts:
     owner: str = ""
     message: str = ""
     until_us: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseFacts:
+    """The last change of the node's software: from `previous` to `version`.  `until_us` is the end of its trial.
+
+    Without a state there was none, or nothing can be read of it.
+    """
+
+    state: ReleaseWord | None = None
+    version: str = ""
+    previous: str = ""
+    since_us: int = 0
+    until_us: int | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,6 +334,7 @@ class NodeFacts:
     certificate: Learnt[CertificateFacts] | None = None
     access: Learnt[AccessFacts] | None = None
     lease: Learnt[LeaseFacts] | None = None
+    release: Learnt[ReleaseFacts] | None = None
     cameras: tuple[Learnt[CameraFacts], ...] = ()
     loops: tuple[Learnt[LoopFacts], ...] = ()
     targets: tuple[Learnt[TargetFacts], ...] = ()
@@ -337,6 +354,7 @@ _SINGLE: Mapping[type, str] = {
     CertificateFacts: "certificate",
     AccessFacts: "access",
     LeaseFacts: "lease",
+    ReleaseFacts: "release",
 }
 _SEVERAL: Mapping[type, str] = {
     CameraFacts: "cameras",

@@ -19,6 +19,8 @@ from node.domain.facts import (
     IdentityFacts,
     LoopFacts,
     QueueFacts,
+    ReleaseFacts,
+    ReleaseWord,
     TargetFacts,
     WorkerFacts,
 )
@@ -26,6 +28,13 @@ from node.domain.pressure import Step
 from node.domain.times import US
 
 BREAKERS: Mapping[BreakerWord, int] = {"closed": 0, "half_open": 1, "open": 2}
+RELEASES: Mapping[ReleaseWord | None, int] = {
+    "confirmed": 0,
+    "trial": 1,
+    "provisional": 2,
+    "rolled_back": 3,
+    "rollback_failed": 4,
+}
 STEPS: Mapping[str, int] = {step.value: number for number, step in enumerate(Step)}
 
 
@@ -102,6 +111,12 @@ GAUGES = (
     ),
     Gauge("config_version", "Of the running document.", ConfigFacts, lambda f, _: f.version),
     Gauge("config_probation", "1 = on probation.", ConfigFacts, lambda f, _: float(f.probation_until_us is not None)),
+    Gauge(
+        "release_state",
+        "Last release: 0 = confirmed, 1 = trial, 2 = provisional, 3 = rolled back, 4 = not even that; absent = none.",
+        ReleaseFacts,
+        lambda f, _: RELEASES.get(f.state),
+    ),
     Gauge("writer_queue", "Writes that wait for the database's writer.", DatabaseFacts, lambda f, _: f.queue),
     Gauge("wal_bytes", "Size of the database's write-ahead log.", DatabaseFacts, lambda f, _: f.wal_bytes),
     Gauge("unrecorded_frames", "Entries that wait for the database.", DatabaseFacts, lambda f, _: f.unrecorded),

@@ -182,6 +182,22 @@ def _unknown_fields(view: View) -> Iterator[Finding]:
         yield "config", f"The document holds {count} fields that this release does not know."
 
 
+def _rolled_back(view: View) -> Iterator[Finding]:
+    """Not where another release than the one before runs by now: then somebody has gone on since."""
+    if not (view.facts.release and view.facts.identity):
+        return
+    release, runs = view.facts.release.value, view.facts.identity.value.version
+    if release.state == "rolled_back" and runs == release.previous:
+        yield "release", f"Release {release.version} was rolled back to {runs} ({release.reason or 'no reason said'})."
+
+
+def _stuck_between(view: View) -> Iterator[Finding]:
+    if view.facts.release and view.facts.release.value.state == "rollback_failed":
+        release = view.facts.release.value
+        reason = release.reason or "no reason said"
+        yield "release", f"Going back from release {release.version} to {release.previous} failed ({reason})."
+
+
 def _beside(find: Callable[[NodeFacts, AlertLimits, int], Iterator[Finding]]) -> Callable[[View], Iterator[Finding]]:
     return lambda view: find(view.facts, view.limits, view.now_us)
 
@@ -211,6 +227,7 @@ RULES: tuple[Rule, ...] = (
         "The node's certificate has expired, or does so within 3 days.",
         _certificate_ends(-math.inf, CERTIFICATE_CRIT_DAYS),
     ),
+    Rule("release_rollback_failed", "crit", "Going back to the release before has failed.", _stuck_between),
     Rule("queue_flooded", "crit", "Far more jobs are due than get done.", _beside(labour.flooded_queue)),
     Rule("camera_recovering", "warn", "A camera is being recovered.", _camera_recovering),
     Rule("disk_low", "warn", "The data disk is filling up.", _beside(room.at(Step.LOW))),
@@ -239,6 +256,7 @@ RULES: tuple[Rule, ...] = (
         _certificate_ends(CERTIFICATE_CRIT_DAYS, CERTIFICATE_WARN_DAYS),
     ),
     Rule("access_refused", "warn", "Many attempts were refused lately.", _beside(access.refused_often)),
+    Rule("release_rolled_back", "warn", "The last release did not prove itself and was rolled back.", _rolled_back),
     Rule("temperature_high", "warn", "The processor is hot.", _hot),
     Rule("clock_unsynced", "warn", "The clock is not synchronised.", _clock_unsynced),
     Rule("config_unknown_fields", "warn", "The document was written for a newer release.", _unknown_fields),

@@ -99,6 +99,11 @@ class NodeIdentity(Section):
 class Paths(Section):
     data: str = Field("/var/lib/heliograph", min_length=1, description="Data directory; --root moves it.")
     run: str = Field("/run/heliograph", min_length=1, description="Scratch and pulses, on tmpfs.")
+    release: str = Field(
+        "/var/lib/heliograph-host/release.json",
+        min_length=1,
+        description="Where the host says how the last change of the release stands; only read.",
+    )
 
 
 class Tls(Section):

@@ -124,6 +124,18 @@ class LeaseStatus(Wire):
     until: str
 
 
+class ReleaseStatus(Wire):
+    """The last change of this node's software, from `previous` to `version`, as the host's keeper says it."""
+
+    state: Literal["trial", "provisional", "confirmed", "rolled_back", "rollback_failed"]
+    version: str
+    previous: str = ""
+    since: str
+    until: str | None = None
+    """The end of its trial."""
+    reason: str = ""
+
+
 class NodeStatus(Wire):
     node: str
     site: str = ""
@@ -151,3 +163,5 @@ class NodeStatus(Wire):
     """Of the node's own certificate; None, or left out = no TLS, or an older node."""
     lease: LeaseStatus | None = None
     """Left out = nobody holds it, or an older node."""
+    release: ReleaseStatus | None = None
+    """Left out = it was never changed by a release, or an older node."""

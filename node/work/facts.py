@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from node.board import Board
@@ -24,6 +25,7 @@ from node.domain.facts import (
     HEALTH,
     HOST,
     LEASE,
+    RELEASE,
     CameraFacts,
     ClockFacts,
     DatabaseFacts,
@@ -37,7 +39,7 @@ from node.domain.facts import (
     loop_key,
 )
 from node.domain.hold import CameraHold
-from node.host import memory, systemd, thermal
+from node.host import memory, release, systemd, thermal
 from node.journal import Journal
 from node.store.database import Database
 from node.store.files import Hold
@@ -95,6 +97,7 @@ class Sources:
     beside: Beside
     holds: Holds
     leases: Leases
+    release: Path
     targets: tuple[str, ...] = ()
 
 
@@ -121,6 +124,7 @@ class FactsLoop:
             "cameras": Task(LOOK_S, self._look_at_cameras),
             "config": Task(LOOK_S, self._look_at_config),
             "lease": Task(LOOK_S, self._look_at_lease),
+            "release": Task(LOOK_S, self._look_at_release),
             "stock": Task(10.0, self._count_stock),
             "disk": Task(10.0, self._look_at_disk),
             "host": Task(30.0, self._look_at_host),
@@ -257,6 +261,9 @@ class FactsLoop:
     def _lease(self) -> LeaseFacts:
         lease = self._from.leases.settle()
         return LeaseFacts(lease.owner, lease.message, lease.until_us) if lease else LeaseFacts()
+
+    def _look_at_release(self, now_us: int) -> None:
+        self._post(RELEASE, lambda: release.last_change(self._from.release), now_us)
 
     def _look_at_cameras(self, now_us: int) -> None:
         for name, loop in self._from.cameras.items():

@@ -22,6 +22,7 @@ from node.domain.facts import (
     HEALTH,
     LEASE,
     QUEUE,
+    RELEASE,
     Alert,
     CameraFacts,
     CertificateFacts,
@@ -29,6 +30,7 @@ from node.domain.facts import (
     HealthFacts,
     LeaseFacts,
     QueueFacts,
+    ReleaseFacts,
     TargetFacts,
     WorkerFacts,
     camera_key,
@@ -59,7 +61,7 @@ def full(
     sentence: str = "Camera {0} has given no good frame, though one was due.",
     targets: tuple[TargetFacts, ...] = TARGETS,
     trouble: Mapping[str, Any] | None = None,
-    lease: LeaseFacts | None = None,
+    more: Mapping[str, object] | None = None,
 ) -> bytes:
     """A status with four cameras in trouble, eight alerts and four targets, as a node makes it."""
     clock, board = JumpClock(), Board()
@@ -78,8 +80,8 @@ def full(
     board.post(worker_key("ship"), WorkerFacts("ship"), now_us)
     board.post(DISK, DiskFacts(64 * GB, 3 * GB, 2.5, step="low", reclaimable_bytes=2 * GB), now_us)
     board.post(CERTIFICATE, CertificateFacts(now_us - DAY_US, now_us + 200 * DAY_US), now_us)
-    if lease is not None:
-        board.post(LEASE, lease, now_us)
+    for name, fact in (more or {}).items():
+        board.post(name, fact, now_us)
     codes = ("camera_offline", "no_good_frame")
     alerts = [Alert(code, "crit", name, now_us, sentence.format(name)) for code in codes for name in names]
     board.post(HEALTH, HealthFacts(tuple(alerts)), now_us)
@@ -148,12 +150,29 @@ def test_a_lease_fits_too_and_where_nobody_holds_it_nothing_is_said() -> None:
         ("push-20261120T180000Z-1f2e@ops1", "Ann pushes the winter exposure"),
         ("x" * 100, "y" * 200),
     ):
-        made = full(lease=LeaseFacts(owner, message, 1_795_000_600_000_000))
+        made = full(more={LEASE: LeaseFacts(owner, message, 1_795_000_600_000_000)})
         status = NodeStatus.model_validate_json(made)
         assert len(made) <= LIMIT_BYTES
         assert status.lease is not None
         assert (status.lease.owner, status.lease.until) == (owner, "2026-11-18T11:16:40.000Z")
         assert len(status.alerts) == ALERTS
+
+
+def test_a_release_that_was_rolled_back_while_somebody_holds_the_lease_fits_too() -> None:
+    assert "release" not in json.loads(full())
+    changed = ReleaseFacts("rolled_back", "0.5.0", "0.4.0", 1_795_000_000_000_000, 1_795_000_180_000_000, "x" * 200)
+    made = full(
+        more={
+            RELEASE: changed,
+            LEASE: LeaseFacts("rollout-20261120T180000Z-1f2e@ops1", "y" * 200, 1_795_000_600_000_000),
+        }
+    )
+    status = NodeStatus.model_validate_json(made)
+    assert len(made) <= LIMIT_BYTES
+    assert status.release is not None
+    assert (status.release.state, status.release.version, status.release.previous) == ("rolled_back", "0.5.0", "0.4.0")
+    assert (status.release.since, status.release.until) == ("2026-11-18T11:06:40.000Z", "2026-11-18T11:09:40.000Z")
+    assert len(status.alerts) == ALERTS
 
 
 def test_the_status_of_the_first_release_is_still_read() -> None:

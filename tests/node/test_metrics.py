@@ -239,6 +239,7 @@ def test_every_gauge_reads_a_full_fact(board: Board, metrics: Metrics) -> None:
     board.post("health", facts.HealthFacts(), 1)
     board.post("camera/main", facts.CameraFacts("main", interval_s=60, last_good_us=1, quality=9), 1)
     board.post("loop/facts", facts.LoopFacts("facts", 1.0), 1)
+    board.post("release", facts.ReleaseFacts("confirmed", "2", "1", 1), 1)
     board.post("certificate", facts.CertificateFacts(1, NOW_US + 5_000_000), 1)
     assert _samples(metrics)["heliograph_certificate_seconds"] == 5
     names = {re.sub(r"\{.*", "", name) for name in _samples(metrics)}

@@ -23,6 +23,7 @@ from node.domain.facts import (
     LoopFacts,
     NodeFacts,
     QueueFacts,
+    ReleaseFacts,
     TargetFacts,
     WorkerFacts,
 )
@@ -126,6 +127,8 @@ def test_a_certificate_says_how_long_it_still_counts(days: int, sentence: str) -
         (node(host=learnt(HostFacts(temperature_c=75.0))), "temperature_high"),
         (node(clock=learnt(ClockFacts(synced=False))), "clock_unsynced"),
         (node(access=learnt(AccessFacts(((NOW, 10),), "10.0.0.9", "SEC-005"))), "access_refused"),
+        (node(release=learnt(ReleaseFacts("rolled_back", "1.1", "1.0", NOW))), "release_rolled_back"),
+        (node(release=learnt(ReleaseFacts("rollback_failed", "1.1", "1.0", NOW))), "release_rollback_failed"),
         (node(certificate=learnt(CertificateFacts(0, NOW + 21 * DAY_US - US))), "certificate_expires"),
         (node(certificate=learnt(CertificateFacts(0, NOW + 3 * DAY_US))), "certificate_expires"),
         (node(certificate=learnt(CertificateFacts(0, NOW + 3 * DAY_US - US))), "certificate_ending"),
@@ -328,3 +331,16 @@ def test_every_probe_has_its_age_its_cost_and_its_word() -> None:
     assert by_name["camera/main"].state == "crit"
     assert (by_name["loop/capture/main"].state, by_name["loop/capture/main"].age_s) == ("ok", 59.0)
     assert by_name["clock"].took_ms is None
+
+
+@pytest.mark.parametrize("state", ["trial", "provisional", "confirmed", None])
+def test_a_release_that_was_not_rolled_back_is_no_condition(state: Any) -> None:
+    assert conditions(node(release=learnt(ReleaseFacts(state, "1.1", "1.0", NOW))), LIMITS, NOW) == ()
+
+
+def test_a_rollback_is_told_of_with_its_reason_until_another_release_runs() -> None:
+    back = learnt(ReleaseFacts("rolled_back", "1.1", "1.0", NOW, reason="no good frames"))
+    (found,) = conditions(node(release=back), LIMITS, NOW)
+    assert found.sentence == "Release 1.1 was rolled back to 1.0 (no good frames)."
+    later = node(release=back, identity=learnt(IdentityFacts("north", "1.2", NOW)))
+    assert conditions(later, LIMITS, NOW) == ()

@@ -9,7 +9,18 @@ import pytest
 from node.clock import US
 from node.domain.config import AlertLimits
 from node.domain.errors import DatabaseBusy
-from node.domain.facts import DISK, HEALTH, LEASE, DiskFacts, LeaseFacts, LoopFacts, camera_key, gather, loop_key
+from node.domain.facts import (
+    DISK,
+    HEALTH,
+    LEASE,
+    RELEASE,
+    DiskFacts,
+    LeaseFacts,
+    LoopFacts,
+    camera_key,
+    gather,
+    loop_key,
+)
 from node.domain.health import probes
 from node.domain.lease import Wish
 from node.work.beside import Beside
@@ -49,6 +60,7 @@ def loop_of(rig: Rig) -> FactsLoop:
             ),
             holds=rig.holds,
             leases=rig.leases,
+            release=rig.folder / "release.json",
         )
     )
 
@@ -169,3 +181,14 @@ def said(rig: Rig) -> LeaseFacts:
     assert fact is not None
     assert isinstance(fact.value, LeaseFacts)
     return fact.value
+
+
+def test_the_last_release_is_a_fact_for_as_long_as_its_file_says_so(rig: Rig, facts: FactsLoop) -> None:
+    path = rig.folder / "release.json"
+    for text, state in (("", None), ('{"state": "trial", "version": "2", "since_us": 1}', "trial"), ("{", None)):
+        path.write_text(text)
+        rig.clock.advance(1)
+        facts.turn()
+        fact = rig.board.read(RELEASE)
+        assert fact is not None
+        assert fact.value.state == state

@@ -212,6 +212,7 @@ def facts_of(rig: Rig) -> FactsLoop:
             beside=beside,
             holds=rig.holds,
             leases=rig.leases,
+            release=rig.folder / "release.json",
             targets=TARGETS,
         )
     )
