@@ -19,6 +19,8 @@ from tests.simulate.ledger import US, files
 
 INTERVAL_S = 10
 """Of the lab's inventory; the grid begins in 1970."""
+PATIENCE_S = 10.0 * INTERVAL_S
+"""A busy machine may sleep over some."""
 SETTLED = "SELECT settled_to_us FROM ledger WHERE camera = 'main'"
 DATA = "var/lib/heliograph"
 ROWS = """
@@ -79,12 +81,12 @@ def of_interval() -> float:
 
 def away_from_slots() -> None:
     """No frame is just being kept."""
-    until(lambda: 0.3 < of_interval() < 0.7, 2 * INTERVAL_S)
+    until(lambda: 0.3 < of_interval() < 0.7, PATIENCE_S)
 
 
 def at_a_slot() -> None:
     """A frame is just being taken."""
-    until(lambda: of_interval() < 0.02, 2 * INTERVAL_S)
+    until(lambda: of_interval() < 0.03, PATIENCE_S)
 
 
 def read(host: Host, since_us: int, until_us: int | None = None) -> Books:

@@ -6,8 +6,7 @@ import json
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,11 @@ import pytest
 
 from tests.ansible.conftest import HELIOGRAPH, Site
 from tests.ansible.jumping import free_port, jump
+from tests.ansible.stolen import Stolen
 from tests.console.test_terminal import Terminal
 from tests.lab.lab import Lab
 from tests.lab.names import MACHINES, USUAL
-from tests.offices import Authority
+from tests.offices import FUTURE, PAST, Authority, Signed
 
 pytestmark = pytest.mark.lab
 
@@ -89,13 +89,33 @@ def test_commands_tell_of_every_node(site: Site) -> None:
 
 
 def test_what_happens_is_watched_as_it_happens(site: Site) -> None:
-    with ThreadPoolExecutor() as pool:
-        watching = pool.submit(site.heliograph, "watch", "--for", "12s")
+    with watched(site) as lines:
+        heard(lines, *USUAL)
         site.heliograph("hold", "bravo", "--for", "5m", "--reason", "the lens is wiped", "--yes")
         site.heliograph("resume", "bravo", "--yes")
-    lines = watching.result().stdout.splitlines()
-    assert {name for name in USUAL for line in lines if name in line} == set(USUAL)
-    assert [line for line in lines if "bravo" in line and "the lens is wiped" in line]
+        assert "bravo" in heard(lines, "the lens is wiped")
+
+
+@contextmanager
+def watched(site: Site) -> Iterator[Iterator[str]]:
+    """What `heliograph watch` says, line by line."""
+    words = [HELIOGRAPH, "watch", "-i", str(site.lab.place.inventory), "--for", "120s"]
+    command = site.lab.inside(words)
+    with subprocess.Popen(command, env=site.lab.environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield iter(process.stdout)
+        finally:
+            process.terminate()
+
+
+def heard(lines: Iterator[str], *words: str) -> str:
+    """The line with the last of them; all are waited for."""
+    missing, line = set(words), ""
+    while missing:
+        line = next(lines)
+        missing -= {word for word in missing if word in line}
+    return line
 
 
 def test_the_screen_shows_them(site: Site, tmp_path: Path) -> None:
@@ -135,21 +155,59 @@ def test_this_machine_sees_them_through_a_proxy_and_says_when_it_is_gone(site: S
 # --- who is who -------------------------------------------------------------------------------------------------------
 
 
-def test_each_doubt_stands_beside_its_node(site: Site, tmp_path: Path) -> None:
-    foreign = Authority(tmp_path / "other", "other")
-    eve = foreign.console("eve", "admin")
-    doubts = {
+def shown(signed: Signed) -> dict[str, str]:
+    return {"heliograph_client_cert_file": str(signed.cert), "heliograph_client_key_file": str(signed.key)}
+
+
+NONE = {"heliograph_client_cert_file": None, "heliograph_client_key_file": None}
+
+
+def foreign(folder: Path, _pki: Path) -> dict[str, Mapping[str, Any]]:
+    other = Authority(folder / "other", "other")
+    return {
         "alpha": {"heliograph_tls_name": "bravo"},
-        "bravo": {"heliograph_ca_file": str(foreign.ca)},
-        "charlie": {"heliograph_client_cert_file": str(eve.cert), "heliograph_client_key_file": str(eve.key)},
+        "bravo": {"heliograph_ca_file": str(other.ca)},
+        "charlie": shown(other.console("eve", "admin")),
     }
-    done = site.lab.control([HELIOGRAPH, "status", "-i", str(listed(site.lab, tmp_path, **doubts))], check=False)
-    assert done.returncode == 2
-    rows = {line.split()[2]: line for line in done.stdout.splitlines()}
-    words = {"alpha": ("untrusted", "FLT-022"), "bravo": ("untrusted", "FLT-021"), "charlie": ("refused", "FLT-023")}
-    assert {name: [word for word in words[name] if word in rows[name]] for name in USUAL} == {
-        name: list(each) for name, each in words.items()
+
+
+def untimely(folder: Path, pki: Path) -> dict[str, Mapping[str, Any]]:
+    stolen = Stolen(folder / "stolen", pki)
+    return {
+        "alpha": shown(stolen.console("old", "admin", end=PAST)),
+        "bravo": shown(stolen.console("early", "admin", begin=FUTURE)),
+        "charlie": NONE,
     }
+
+
+Doubtful = Callable[[Path, Path], dict[str, Mapping[str, Any]]]
+DOUBTS: dict[Doubtful, dict[str, tuple[str, str, str]]] = {
+    foreign: {
+        "alpha": ("untrusted", "FLT-022", "its certificate is not for bravo"),
+        "bravo": ("untrusted", "FLT-021", "is not signed by an authority in"),
+        "charlie": ("refused", "FLT-023", "is not signed by an authority in"),
+    },
+    untimely: {
+        "alpha": ("refused", "FLT-023", "has expired, by this machine's clock"),
+        "bravo": ("refused", "FLT-023", "is not valid yet"),
+        "charlie": ("refused", "FLT-004", "HTTP 401"),
+    },
+}
+
+
+@pytest.mark.parametrize("doubtful", DOUBTS)
+def test_each_doubt_stands_beside_its_node(site: Site, tmp_path: Path, doubtful: Doubtful) -> None:
+    inventory = listed(site.lab, tmp_path, **doubtful(tmp_path, site.lab.place.pki))
+    command = [HELIOGRAPH, "status", "-i", str(inventory)]
+    plain, told = (site.lab.control([*command, *more], check=False) for more in ((), ("--json",)))
+    assert plain.returncode == 2
+    rows = {line.split()[2]: line for line in plain.stdout.splitlines()}
+    nodes = {node["node"]: node for node in json.loads(told.stdout)["nodes"]}
+    for name, (state, code, words) in DOUBTS[doubtful].items():
+        assert [word for word in (state, code) if word not in rows[name]] == []
+        assert (nodes[name]["state"], nodes[name]["error"]["code"]) == (state, code)
+        assert words in nodes[name]["error"]["detail"]
+        assert nodes[name]["error"]["hint"]
 
 
 @pytest.mark.parametrize(("who", "status"), [("watcher", 77), ("hand", 0)])

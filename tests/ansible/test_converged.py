@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shlex
+from collections.abc import Callable
 
 import pytest
 
@@ -17,6 +19,7 @@ JOURNAL = "/etc/systemd/journald.conf.d/60-heliograph.conf"
 SUDO = "/etc/sudoers.d/020_heliograph-deploy"
 KERNEL = "/etc/sysctl.d/99-zz-heliograph.conf"
 WORKER = "heliograph-worker.service"
+FACT = "/etc/ansible/facts.d/heliograph.fact"
 MANIFEST = "/var/lib/heliograph-host/manifest.json"
 STAMP = "/run/before"
 OURS = ("/etc", "/opt", "/usr", "/boot", "/var/lib/heliograph-host")
@@ -41,35 +44,33 @@ def touched(host: Host) -> set[str]:
     return set(host.inside(words).stdout.splitlines())
 
 
+def drifted(host: Host) -> set[str]:
+    """As its own fact says."""
+    return set(json.loads(host.inside([FACT]).stdout)["drifted"])
+
+
 def pids(host: Host) -> list[str]:
     units = ["heliograph-node", "heliograph-ship", "ssh", "systemd-journald"]
     return host.inside(["systemctl", "show", "--property=MainPID", "--value", *units]).stdout.split()
 
 
-def told(capsys: pytest.CaptureFixture[str], line: str) -> None:
-    with capsys.disabled():
-        print(f"\n  {line}")
-
-
-def test_one_run_makes_a_fleet_of_three_fresh_hosts(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_run_makes_a_fleet_of_three_fresh_hosts(site: Site, told: Callable[[str], None]) -> None:
     sound(site.first)
-    told(capsys, f"first run of site.yml, {len(USUAL)} hosts: {site.first.seconds:.0f} s")
+    told(f"first run of site.yml, {len(USUAL)} hosts: {site.first.seconds:.0f} s")
     for name in USUAL:
         units = ["heliograph-node", "heliograph-worker", "heliograph-ship"]
         assert site.lab.host(name).run(["systemctl", "is-active", *units]).stdout.split() == ["active"] * 3
         assert site.lab.host(name).inside("systemctl --failed --plain --no-legend").stdout == ""
 
 
-def test_a_second_run_changes_nothing_and_runs_nothing_but_facts(
-    site: Site, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_second_run_changes_nothing_and_runs_nothing_but_facts(site: Site, told: Callable[[str], None]) -> None:
     facts = site.lab.ansible([*FACTS, "-i", str(site.lab.place.inventory)])
     second = site.lab.play("site")
     sound(second)
     assert second.changed == none()
     assert PLACED not in second.stdout
     beyond = (second.seconds - facts.seconds) / len(USUAL)
-    told(capsys, f"second run: {second.seconds:.1f} s; facts alone {facts.seconds:.1f} s; {beyond:.2f} s a host beyond")
+    told(f"second run: {second.seconds:.1f} s; facts alone {facts.seconds:.1f} s; {beyond:.2f} s a host beyond")
 
 
 def test_check_mode_finds_nothing_to_change(site: Site) -> None:
@@ -86,7 +87,8 @@ def test_what_somebody_did_on_one_host_is_seen_and_undone_and_nothing_else(site:
     before = bravo.inside(["cat", JOURNAL, SUDO]).stdout
     for way in ways:
         bravo.inside(way)
-    drifted = bravo.inside(["cat", JOURNAL]).stdout
+    there = bravo.inside(["cat", JOURNAL]).stdout
+    assert drifted(bravo) == {JOURNAL, KERNEL, SUDO}
     for host in hosts:
         host.inside(["touch", STAMP])
     shown = site.lab.play("site", "--check", "--diff")
@@ -94,13 +96,15 @@ def test_what_somebody_did_on_one_host_is_seen_and_undone_and_nothing_else(site:
     assert shown.changed == none("bravo")
     assert "-Storage=none" in shown.stdout
     assert SUDO in shown.stdout
-    assert bravo.inside(["cat", JOURNAL]).stdout == drifted
+    assert bravo.inside(["cat", JOURNAL]).stdout == there
+    assert drifted(bravo) == {JOURNAL, KERNEL, SUDO}
     assert [touched(host) for host in hosts] == [set(), set(), set()]
     running = [pids(host)[:3] for host in hosts]
     mended = site.lab.play("site")
     sound(mended)
     assert mended.changed == none("bravo")
     assert bravo.inside(["cat", JOURNAL, SUDO]).stdout == before
+    assert drifted(bravo) == set()
     assert bravo.inside(f"stat -c %a {shlex.quote(KERNEL)}").stdout.strip() == "644"
     assert [touched(host) for host in hosts] == [set(), {JOURNAL, SUDO, KERNEL, MANIFEST}, set()]
     assert [pids(host)[:3] for host in hosts] == running

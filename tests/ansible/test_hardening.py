@@ -12,10 +12,11 @@ from types import ModuleType
 import pytest
 import yaml
 
+from tests.ansible.conftest import need_rights
 from tests.ansible.parts import ROOT
 from tests.ansible.wishes import NO_PI, PI_5, ZERO_2, Parts, Refused, made
 from tests.lab import names as lab
-from tests.lab import needs, roots
+from tests.lab import roots
 
 ROLE = ROOT / "roles/hardening"
 DROP_IN = "/etc/ssh/sshd_config.d/00-heliograph.conf"
@@ -221,10 +222,7 @@ def test_sudo_takes_its_defaults_and_refuses_broken_ones(pi: Parts) -> None:
 
 def _roots() -> dict[str, Path]:
     """Of the lab's Debians: sudo as they have it."""
-    try:
-        needs.check()
-    except lab.Refused as reason:
-        pytest.skip(str(reason))
+    need_rights()
     return roots.ready(set(lab.PYTHONS), lab.Place.given().cache)
 
 

@@ -31,7 +31,7 @@ asked, faults, seen, worst = 0, [], [], 0.0
 while not os.path.exists(stop):
     began = time.monotonic()
     try:
-        plain = socket.create_connection((address, 8460), 5)
+        plain = socket.create_connection((address, 8460), 20)
         with context.wrap_socket(plain, server_hostname=name) as s:
             sha256 = hashlib.sha256(s.getpeercert(True)).hexdigest()
             seen += [] if sha256 in seen else [sha256]
@@ -86,7 +86,7 @@ def asked(lab: Lab, folder: Path) -> Iterator[dict[str, Heard]]:
             yield heard
         finally:
             stop.touch()
-            heard |= {name: each.result(60) for name, each in asking.items()}
+            heard |= {name: each.result(120) for name, each in asking.items()}
 
 
 def ask(lab: Lab, host: Host, stop: Path) -> Heard:

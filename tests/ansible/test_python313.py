@@ -15,6 +15,7 @@ import pytest
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
 
+from tests.ansible.conftest import need_rights
 from tests.lab import needs, roots, wheels
 from tests.lab.locks import locked
 from tests.lab.names import PYTHONS, ROOT, Place, Refused
@@ -31,6 +32,8 @@ OF_ALL_SCREENS = "test_app.py"
 """Stands for the tests of screens: they take as long as all others together, mostly in Textual."""
 LENT = ("ffmpeg", "ffprobe")
 """Programs of this machine, which the root has none of, with this machine's libraries."""
+GENTLY = ("nice", "-n", "10")
+"""Hosts of the lab may be at work meanwhile, with watchdogs."""
 LEAST = 3000
 LIMIT_S = 1800
 TAIL = 6000
@@ -129,10 +132,7 @@ def _done(process: subprocess.CompletedProcess[str]) -> None:
 
 @pytest.fixture(scope="module")
 def room(tmp_path_factory: pytest.TempPathFactory) -> Room:
-    try:
-        needs.check()
-    except Refused as reason:
-        pytest.skip(str(reason))
+    need_rights()
     return Room(roots.ready({SUITE}, Place.given().cache)[SUITE], tmp_path_factory.mktemp("rooms"))
 
 
@@ -148,7 +148,7 @@ def left_out() -> list[str]:
 @pytest.mark.lab
 def test_the_fast_tests_pass_there(room: Room, venv: Path, tmp_path: Path) -> None:
     words = ["-q", "-p", "no:cacheprovider", "-n", "2", "-m", "not slow and not lab", *left_out(), *FOLDERS]
-    done = room.run(venv, tmp_path, "/opt/venv/bin/python", "-m", "pytest", *words)
+    done = room.run(venv, tmp_path, *GENTLY, "/opt/venv/bin/python", "-m", "pytest", *words)
     assert done.returncode == 0, done.stdout[-TAIL:] + done.stderr[-TAIL:]
     passed = re.search(r"(\d+) passed", done.stdout)
     assert passed is not None

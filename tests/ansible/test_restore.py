@@ -54,7 +54,7 @@ def dead(site: Site) -> Dead:
     slots = rows(host, LEDGER.format(until_us=until_us))[0]
     assert site.lab.play("backup", "--limit", NODE).rc == 0
     sent = len(rows(host, RECEIPTS)[0])
-    until(lambda: len(rows(host, RECEIPTS)[0]) >= sent + 2, 120)
+    until(lambda: len(rows(host, RECEIPTS)[0]) >= sent + 2, 240)
     told = said_kept(host, site.lab)
     node = seen(site, NODE)
     keys = host.inside(KEYS).stdout.splitlines()

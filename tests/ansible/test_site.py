@@ -1,4 +1,4 @@
-"""Hosts are made as wanted, left alone when they are, and refused in words: on a host that boots."""
+"""A host is made ready for a node: part by part, left alone when it is as wanted, refused in words."""
 
 from __future__ import annotations
 
@@ -38,41 +38,25 @@ def made(lab: Lab) -> Lab:
     return lab
 
 
-def test_a_second_run_changes_nothing_and_check_mode_sees_nothing(made: Lab) -> None:
-    for options in ((), ("--check", "--diff")):
-        played = made.play("provision", *ALPHA, *options)
-        assert (played.rc, played.changed["alpha"]) == (0, 0), played.stdout
-        assert "The bundle is in place" not in played.stdout  # nothing ran on the host but facts
+def test_a_second_run_changes_nothing(made: Lab) -> None:
+    played = made.play("provision", *ALPHA)
+    assert (played.rc, played.changed["alpha"]) == (0, 0), played.stdout
+    assert "The bundle is in place" not in played.stdout  # nothing ran on the host but facts
 
 
-def test_what_somebody_changed_by_hand_is_shown_and_put_right(made: Lab) -> None:
-    made.host("alpha").run(f"echo Storage=none | sudo tee -a {JOURNAL}")
-    assert fact(made)["drifted"] == [JOURNAL]
-    shown = made.play("provision", *ALPHA, "--check", "--diff")
-    assert shown.changed["alpha"] == 1
-    assert "-Storage=none" in shown.stdout
-    assert fact(made)["drifted"] == [JOURNAL]
-    assert made.play("provision", *ALPHA).changed["alpha"] == 1
-    assert fact(made)["drifted"] == []
-
-
-def test_the_hardening_alone_leaves_what_other_roles_have_placed(made: Lab) -> None:
+def test_the_hardening_alone_or_a_tag_changes_its_own_part_alone(made: Lab) -> None:
     before = fact(made)["parts"]
     played = made.play("harden", *ALPHA, "-e", "hardening_umask_enabled=false")
     assert played.rc == 0, played.stdout
-    after = fact(made)["parts"]
-    assert set(before) - set(after) <= {"hardening:umask"}
-    assert after["base"] == before["base"]
-    assert made.play("provision", *ALPHA).rc == 0
-
-
-def test_a_tag_changes_its_own_part_alone(made: Lab) -> None:
-    before = fact(made)["parts"]
+    hardened = fact(made)["parts"]
+    assert set(before) - set(hardened) <= {"hardening:umask"}
+    assert hardened["base"] == before["base"]
     wanted = ("-e", "base_journal_max=48M", "-e", "hardening_ssh_starts=9:30:60")
     assert made.play("provision", *ALPHA, *wanted, "--tags", "base").changed["alpha"] == 1
     after = fact(made)["parts"]
-    assert {name for name in after if after[name] != before[name]} == {"base"}
+    assert {name for name in after if after[name] != hardened.get(name)} == {"base"}
     assert made.play("provision", *ALPHA).changed["alpha"] == 1
+    assert fact(made)["parts"] == before
 
 
 def test_a_file_that_its_checker_refuses_is_not_placed(made: Lab) -> None:
@@ -83,20 +67,10 @@ def test_a_file_that_its_checker_refuses_is_not_placed(made: Lab) -> None:
     assert "63M" not in made.host("alpha").run(f"cat {JOURNAL}").stdout
 
 
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        (("-e", "hardening_ssh_enable=true"), "did you mean hardening_ssh_enabled"),
-        (("-e", '{"base_upgrades_hours": "many"}'), "base_upgrades_hours"),
-        (("-e", "preflight_clock_tolerance_s=-1"), "this machine's"),
-    ],
-)
-def test_wrong_variables_and_clocks_are_refused_before_anything_changes(
-    made: Lab, options: tuple[str, ...], said: str
-) -> None:
-    played = made.play("provision", *ALPHA, *options)
+def test_a_variable_of_a_wrong_kind_is_refused_before_anything_changes(made: Lab) -> None:
+    played = made.play("provision", *ALPHA, "-e", '{"base_upgrades_hours": "many"}')
     assert played.rc == 2
-    assert said in " ".join(played.stdout.split())
+    assert "base_upgrades_hours" in played.stdout
     assert "alpha" in played.stdout
     assert not sum(played.changed.values())
 
@@ -109,17 +83,6 @@ def test_a_host_with_half_installed_packages_is_refused(made: Lab) -> None:
         made.host("alpha").run("sudo rm /var/lib/dpkg/updates/0001")
     assert "alpha: packages are half installed" in said
     assert "dpkg --configure -a" in said
-
-
-def test_a_host_that_cannot_be_reached_is_named(made: Lab) -> None:
-    alpha = made.host("alpha")
-    alpha.link(up=False)
-    try:
-        played = made.play("provision", *ALPHA)
-    finally:
-        alpha.link(up=True)
-    assert "alpha: it cannot be reached" in " ".join(played.stdout.split())
-    assert "alpha" in played.stdout
 
 
 def test_the_journal_is_limited_and_upgrades_have_a_time_of_their_own(made: Lab) -> None:

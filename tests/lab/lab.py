@@ -34,7 +34,7 @@ NAMESPACES = [
 ]
 FIRST = ["sh", "-c", 'exec 3<&0; "$@" <&3 & wait $!', "sh"]
 """Pid 1 of the namespace: takes leave of every process that has lost its parent, and ends with the keeper."""
-UP_S = 20.0
+UP_S = 60.0
 RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
 
 

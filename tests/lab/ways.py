@@ -11,9 +11,9 @@ SSH = """Host *
   GlobalKnownHostsFile /dev/null
   StrictHostKeyChecking yes
   BatchMode yes
-  ConnectTimeout 5
-  ServerAliveInterval 2
-  ServerAliveCountMax 2
+  ConnectTimeout 10
+  ServerAliveInterval 5
+  ServerAliveCountMax 3
   LogLevel ERROR
 
 # the control host, from this machine: ssh -F {place.ssh_config} -J control alpha
