@@ -61,7 +61,9 @@ def problem(
         hint=error.hint,
         request_id=request_id,
         errors=tuple(
-            FieldProblem(path=fault.path[:MAX_CHARS], message=fault.message, given=fault.given[:MAX_CHARS])
+            FieldProblem(
+                path=fault.path[:MAX_CHARS], message=fault.message, given=fault.given[:MAX_CHARS], kind=fault.kind
+            )
             for fault in error.fields[:MAX_FIELDS]
         ),
         lease=LeaseStatus(**error.holder) if isinstance(error, LeaseHeld) and error.holder else None,

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from node.domain.errors import DocumentInvalid, FieldFault
+from node.domain.errors import DocumentInvalid, FaultKind, FieldFault
 
 NAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
 CLOCK_TIME = r"^([01]\d|2[0-3]):[0-5]\d$"
@@ -40,6 +40,7 @@ HOUR_S, DAY_S = 3600, 86400
 MAX_FAULTS, MAX_GIVEN_CHARS = 50, 80
 NO_SUCH_FIELD = "there is no such field"
 PLAINER = {"extra_forbidden": NO_SUCH_FIELD, "missing": "must be given"}
+FAULT_KINDS: Mapping[str, FaultKind] = {"extra_forbidden": "unknown_field", "missing": "missing"}
 LINE = r"^[^\x00-\x1f\x7f]+$"
 KEY_FILE = r"^(credential:[A-Za-z0-9_][A-Za-z0-9._-]{0,99}|[^:]+|/.*)$"
 PATTERNS: Mapping[str, str] = {
@@ -493,6 +494,7 @@ def faults_of(error: ValidationError, given: object = None, whole: str = "(docum
             ".".join(map(str, _keys(fault["loc"], given, missing=fault["type"] == "missing"))) or whole,
             words_of(fault),
             _shown(fault["input"]),
+            FAULT_KINDS.get(fault["type"], "wrong_value"),
         )
         for fault in error.errors(include_url=False)[:MAX_FAULTS]
     )

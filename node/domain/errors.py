@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 OK, FAULT, USAGE, UNAVAILABLE, INTERNAL, TRY_AGAIN, REFUSED, CONFIGURATION = 0, 1, 64, 69, 70, 75, 77, 78
 
@@ -23,16 +23,21 @@ EXIT_CODES = {
     CONFIGURATION: "configuration is wrong",
 }
 
+FaultKind = Literal["unknown_field", "missing", "wrong_value"]
 REGISTRY: dict[str, type[HeliographError]] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class FieldFault:
-    """One wrong field: its dotted path, what is wrong, and what was given."""
+    """One wrong field: its dotted path, what is wrong, and what was given; and of which kind the fault is.
+
+    `unknown_field`: this release has no such field, though a newer one may.
+    """
 
     path: str
     message: str
     given: str = ""
+    kind: FaultKind = "wrong_value"
 
 
 class HeliographError(Exception):

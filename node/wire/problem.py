@@ -8,9 +8,16 @@ MEDIA_TYPE = "application/problem+json"
 
 
 class FieldProblem(Wire):
+    """One wrong field.
+
+    `kind` is `unknown_field` where this release has no such field (a newer one may), `missing`, or `wrong_value`;
+    empty = an older node, which does not say.
+    """
+
     path: str
     message: str
     given: str = ""
+    kind: str = ""
 
 
 class Problem(Wire):

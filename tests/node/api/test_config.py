@@ -159,3 +159,11 @@ def test_an_earlier_version_runs_again(api: Served) -> None:
     assert (missing.status_code, missing.json()["code"]) == (404, "CFG-007")
     for wrong in ({"version": 0}, {"version": "x"}, {"to": 1}):
         assert api.post("/v1/config/rollback", json=wrong).status_code == 422
+
+
+def test_a_field_that_a_newer_release_may_know_is_told_from_a_wrong_value(api: Served) -> None:
+    wrong = {"site": {"moon": "full", "name": 7}, "schedules": {"a": {"window": {"kind": "clock", "start": "06:00"}}}}
+    answer = api.post("/v1/config/validate", "operator", json=wrong)
+    assert {each["path"]: each["kind"] for each in answer.json()["errors"]} == {
+        "site.moon": "unknown_field", "site.name": "wrong_value", "schedules.a.window.end": "missing",
+    }  # fmt: skip
