@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import serialization
 
 from node.wire.routes import ROUTES, Role, Route
 from tests.ansible.conftest import Site
+from tests.ansible.stolen import Stolen
 from tests.lab.host import Host
 from tests.lab.lab import Lab
 from tests.lab.names import CONTROL, USUAL
@@ -56,18 +55,6 @@ NOBODY = "nobody"
 REFUSED = ("refused", 401)
 """Without an answer, or with one that says: not you."""
 Json = dict[str, Any]
-
-
-class Stolen(Authority):
-    """The fleet's own authority, made to sign what it never would."""
-
-    def __init__(self, folder: Path, pki: Path) -> None:
-        folder.mkdir()
-        self.folder = folder
-        pem, key = ((pki / name).read_text() for name in ("ca.pem", "ca.key"))
-        self._name = x509.load_pem_x509_certificate(pem[pem.index("-----BEGIN") :].encode()).subject
-        loaded = serialization.load_pem_private_key(key[key.index("-----BEGIN") :].encode(), None)
-        self._key = loaded  # type: ignore[assignment] # of the curve that the fleet uses
 
 
 # --- ssh --------------------------------------------------------------------------------------------------------------
@@ -117,7 +104,7 @@ def listener(host: Host, port: int) -> Iterator[None]:
     unit = f"listen-{port}"
     host.inside(["systemd-run", "--quiet", f"--unit={unit}", "python3", "-c", LISTEN.format(port=port)])
     try:
-        host.inside(f"timeout 20 sh -c 'until ss -lnt | grep -q :{port}; do sleep 0.1; done'")
+        host.inside(f"timeout 60 sh -c 'until ss -lnt | grep -q :{port}; do sleep 0.1; done'")
         yield
     finally:
         host.inside(["systemctl", "stop", unit])
@@ -150,9 +137,10 @@ def test_the_scan_would_see_one_port_more(site: Site) -> None:
 
 
 def test_no_datagram_is_answered(site: Site) -> None:
-    for name in USUAL:
-        said = site.lab.control([sys.executable, "-c", DATAGRAMS, site.lab.host(name).address]).stdout
-        assert said.strip() == "[]"
+    asks = [[sys.executable, "-c", DATAGRAMS, site.lab.host(name).address] for name in USUAL]
+    with ThreadPoolExecutor() as pool:
+        said = [done.stdout.strip() for done in pool.map(site.lab.control, asks)]
+    assert said == ["[]"] * len(USUAL)
 
 
 def test_who_is_in_no_management_network_finds_no_port(site: Site) -> None:
