@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 
@@ -9,14 +10,17 @@ import pytest
 
 LONGEST = ("tests/faults/", "tests/simulate/")
 """Minutes each, mostly waiting for processes: at the end one of them would keep the other workers idle."""
-COSTLY = ("tests/console/screens/",)
-COSTLY_IF_SLOW = ("tests/node/api/test_schema.py", "tests/node/work/")
+COSTLY = ("tests/console/", "tests/node/api/", "tests/node/commands/")
+COSTLY_IF_SLOW = ("tests/node/work/",)
 """Where cases differ in what is said, not in the lines that say it: measuring takes as long again as the test."""
 UNMEASURED = ("tests/simulate/",)
 """Months of what the tests of capture do in minutes."""
 VARIABLE = "COVERAGE_PROCESS_CONFIG"
 """By which processes that a test starts are measured, too."""
 LEFT_OUT = pytest.StashKey[bool]()
+
+# more than a thousand processes are started: the product is compiled for the first of them, not for each
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 @pytest.hookimpl(trylast=True)

@@ -36,7 +36,8 @@ FILES = [
     ("tests/node/store/test_e.py", SLOW, "pass", True),
     ("tests/node/api/test_schema.py", SLOW, "pass", False),
     ("tests/console/screens/test_f.py", "", "pass", False),
-    ("tests/node/api/test_g.py", SLOW, "pass", True),
+    ("tests/console/fleet/test_g.py", SLOW, "pass", False),
+    ("tests/node/domain/test_h.py", "", "pass", True),
 ]
 """Path, mark, how the second case ends, whether that one is measured."""
 
@@ -68,7 +69,7 @@ def test_a_costly_case_that_repeats_another_is_not_measured_and_all_others_are(t
         write(tmp_path, path, CASES.format(module=f"product.m{number}", mark=mark, end=end))
     write(tmp_path, "product/months.py", product)
     write(tmp_path, "tests/simulate/test_months.py", "from product.months import first\n\ndef test(): first()\n")
-    assert "1 failed, 23 passed, 1 skipped" in run(tmp_path, "--cov=product", "--cov-report=json:found.json")
+    assert "1 failed, 26 passed, 1 skipped" in run(tmp_path, "--cov=product", "--cov-report=json:found.json")
     files = json.loads((tmp_path / "found.json").read_text())["files"]
     missing = {name: said["missing_lines"] for name, said in files.items()}
     assert missing["product/months.py"] == [2, 4, 6]
