@@ -9,9 +9,12 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import yaml
+
+from tests.ansible.parts import UNMEASURED
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -37,11 +40,17 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def made(fleet: Path, *options: str, **given: Any) -> tuple[subprocess.CompletedProcess[str], Path]:
-    card = fleet / "bootfs"
-    card.mkdir(exist_ok=True)
+    card = fleet / f"bootfs-{uuid4()}"
+    card.mkdir()
     given = {"bootstrap_card": str(card), "base_deploy_keys": [KEY]} | given
     command = [str(BIN / "ansible-playbook"), "-i", str(fleet / "hosts.yml"), "playbooks/bootstrap/card.yml", *options]
-    environment = {**os.environ, "LC_ALL": "C.UTF-8", "TMPDIR": str(fleet / "tmp"), "ANSIBLE_NOCOLOR": "1"}
+    environment = {
+        **os.environ,
+        **UNMEASURED,
+        "LC_ALL": "C.UTF-8",
+        "TMPDIR": str(fleet / "tmp"),
+        "ANSIBLE_NOCOLOR": "1",
+    }
     told = ["-e", yaml.safe_dump(given, default_flow_style=True, width=10_000)]
     done = subprocess.run(
         [*command, *told], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False
@@ -49,9 +58,16 @@ def made(fleet: Path, *options: str, **given: Any) -> tuple[subprocess.Completed
     return done, card
 
 
-def test_the_first_boot_knows_who_it_is_and_who_may_come_in(fleet: Path) -> None:
-    done, card = made(fleet, "--limit", "alpha", "--diff")
+@pytest.fixture(scope="module")
+def of_alpha(fleet: Path) -> tuple[str, Path]:
+    """What was said, as much as can be, and the card."""
+    done, card = made(fleet, "--limit", "alpha", "--diff", "-vvv")
     assert done.returncode == 0, done.stdout
+    return done.stdout + done.stderr, card
+
+
+def test_the_first_boot_knows_who_it_is_and_who_may_come_in(fleet: Path, of_alpha: tuple[str, Path]) -> None:
+    _, card = of_alpha
     text = (card / "user-data").read_text()
     said = yaml.safe_load(text)
     assert text.startswith("#cloud-config\n")
@@ -76,16 +92,16 @@ def test_the_first_boot_knows_who_it_is_and_who_may_come_in(fleet: Path) -> None
     assert yaml.safe_load((card / "meta-data").read_text())["local-hostname"] == "alpha"
 
 
-def test_the_key_is_on_the_card_only(fleet: Path) -> None:
-    done, card = made(fleet, "--limit", "alpha", "--diff", "-vvv")
+def test_the_key_is_on_the_card_only(fleet: Path, of_alpha: tuple[str, Path]) -> None:
+    said, card = of_alpha
     key = yaml.safe_load((card / "user-data").read_text())["ssh_keys"]["ed25519_private"].splitlines()[1:-1]
-    assert not [line for line in key if line in done.stdout + done.stderr]
+    assert not [line for line in key if line in said]
     assert list((fleet / "tmp").glob("heliograph-card-*")) == []
     assert stat.S_IMODE((card / "user-data").stat().st_mode) == 0o600
 
 
-def test_after_the_first_boot_the_key_is_in_no_copy_of_these_files(fleet: Path, tmp_path: Path) -> None:
-    _, card = made(fleet, "--limit", "alpha")
+def test_after_the_first_boot_the_key_is_in_no_copy_of_these_files(of_alpha: tuple[str, Path], tmp_path: Path) -> None:
+    _, card = of_alpha
     text = (card / "user-data").read_text()
     instance, run = tmp_path / "var/lib/cloud/instances/i-1", tmp_path / "run/cloud-init"
     copies = [instance / name for name in ("user-data.txt", "user-data.txt.i", "cloud-config.txt", "obj.pkl")]

@@ -16,6 +16,7 @@ import yaml
 from console.fleet import inventory
 from node.domain.config import parse_document
 from tests.ansible import plugins
+from tests.ansible.parts import UNMEASURED
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "inventory" / "example"
@@ -26,7 +27,7 @@ NODES = ["harbour-1", "harbour-2", "quarry-1"]
 @pytest.fixture(scope="module")
 def listed() -> dict[str, Any]:
     argv = [BIN / "ansible-inventory", "-i", EXAMPLE, "--list"]
-    environment = {**os.environ, "LC_ALL": "C.UTF-8"}
+    environment = {**os.environ, **UNMEASURED, "LC_ALL": "C.UTF-8"}
     said = subprocess.run(argv, capture_output=True, text=True, check=True, env=environment, cwd=ROOT, timeout=120)
     found: dict[str, Any] = json.loads(said.stdout)
     return found
