@@ -15,13 +15,17 @@ NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 FREE_NAMES = re.compile(r"heliograph_config_\d\d_[a-z0-9_]+")
 """Pieces of the config document; their names say only the order."""
 OURS = "heliograph"
-ASKED = ("preflight", "bootstrap", "collect", "reboot", "retire")
+ASKED = ("preflight", "bootstrap", "collect", "patch", "reboot", "release", "restore", "retire", "rollback")
 """What variables of playbooks begin with; those are known that a playbook mentions."""
 MENTIONED = re.compile(rf"\b(?:{'|'.join(ASKED)})_[a-z0-9_]+")
+ANSIBLES = ("ansible_", "inventory_")
 SPECS = "*/meta/argument_specs.yml"
 SUITES = ("bookworm", "trixie")
 OLDEST_PYTHON = (3, 11)
 MIB = 1 << 20
+NEAR = 0.9
+"""How like a known name one of somebody's own may not be; a letter left out, added or wrong."""
+NAMED_HOSTS = 4
 MENDED = ("the manifest is damaged", "certificate: ")
 """What the next bundle puts right; it says so itself."""
 
@@ -32,9 +36,11 @@ def inventory_faults(hostvars: Mapping[str, Mapping[str, Any]], names: Sequence[
     known = {name for spec in specs.values() for name in options(spec)}
     known |= set(mentioned(Path(roles).parent / "playbooks"))
     prefixes = tuple(f"{role}_" for role in (*specs, *ASKED, OURS))
-    strange = [
-        f"{name}: {said}" for name in sorted(names) for said in unknown_variables(hostvars[name], known, prefixes)
-    ]
+    owners: dict[str, list[str]] = {}
+    for name in sorted(names):
+        for variable in hostvars[name]:
+            owners.setdefault(variable, []).append(name)
+    strange = [f"{named(owners[name])}: {said}" for name, said in unknown_variables(owners, known, prefixes)]
     addresses = {name: _address(name, hostvars[name]) for name in names}
     tls = {name: f"heliograph_tls_name {hostvars[name].get('heliograph_tls_name', name)}" for name in names}
     return [*_odd_names(names), *shared(addresses), *shared(tls), *strange]
@@ -52,13 +58,25 @@ def mentioned(playbooks: Path) -> Iterator[str]:
         yield from MENTIONED.findall(path.read_text())
 
 
-def unknown_variables(names: Iterable[str], known: Iterable[str], prefixes: tuple[str, ...]) -> Iterator[str]:
-    """Those that begin like a role's variables and are none."""
-    for name in sorted(name for name in names if name.startswith(prefixes) and name not in known):
-        if not FREE_NAMES.fullmatch(name):
-            close = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
+def unknown_variables(
+    names: Iterable[str], known: Iterable[str], prefixes: tuple[str, ...]
+) -> Iterator[tuple[str, str]]:
+    """Those that begin like a role's variables and are none, and those that are nearly one."""
+    for name in sorted(set(names) - set(known)):
+        ours = name.startswith(prefixes)
+        if FREE_NAMES.fullmatch(name) or name.startswith(ANSIBLES):
+            continue
+        close = difflib.get_close_matches(name, known, n=1, cutoff=0.8 if ours else NEAR)
+        if ours or close:
             meant = f"; did you mean {close[0]}" if close else ""
-            yield f"no variable is called {name}{meant}. Remedy: correct it in the inventory, or take it out"
+            own = "" if ours else "; one of your own needs a name that is less like ours"
+            yield name, f"no variable is called {name}{meant}. Remedy: correct it in the inventory, or take it out{own}"
+
+
+def named(hosts: Sequence[str]) -> str:
+    """Those hosts, where there are many only the first."""
+    more = f" and {len(hosts) - NAMED_HOSTS} more" if len(hosts) > NAMED_HOSTS else ""
+    return ", ".join(hosts[:NAMED_HOSTS]) + more
 
 
 def _odd_names(names: Iterable[str]) -> Iterator[str]:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-FILES = ("playbooks/filter_plugins/preflight.py", "roles/bundle/filter_plugins/bundle.py")
+FILES = (
+    "playbooks/filter_plugins/preflight.py",
+    "playbooks/filter_plugins/variables.py",
+    "roles/bundle/filter_plugins/bundle.py",
+)
 
 
 @cache
@@ -22,6 +27,7 @@ def _filters(path: Path) -> dict[str, Callable[..., Any]]:
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
+    sys.modules[module.__name__] = module  # dataclasses look there for what their fields are
     spec.loader.exec_module(module)
     found: dict[str, Callable[..., Any]] = module.FilterModule().filters()
     return found

@@ -56,6 +56,8 @@ def test_a_good_inventory_has_no_faults(filters: Filters) -> None:
         ({"collect_day": 1}, "did you mean collect_days"),
         ({"bootstrap_timeout": 1}, "did you mean bootstrap_timeout_s"),
         ({"preflight_clock_s": 1}, "no variable is called preflight_clock_s"),
+        ({"hardning_ssh_enabled": 1}, "did you mean hardening_ssh_enabled"),
+        ({"heliogrpah_port": 1}, "did you mean heliograph_port"),
     ],
 )
 def test_what_is_wrong_with_a_node_is_named_with_what_to_do(filters: Filters, variables: Any, said: str) -> None:
@@ -63,6 +65,17 @@ def test_what_is_wrong_with_a_node_is_named_with_what_to_do(filters: Filters, va
     assert found.startswith("three: ")
     assert said in found
     assert "Remedy: " in found
+
+
+def test_what_many_nodes_have_is_said_once(filters: Filters) -> None:
+    many = {f"n{number}": {"ansible_host": f"192.0.2.{number}", "base_x": 1} for number in range(1, 8)}
+    [found] = faults(filters, many)
+    assert found.startswith("n1, n2, n3, n4 and 3 more: no variable is called base_x.")
+
+
+@pytest.mark.parametrize("name", ["vault_become_password", "my_own", "site_cameras", "ansible_hosts", "lab_wheels"])
+def test_variables_of_somebodys_own_are_let_be(filters: Filters, name: str) -> None:
+    assert faults(filters, hosts(three={name: 1})) == []
 
 
 def test_one_address_with_two_ports_is_two_nodes(filters: Filters) -> None:
