@@ -118,6 +118,14 @@ def test_the_host_certificate_is_shown_where_there_is_one(pi: Parts, other: Part
     assert "HostCertificate" not in pi.text(DROP_IN)
 
 
+def test_a_play_without_the_role_pki_leaves_its_certificate_where_it_is(tmp_path: Path) -> None:
+    """As harden.yml after site.yml, which does not know that role's defaults."""
+    fact = {"model": None, "parts": {"pki": {"digest": "", "drifted": False}}}
+    parts = made(tmp_path, "hardening", PI_5, ansible_local={"heliograph": fact})
+    default = yaml.safe_load((ROOT / "roles/pki/defaults/main.yml").read_text())["pki_ssh_host_certificate"]
+    assert f"HostCertificate {default}\n" in parts.text(DROP_IN)
+
+
 def test_whom_ansible_logs_in_as_may_go_on_doing_so(pi: Parts) -> None:
     part = pi.named["hardening:ssh"]
     assert part["groups"] == ["heliograph-ssh"]
