@@ -13,8 +13,12 @@ LONGEST = ("tests/faults/", "tests/simulate/")
 COSTLY = ("tests/console/", "tests/node/api/", "tests/node/commands/")
 COSTLY_IF_SLOW = ("tests/node/work/",)
 """Where cases differ in what is said, not in the lines that say it: measuring takes as long again as the test."""
-UNMEASURED = ("tests/simulate/",)
-"""Months of what the tests of capture do in minutes."""
+UNMEASURED = (
+    "tests/simulate/",
+    "tests/node/domain/test_schedule.py::test_half_a_year_is_walked_slot_by_slot",
+    "tests/node/test_almanac.py::test_windows_agree_with_a_scan_of_elevation_on_every_day",
+)
+"""Months of what other tests do in minutes or days: not a line more, and measuring doubles the time."""
 VARIABLE = "COVERAGE_PROCESS_CONFIG"
 """By which processes that a test starts are measured, too."""
 LEFT_OUT = pytest.StashKey[bool]()
