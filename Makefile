@@ -18,6 +18,9 @@ ARCHIVE := node/archive/*.py,node/domain/breaker.py,node/holdings.py,node/work/s
 RETENTION := node/domain/retention.py,node/domain/pressure.py,node/work/reclaim.py,node/work/remover.py
 CONFIG := node/domain/config.py,node/settings.py,node/store/configs.py,node/work/reload.py
 
+# one worker tries the fleet, the other meanwhile the lab itself and Debian's Python; each has hosts of its own
+ON_HOSTS := $(BIN)/python -m pytest -n 2 --dist loadgroup -m lab tests/ansible
+
 FAULTS ?= 1000
 SEED ?=
 SOAK := tests/faults/test_archive.py::test_in_hundreds_of_faults_no_frame_is_lost_and_nothing_is_done_twice
@@ -45,7 +48,7 @@ test: $(STAMP) check ## every test but those on hosts that boot, with the floors
 
 test-lab: $(STAMP) ## the tests on hosts that boot (root only)
 	@.ci/deps ensure test lab
-	$(BIN)/python -m pytest -n 0 -m lab tests/ansible $(ARGS)
+	$(ON_HOSTS) $(ARGS)
 
 soak: $(STAMP) ## a thousand random faults over capture and archive, 20 minutes; FAULTS=500 SEED=7 for others
 	@.ci/deps ensure test

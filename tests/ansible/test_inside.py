@@ -167,6 +167,8 @@ def test_a_video_is_made_and_is_what_it_is_said_to_be(site: Site, name: str, tmp
     after, *_, first = ask(f"/v1/frames?limit={FILM + 1}")["items"]
     job = ask("/v1/videos", "POST", camera="main", **{"from": first["due"], "to": after["due"]})["id"]
     until(lambda: ask(f"/v1/jobs/{job}")["state"] in {"done", "dead"}, MADE_S)
+    ended = ask(f"/v1/jobs/{job}")
+    assert ended["state"] == "done", ended
     [video] = [each for each in ask("/v1/videos")["items"] if each["job"] == job]
     assert ask.raw(f"/v1/videos/{video['id']}/file")["sha256"] == video["sha256"]
     lines = host.inside("find /var/lib/heliograph -name '*.mp4' -exec sha256sum {} +").stdout.splitlines()
