@@ -5,66 +5,196 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import aclosing
+from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any
 
-from console.commands.acting import DONE, NONE_REACHED, REFUSED, close
-from console.commands.command import Command, inventory_option, say, selected, selector, to_ask
-from console.commands.ground import inventory_of
+from console.commands.acting import DONE, FAILED, NONE_REACHED, REFUSED, close, confirm
+from console.commands.command import Command, duration, inventory_option, say, selected, selector, to_ask
+from console.commands.ground import book_of, inventory_of, state_option, warn
 from console.fleet import inventory
 from console.fleet.acts import SHUT
+from console.fleet.batches import SOAK_S
+from console.fleet.clock import Clock
+from console.fleet.hold import Holds, owner_of, run_id
 from console.fleet.poller import Fleet
+from console.fleet.push import DONE as PROVEN
+from console.fleet.push import BatchBegun, Ended, Event, How, Moved, Soaking, Terms, Ways, as_entry, push
+from console.fleet.push_history import History, Past, last, resumed
 from console.fleet.push_plan import PUT_OFF, SAYS, NodePlan, PushPlan, Standing, effects, make_plan
 from console.fleet.text import several
 from console.fleet.view import Patience
 from console.fleet.wanted import wanted
-from node.wire.errors import NothingSelected, WantedWrong
+from console.settings import load
+from node.wire.errors import NodesHeld, NothingSelected, NothingToResume, UsageWrong, WantedWrong
 
 TOLD_NODES = 20
 """Of so many nodes of a group the plan tells each one's effects; `--json` has all."""
 NAMED = 8
+LONGEST_SOAK_S = 86_400.0
+TRY_AGAIN = NodesHeld.exit
+TERMS = Terms()
+AS_WANTED = frozenset({Standing.SAME, Standing.UNMANAGED})
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A push about to begin: its plan, who asks the nodes, and where it is kept."""
+
+    plan: PushPlan
+    fleet: Fleet
+    history: History
+    owner: str
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
     selector(parser)
     inventory_option(parser)
-    parser.add_argument("--dry-run", action="store_true", required=True, help="print the plan and end")
-    parser.add_argument("--json", action="store_true", help="JSON, one object a line")
+    state_option(parser)
+    parser.add_argument("--dry-run", action="store_true", help="print the plan and end")
+    parser.add_argument("--yes", action="store_true", help="do not ask; needed without a terminal")
+    parser.add_argument("--json", action="store_true", help="JSON, one object a line: the plan, then what happens")
+    parser.add_argument("--resume", action="store_true", help="go on with the last push, which was interrupted")
+    parser.add_argument(
+        "--soak", type=soak, default=SOAK_S, metavar="TIME", help="watch the canaries so long: 30s (default), 10m, 0"
+    )
+
+
+def soak(text: str) -> float:
+    """A length of time in seconds; 0 too."""
+    seconds = 0.0 if text == "0" else duration(text)
+    if seconds > LONGEST_SOAK_S:
+        raise argparse.ArgumentTypeError(f"at most a day, not {text!r}")
+    return seconds
 
 
 def _push(given: argparse.Namespace) -> int:
-    """The exit status: 0 as wanted, 69 none could be reached, 77 none lets this console in."""
-    plan = asyncio.run(_planned(given))
-    if not any(node.standing is not Standing.UNMANAGED for node in plan.nodes.values()):
+    """The exit status: 0 all as wanted, 1 some not, 69 none could be reached, 75 held, 77 none lets this console in."""
+    if not (given.words or given.dry_run or given.resume):
+        raise NothingSelected("no node was named")
+    if given.resume and given.words:
+        raise UsageWrong("--resume goes on with the nodes of that push: it takes no SELECTOR")
+    settings = load()
+    folder = book_of(given, settings).folder
+    past = last(folder) if given.resume else None
+    run = past.run if past else run_id("push", Clock().utc_us())
+    owner = past.owner if past else owner_of(run)
+    fleet, plan = asyncio.run(_planned(given, past, owner))
+    _say_plan(given, plan)
+    begun = Begun(plan, Fleet([fleet.model.views[name].host for name in plan.nodes]), History(folder, run), owner)
+    if given.dry_run or not (plan.to_do or past):
+        return _unchanged(given, plan)
+    if plan.to_do and not given.yes:
+        confirm(len(plan.to_do), list(told(plan)) if given.json else [])
+    with begun.history.held():
+        if past is None:
+            begun.history.begin(plan, _of_run(given, owner, settings.operator))
+        else:
+            begun.history.catch_up(plan)
+        return _ran(given, begun, settings.operator)
+
+
+def _of_run(given: argparse.Namespace, owner: str, operator: str) -> Mapping[str, Any]:
+    """What the history tells of the run itself."""
+    begun = {"owner": owner, "at_us": Clock().utc_us(), "by": operator}
+    return {**begun, "words": given.words, "soak_s": given.soak}
+
+
+def _say_plan(given: argparse.Namespace, plan: PushPlan) -> None:
+    """Raises NothingSelected, WantedWrong, NothingToResume where that ends it."""
+    if all(node.standing is Standing.UNMANAGED for node in plan.nodes.values()):
         raise NothingSelected("no variable heliograph_config_* is about those nodes")
     for line in [json.dumps({"plan": as_json(plan)}, ensure_ascii=False)] if given.json else told(plan):
         say(line)
     if plan.faults:
         raise WantedWrong(several(len(plan.faults), "fault"), fields=plan.faults)
-    return _unreached(plan)
+    failed = plan.standing(Standing.FAILED)
+    if failed:
+        raise NothingToResume(f"{failed[0].node} {failed[0].why}")
 
 
-def _unreached(plan: PushPlan) -> int:
-    """0, unless no node at all could be asked."""
-    if any(node.standing is not Standing.DEFERRED for node in plan.nodes.values()):
+def _unchanged(given: argparse.Namespace, plan: PushPlan) -> int:
+    """Where nothing is done: whether all is as wanted, and if not, whether anybody could be asked."""
+    standings = {node.standing for node in plan.nodes.values()} - AS_WANTED
+    if standings == {Standing.DEFERRED} and len(plan.standing(Standing.DEFERRED)) == len(plan.nodes):
+        return REFUSED if all(node.code in SHUT for node in plan.nodes.values()) else NONE_REACHED
+    if given.dry_run or not standings:
         return DONE
-    return REFUSED if all(node.code in SHUT for node in plan.nodes.values()) else NONE_REACHED
+    return TRY_AGAIN if standings == {Standing.BUSY} else FAILED
 
 
-async def _planned(given: argparse.Namespace) -> PushPlan:
+async def _planned(given: argparse.Namespace, past: Past | None, owner: str) -> tuple[Fleet, PushPlan]:
     path = inventory_of(given)
     hosts, variables = inventory.read_whole(path)
-    fleet = Fleet(to_ask(hosts, given.words), patience=Patience(failed=1))
+    words = list(past.to_do()) if past else given.words
+    fleet = Fleet(to_ask(hosts, words), patience=Patience(failed=1))
     await fleet.ask_once()
     try:
-        names = selected(fleet.model, given.words)
+        names = selected(fleet.model, words)
         folder = inventory.folder_of(path)
         intended = {name: wanted(name, variables[name], folder) for name in names}
-        return await make_plan(intended, fleet.model, fleet.client)
+        plan = await make_plan(intended, fleet.model, fleet.client, given.soak, owner)
+        return fleet, await resumed(past, plan, fleet.client) if past else plan
     finally:
         await close(fleet, fleet.model.views)
+
+
+# --- doing it ---------------------------------------------------------------------------------------------------------
+
+
+def _ran(given: argparse.Namespace, begun: Begun, operator: str) -> int:
+    """Raises NodesHeld, StateNotSaved, KeyboardInterrupt."""
+    tell = (lambda event: json.dumps(as_entry(event), ensure_ascii=False)) if given.json else in_words
+    try:
+        ended = asyncio.run(_carried_out(begun, operator, lambda event: say(tell(event))))
+    except KeyboardInterrupt:
+        warn("stopped here: nothing more is sent; what is on probation decides by itself")
+        warn("go on with `heliograph push --resume`")
+        raise
+    whole = ended.how is How.DONE and all(row.phase in {*AS_WANTED, *PROVEN} for row in ended.rows)
+    return DONE if whole else FAILED
+
+
+async def _carried_out(begun: Begun, operator: str, tell: Callable[[Event], None]) -> Ended:
+    nodes = several(len(begun.plan.to_do), "document")
+    holds = Holds(begun.plan.to_do, begun.fleet.client, begun.owner, f"{operator} pushes {nodes}")
+    ways = Ways(begun.fleet.client, begun.history.record, holds, TERMS)
+    try:
+        async with aclosing(push(begun.plan, ways)) as events:
+            async for event in events:
+                tell(event)
+    finally:
+        await close(begun.fleet, begun.plan.nodes)
+    assert isinstance(event, Ended)
+    return event
+
+
+# --- what happens in words --------------------------------------------------------------------------------------------
+
+
+def in_words(event: Event) -> str:
+    """A line for each; the last one has the state of every node."""
+    if isinstance(event, BatchBegun):
+        return f"batch {event.number} of {event.of}, {event.batch}: {several(len(event.nodes), 'node')}"
+    if isinstance(event, Moved):
+        return f"  {event.node}: {event.phase}" + (f": {event.said}" if event.said else "")
+    if isinstance(event, Soaking):
+        return f"  {event.batch}: watched for {event.seconds:g} s before others follow"
+    return "\n".join(_report(event))
+
+
+def _report(ended: Ended) -> Iterator[str]:
+    yield f"{ended.how}: {ended.why}" if ended.why else str(ended.how)
+    counted = Counter(row.phase for row in ended.rows)
+    yield "  " + ", ".join(f"{count} {phase}" for phase, count in counted.items())
+    for row in ended.rows:
+        if row.running == row.wanted and row.phase in {*AS_WANTED, *PROVEN}:
+            continue
+        runs = f"runs {row.running[:8]} ({row.state})" if row.running else f"could not be asked {row.state}".rstrip()
+        yield f"  {row.node}: {row.phase}: wanted {row.wanted[:8] or 'nothing'}, {runs}"
 
 
 # --- the plan in words ------------------------------------------------------------------------------------------------

@@ -25,9 +25,11 @@ from console.fleet.inventory import Host
 from console.fleet.socks import Through
 from console.fleet.text import clean
 from console.fleet.trust import TlsFiles, causes, mistrust, own_fault, refuse_revoked, tls_context
+from node.wire.config import NO_SUCH_FIELD
 from node.wire.errors import (
     ConsoleCertificateRefused,
     ConsoleFileUnusable,
+    FaultKind,
     FieldFault,
     HeliographError,
     NodeAnswerWrong,
@@ -36,7 +38,7 @@ from node.wire.errors import (
     OrderRefused,
     ProxyUnreachable,
 )
-from node.wire.problem import Problem
+from node.wire.problem import FieldProblem, Problem
 from node.wire.status import NodeStatus
 from node.wire.stream import GOODBYE, HEARTBEAT_S, MEDIA_TYPE, RESET, Goodbye, Reset, StreamEvent
 
@@ -379,12 +381,20 @@ async def _checked(response: httpx.Response, own_words: bool) -> None:
         return
     problem = await _problem(response)
     if own_words and problem is not None and response.status_code not in REFUSALS:
-        fields = [FieldFault(clean(each.path), clean(each.message)) for each in problem.errors[:FAULTS_KEPT]]
+        fields = [
+            FieldFault(clean(each.path), clean(each.message), kind=_kind(each)) for each in problem.errors[:FAULTS_KEPT]
+        ]
         said = "; ".join(f"{fault.path}: {fault.message}" for fault in fields[:FAULTS_SAID])
         words = (problem.code, problem.title, problem.detail or said, problem.hint)
         raise OrderRefused(*(clean(part[:SAID_CHARS]) for part in words), fields=fields)
     said = f"HTTP {response.status_code}" + (f": {problem.code} {problem.title}" if problem else "")
     raise (NodeRefused if response.status_code in REFUSALS else NodeAnswerWrong)(clean(said[:SAID_CHARS]))
+
+
+def _kind(fault: FieldProblem) -> FaultKind:
+    """An older node says it by its words alone."""
+    unknown = fault.kind == "unknown_field" or (not fault.kind and fault.message == NO_SUCH_FIELD)
+    return "unknown_field" if unknown else "wrong_value"
 
 
 async def _problem(response: httpx.Response) -> Problem | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -16,12 +16,12 @@ from console.fleet.gate import Gate
 from console.fleet.text import clean
 from console.fleet.view import FleetModel
 from console.fleet.wanted import Unresolved, Wanted
-from node.wire.config import NO_SUCH_FIELD
-from node.wire.errors import FieldFault, HeliographError, NodeAnswerWrong, OrderRefused
-from node.wire.records import ConfigCheck
+from node.wire.errors import FieldFault, HeliographError, LeaseHeld, NodeAnswerWrong, OrderRefused
+from node.wire.records import ConfigCheck, ConfigVersion, Page
 from node.wire.status import Wire
 
 CONFIG_PATH, VALIDATE_PATH = "/v1/config", "/v1/config/validate"
+HISTORY_PATH, LATELY, WENT_BACK = "/v1/config/history", "10", "rolled_back"
 INVALID = "CFG-001"
 """The node's code for a document that it would not run."""
 
@@ -50,6 +50,7 @@ class Standing(StrEnum):
     DEFERRED = "deferred"
     BUSY = "busy"
     TOO_OLD = "too old"
+    FAILED = "failed"
     WRONG = "wrong"
 
 
@@ -61,6 +62,7 @@ SAYS: Mapping[Standing, str] = {
     Standing.DEFERRED: "it cannot be asked now: left for another push",
     Standing.BUSY: "another change is under way there: left for another push",
     Standing.TOO_OLD: "its release does not know a field yet: left out",
+    Standing.FAILED: "it was being changed, and does not run the document: with one such node nothing is sent",
     Standing.WRONG: "it would not run the document: with one such node nothing is sent",
 }
 TO_DO = frozenset({Standing.CHANGE, Standing.PROVING})
@@ -72,7 +74,7 @@ PUT_OFF = frozenset({Standing.DEFERRED, Standing.BUSY, Standing.TOO_OLD})
 class NodePlan:
     """One node: what it runs, what is wanted, and what that would change.  `why` says more than the standing.
 
-    `version` and `digest` are of what it runs, 0 and empty where it could not be asked.
+    `version`, `digest` and `state` are of what it runs, 0 and empty where it could not be asked.
     """
 
     node: str
@@ -85,6 +87,7 @@ class NodePlan:
     check: ConfigCheck | None = None
     faults: tuple[FieldFault, ...] = ()
     code: str = ""
+    state: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,19 +113,36 @@ class PushPlan:
 
 
 async def make_plan(
-    intended: Mapping[str, Intended], model: FleetModel, client_of: ClientOf, soak_s: float = SOAK_S
+    intended: Mapping[str, Intended],
+    model: FleetModel,
+    client_of: ClientOf,
+    soak_s: float = SOAK_S,
+    owner: str = "",
 ) -> PushPlan:
-    """Asks all these nodes at once; changes nothing, and never raises for what a node says or does not say."""
+    """Asks all these nodes at once; changes nothing, and never raises for what a node says or does not say.
+
+    A node that somebody else than that owner holds by its lease is put off.
+    """
     gate = Gate()
 
     async def one(name: str, meant: Intended) -> NodePlan:
         async with gate:
-            return await _stands(name, meant, model, client_of(name))
+            plan = await _stands(name, meant, model, client_of(name))
+        return _unless_held(plan, model, owner)
 
     plans = await asyncio.gather(*(one(name, meant) for name, meant in intended.items()))
     nodes = {plan.node: plan for plan in plans}
     documents = {name: meant for name, meant in intended.items() if isinstance(meant, Wanted)}
     return PushPlan(nodes, cut(nodes.values(), model, soak_s), documents)
+
+
+def _unless_held(plan: NodePlan, model: FleetModel, owner: str) -> NodePlan:
+    view = model.views.get(plan.node)
+    lease = view.status.lease if view is not None and view.status is not None else None
+    if lease is None or lease.owner == owner or plan.standing not in TO_DO:
+        return plan
+    why = clean(f"{lease.owner} holds it until {lease.until}: {lease.message}")
+    return replace(plan, standing=Standing.BUSY, why=why, code=LeaseHeld.code)
 
 
 def cut(plans: Iterable[NodePlan], model: FleetModel, soak_s: float) -> tuple[Batch, ...]:
@@ -151,6 +171,7 @@ async def _asked(meant: Wanted, own: tuple[FieldFault, ...], client: NodeClient)
     """Raises HeliographError where the node cannot be asked."""
     running = await client.fetch(CONFIG_PATH, RunningConfig)
     known: dict[str, Any] = {"wanted": meant.digest, "version": running.version, "digest": running.digest}
+    known["state"] = running.state
     if running.digest == meant.digest:
         return _same(meant.node, running, known)
     if running.state == "probation":
@@ -179,9 +200,18 @@ def _refused(
     meant: Wanted, own: tuple[FieldFault, ...], theirs: tuple[FieldFault, ...], known: dict[str, Any]
 ) -> NodePlan:
     """Too old, where this release finds nothing wrong and all that the node does is that it knows a field not."""
-    old = not own and bool(theirs) and all(fault.message == NO_SUCH_FIELD for fault in theirs)
+    old = not own and bool(theirs) and all(fault.kind == "unknown_field" for fault in theirs)
     why = ", ".join(fault.path for fault in theirs) if old else ""
     return NodePlan(meant.node, Standing.TOO_OLD if old else Standing.WRONG, why, faults=meant.told(theirs), **known)
+
+
+async def rolled_back(client: NodeClient, wanted: str) -> str | None:
+    """Why the node went back from the document of that digest, lately; None where it did not, or does not say."""
+    try:
+        page = await client.fetch(HISTORY_PATH, Page[ConfigVersion], {"limit": LATELY})
+    except HeliographError:
+        return None
+    return next((clean(each.reason) for each in page.items if (each.digest, each.state) == (wanted, WENT_BACK)), None)
 
 
 def effects(plan: NodePlan) -> Iterator[str]:

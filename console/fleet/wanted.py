@@ -51,7 +51,9 @@ class Wanted:
     def told(self, faults: Iterable[FieldFault]) -> tuple[FieldFault, ...]:
         """Faults as they may be shown: words about a secret could repeat it."""
         return tuple(
-            FieldFault(clean(fault.path), "is wrong" if self.hides(fault.path) else clean(fault.message))
+            FieldFault(
+                clean(fault.path), "is wrong" if self.hides(fault.path) else clean(fault.message), kind=fault.kind
+            )
             for fault in faults
         )
 

@@ -74,7 +74,7 @@ def test_every_command_has_a_sentence_and_a_word_for_each_option(name: str, caps
 
 @pytest.mark.parametrize("name", sorted(set(COMMANDS) - OF_DEEDS))
 def test_a_command_that_only_looks_has_no_question(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert ("--yes" in help_of(name, capsys)) is (name in {"ack", "unack"})
+    assert ("--yes" in help_of(name, capsys)) is (name in {"ack", "unack", "push"})
 
 
 def test_the_words_for_undo_are_of_actions_that_there_are() -> None:

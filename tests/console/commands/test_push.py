@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from console.commands import push as command
 from console.fleet.inventory import Host
+from console.fleet.push import Terms
 from console.fleet.wanted import wanted
 from node.wire.config import digest
 
@@ -36,6 +39,30 @@ def runs(start: Callable[..., Any]) -> Callable[..., Any]:
         fake = start(name, config={"version": 7, "digest": digest(document), "state": state}, **more)
         fake.answers("GET /v1/config", config(document, state=state))
         fake.answers("POST /v1/config/validate", check(WANTS))
+        return fake
+
+    return made
+
+
+@pytest.fixture
+def takes(runs: Callable[..., Any], answer: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """A node that is sent the document, and then shows these states of it."""
+    monkeypatch.setattr(command, "TERMS", Terms(again_s=0.01, look_s=0.01, limit_s=5, slack_s=1))
+
+    def made(name: str = "kyoto", *states: str, **more: Any) -> Any:
+        fake = runs(name, **more)
+        before = json.loads(fake.body)
+        shown = [
+            before | {"config": {"version": 8, "digest": digest(RUNS if state == "back" else WANTS),
+                                 "state": "active" if state == "back" else state}}
+            for state in states or ("probation", "active")
+        ]  # fmt: skip
+        fake.answers("GET /v1/status", before, before, *shown)
+        fake.answers("PUT /v1/lease", {})
+        fake.answers("DELETE /v1/lease", {})
+        fake.answers("PUT /v1/config", {"version": 8, "digest": digest(WANTS), "previous": 7, "changed": True})
+        row = {"version": 8, "digest": digest(WANTS), "created": "", "who": "", "origin": "put"}
+        fake.answers("GET /v1/config/history", {"items": [row | {"state": "rolled_back", "reason": "bad_frames"}]})
         return fake
 
     return made
@@ -221,3 +248,156 @@ def test_of_many_alike_only_some_are_told_each_by_itself(runs: Any, fleet: Any, 
     assert ran.out.count("frames a day") == 20
     assert "… and so on for 5 more" in ran.out
     assert len(json.loads(run("push", "--dry-run", "--json").out)["plan"]["nodes"]) == 25
+
+
+# --- doing it ---------------------------------------------------------------------------------------------------------
+
+SENT = ["/v1/lease", "/v1/config", "/v1/lease"]
+
+
+def test_all_nodes_run_it_in_the_end(takes: Any, fleet: Any, run: Any) -> None:
+    fakes = [takes("kyoto"), takes("cusco")]
+    fleet(*fakes, heliograph_config_10_fleet=WANTS)
+    ran = run("push", "/./", "--yes", "--soak", "0")
+    assert ran.code == 0, ran.err
+    said = ran.out.splitlines()
+    happened = said[said.index("batch 1 of 2, canary: 1 node") :]
+    assert [line for line in happened if "cusco" in line or "batch" in line] == [
+        "batch 1 of 2, canary: 1 node", "  cusco: sent: version 8", f"  cusco: confirmed: runs {digest(WANTS)[:8]}",
+        "batch 2 of 2, rest: 1 node",
+    ]  # fmt: skip
+    assert said[-2:] == ["done", "  2 confirmed"]
+    assert [orders(fake) for fake in fakes] == [SENT, SENT]
+    asked = dict(fakes[0].asked[[path for path, _ in fakes[0].asked].index("/v1/config", 4)][1])
+    assert asked["If-Match"] == '"7"'
+    assert asked["Heliograph-Lease"].startswith("push-")
+
+
+def test_what_happens_can_be_read_by_a_program_line_by_line(takes: Any, fleet: Any, run: Any) -> None:
+    fleet(takes("kyoto", "probation", "back"), runs_gone := GONE, heliograph_config_10_fleet=WANTS)
+    ran = run("push", "/./", "--yes", "--json")
+    assert ran.code == 1
+    lines = [json.loads(line) for line in ran.out.splitlines()]
+    assert set(lines[0]) == {"plan"}
+    assert [line["event"] for line in lines[1:]] == ["batch", "moved", "moved", "ended"]
+    assert (lines[-1]["how"], lines[-1]["why"]) == ("stopped", "kyoto rolled back")
+    rows = {row["node"]: row for row in lines[-1]["rows"]}
+    assert (rows["kyoto"]["running"], rows["kyoto"]["phase"]) == (digest(RUNS), "rolled back")
+    assert (rows[runs_gone.name]["running"], rows[runs_gone.name]["phase"]) == ("", "deferred")
+
+
+def test_a_failure_is_told_with_what_each_node_runs(takes: Any, runs: Any, fleet: Any, run: Any) -> None:
+    fleet(takes("cusco", "back"), runs("kyoto"), heliograph_config_10_fleet=WANTS)
+    ran = run("push", "/./", "--yes")
+    assert ran.code == 1
+    assert "stopped: cusco rolled back" in ran.out
+    assert "  cusco: rolled back: bad_frames; runs the document of before again" in ran.out
+    assert f"  cusco: rolled back: wanted {digest(WANTS)[:8]}, runs {digest(RUNS)[:8]} (active)" in ran.out
+    assert f"  kyoto: change: wanted {digest(WANTS)[:8]}, runs {digest(RUNS)[:8]} (active)" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("names", "typed", "code"),
+    [
+        (("kyoto",), "y\n", 0), (("kyoto",), "\n", 77), (("kyoto",), None, 77), (("kyoto", "cusco"), "2\n", 0),
+        (("kyoto", "cusco"), "y\n", 77),
+    ],
+)  # fmt: skip
+def test_it_is_confirmed_by_hand(
+    names: tuple[str, ...], typed: str | None, code: int, takes: Any, fleet: Any, run: Any
+) -> None:
+    fakes = [takes(name) for name in names]
+    fleet(*fakes, heliograph_config_10_fleet=WANTS)
+    ran = run("push", *names, "--soak", "0", typed=typed)
+    assert ran.code == code
+    assert [orders(fake) for fake in fakes] == [SENT if code == 0 else []] * len(fakes)
+
+
+def test_without_a_selector_nothing_is_changed(takes: Any, fleet: Any, run: Any) -> None:
+    fake = takes()
+    fleet(fake, heliograph_config_10_fleet=WANTS)
+    ran = run("push", "--yes")
+    assert (ran.code, orders(fake)) == (64, [])
+    assert "FLT-011" in ran.err
+
+
+def test_with_one_wrong_document_nothing_is_sent_to_anybody(
+    takes: Any, runs: Any, fleet: Any, run: Any, answer: Any
+) -> None:
+    good, bad = takes("cusco"), runs("kyoto")
+    bad.answers("POST /v1/config/validate", invalid({"cameras.roof": "no camera of that name"}, answer))
+    fleet(good, bad, heliograph_config_10_fleet=WANTS)
+    assert run("push", "/./", "--yes").code == 78
+    assert orders(good) == []
+
+
+def test_a_node_that_another_run_holds_is_left_alone(runs: Any, fleet: Any, run: Any) -> None:
+    lease = {"owner": "push-1@ops2", "message": "kim pushes 3 documents", "until": "2027-01-15T08:05:00.000Z"}
+    fake = runs(lease=lease)
+    fleet(fake, heliograph_config_10_fleet=WANTS)
+    ran = run("push", "/./", "--yes")
+    assert (ran.code, orders(fake)) == (75, [])
+    assert "kyoto: push-1@ops2 holds it until 2027-01-15T08:05:00.000Z: kim pushes 3 documents" in ran.out
+
+
+def test_a_node_that_another_run_takes_first_ends_it_before_anything_is_sent(takes: Any, fleet: Any, run: Any) -> None:
+    fake = takes()
+    fake.refuses("PUT /v1/lease", 409, "CFG-011", "held", "push-1@ops2 holds it")
+    fleet(fake, heliograph_config_10_fleet=WANTS)
+    ran = run("push", "/./", "--yes")
+    assert (ran.code, orders(fake)) == (75, ["/v1/lease"])
+    assert "FLT-033 another run holds nodes: kyoto: push-1@ops2 holds it" in ran.err
+
+
+def test_nothing_to_be_done_is_done(runs: Any, fleet: Any, run: Any) -> None:
+    fleet(runs(document=WANTS), heliograph_config_10_fleet=WANTS)
+    ran = run("push", "/./")
+    assert (ran.code, "1 node, it runs its document already" in ran.out) == (0, True)
+
+
+def test_without_a_push_before_there_is_nothing_to_resume(runs: Any, fleet: Any, run: Any) -> None:
+    fleet(runs(), heliograph_config_10_fleet=WANTS)
+    assert run("push", "--resume").code == 64
+    assert "it takes no SELECTOR" in run("push", "--resume", "kyoto").err
+
+
+def test_what_was_deferred_is_taken_up_by_resume(takes: Any, fleet: Any, run: Any, monkeypatch: Any) -> None:
+    first = takes("cusco")
+    fleet(first, GONE, heliograph_config_10_fleet=WANTS)
+    assert run("push", "/./", "--yes").code == 1
+    back = takes("oslo")
+    fleet(first, back, heliograph_config_10_fleet=WANTS)
+    ran = run("push", "--resume", "--yes")
+    assert ran.code == 0, ran.err
+    assert "batch 1 of 1, deferred: 1 node" in ran.out
+    assert (orders(first), orders(back)) == (SENT, SENT)
+    assert run("push", "--resume").code == 64
+
+
+def test_secrets_are_in_no_history_and_nothing_said(takes: Any, fleet: Any, run: Any, tmp_path: Path) -> None:
+    fake = takes("kyoto", "back")
+    variables = {"heliograph_config_10_fleet": {"site": {"name": "{{ vault_name }}"}}, "vault_name": "hush"}
+    fake.answers("POST /v1/config/validate", check({"site": {"name": "hush"}}))
+    fleet(fake, **variables)
+    ran = run("push", "/./", "--yes", "--state", str(tmp_path / "state"))
+    kept = "".join(path.read_text() for path in (tmp_path / "state").rglob("*") if path.is_file())
+    assert "site.name" in kept
+    assert "hush" not in ran.out + ran.err + kept
+
+
+def test_a_state_that_cannot_be_written_ends_it_before_anything_is_sent(
+    takes: Any, fleet: Any, run: Any, tmp_path: Path
+) -> None:
+    fake = takes()
+    fleet(fake, heliograph_config_10_fleet=WANTS)
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "pushes").write_text("in the way")
+    ran = run("push", "/./", "--yes", "--state", str(tmp_path / "state"))
+    assert (ran.code, orders(fake)) == (69, [])
+    assert "FLT-016" in ran.err
+
+
+@pytest.mark.parametrize("given", ["-1s", "25h", "soon", "0.0s"])
+def test_a_soak_is_a_length_of_time(given: str, runs: Any, fleet: Any, run: Any) -> None:
+    fleet(runs(), heliograph_config_10_fleet=WANTS)
+    assert run("push", "/./", f"--soak={given}").code == 64

@@ -1,0 +1,208 @@
+"""A push to real nodes: what is good stays, what is not is refused or taken back, and only canaries are risked."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from node.clock import US, SystemClock
+from node.wire.config import digest
+from tests.nodes import EACH_SECOND, SMALL, Home, Node, begun, wait_for
+
+pytestmark = pytest.mark.slow
+
+NAMES = ("cam-1", "cam-2", "cam-3")
+PROBATION = {"good_frames": 2, "min_s": 8}
+GIVES_UP_S = 120
+
+
+def early_longitude() -> float:
+    """Where on the equator the sun is up since half an hour: so low that the shortest exposure is black by day."""
+    noon = (43_200 - SystemClock().now_us() / US % 86_400) / 240
+    return (noon - 82 + 180) % 360 - 180
+
+
+PLACE: dict[str, Any] = {"latitude": 0.0, "longitude": early_longitude()}
+BASE: dict[str, Any] = {**EACH_SECOND, "site": {**PLACE, "timezone": "UTC", "name": "before"}}
+GOOD: dict[str, Any] = {**BASE, "site": {**BASE["site"], "name": "after"}}
+BLACK: dict[str, Any] = {
+    **BASE,
+    "profiles": {"dark": {"mode": "manual", "exposure_s": 0.000001, "gain": 1}},
+    "schedules": {"each": {"interval_s": 1, "profiles": ["dark"]}},
+}
+
+
+@dataclass
+class Fleet:
+    """Three nodes, an inventory that wants something of them, and the console's program."""
+
+    folder: Path
+    nodes: dict[str, Node]
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    def wants(self, document: Mapping[str, Any]) -> None:
+        hosts = {
+            name: {
+                "ansible_host": "127.0.0.1", "heliograph_scheme": "http",
+                "heliograph_port": int(node.url.rsplit(":")[-1]),
+                "heliograph_token_file": str(node.home.folder / "admin.token"),
+            }
+            for name, node in self.nodes.items() if node.url
+        }  # fmt: skip
+        inventory = {"fleet": {"hosts": hosts, "vars": {"heliograph_config_10_fleet": dict(document)}}}
+        (self.folder / "hosts.yml").write_text(json.dumps(inventory))
+
+    def begins(self, *words: str, state: str = "state") -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "console.cli", "push", "-i", str(self.folder / "hosts.yml"), "--json", *words]
+        own = {"XDG_STATE_HOME": str(self.folder / state), "XDG_CONFIG_HOME": str(self.folder / "none")}
+        done = subprocess.Popen(
+            command, env={**os.environ, **own}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        self.started.append(done)
+        return done
+
+    def push(self, *words: str, state: str = "state") -> tuple[int, list[dict[str, Any]], str]:
+        """Exit status, lines, errors."""
+        out, err = self.begins(*words, "--yes", "--soak", "1s", state=state).communicate(timeout=GIVES_UP_S)
+        return self.started[-1].returncode, [json.loads(line) for line in out.splitlines()], err
+
+    def runs(self, name: str) -> tuple[str, str]:
+        config = self.nodes[name].get("/v1/config")
+        return config["digest"], config["state"]
+
+
+def until(process: subprocess.Popen[str], holds: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
+    """The lines of a push up to the first of which that holds."""
+    assert process.stdout is not None
+    lines: list[dict[str, Any]] = []
+    for line in process.stdout:
+        lines.append(json.loads(line))
+        if holds(lines[-1]):
+            return lines
+    raise AssertionError(lines)
+
+
+def phases(lines: list[dict[str, Any]]) -> dict[str, str]:
+    return {line["node"]: line["phase"] for line in lines if line.get("event") == "moved"}
+
+
+def sent(line: dict[str, Any]) -> bool:
+    return line.get("phase") == "sent"
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Iterator[Fleet]:
+    with ExitStack() as stack:
+        nodes = {}
+        for number, name in enumerate(NAMES):
+            camera = {**SMALL, **PLACE, "seed": number, "weather": "clear"}
+            home = Home(tmp_path / name, {"main": camera}, BASE, {"node": {"id": name}, "probation": PROBATION})
+            nodes[name] = stack.enter_context(begun(home))
+        for node in nodes.values():
+            node.ready(120)
+        made = Fleet(tmp_path, nodes)
+        try:
+            yield made
+        finally:
+            for process in made.started:
+                process.kill()
+                process.communicate()
+
+
+def test_a_good_document_is_confirmed_everywhere_and_then_left_alone(fleet: Fleet) -> None:
+    fleet.wants(GOOD)
+    code, lines, err = fleet.push("/./")
+    assert (code, err) == (0, "")
+    assert phases(lines) == dict.fromkeys(NAMES, "confirmed")
+    assert [line["batch"] for line in lines if line.get("event") == "batch"] == ["canary", "rest"]
+    assert {fleet.runs(name) for name in NAMES} == {(digest(GOOD), "active")}
+    assert lines[-1]["how"] == "done"
+    code, lines, _ = fleet.push("/./")
+    assert code == 0
+    assert {each["standing"] for each in lines[0]["plan"]["nodes"]} == {"unchanged"}
+    assert len(lines) == 1
+    assert all(node.get("/v1/lease")["owner"] is None for node in fleet.nodes.values())
+
+
+def test_an_invalid_document_is_refused_before_anything_is_sent(fleet: Fleet) -> None:
+    fleet.wants({**GOOD, "cameras": {"roof": {}}, "sight": {}, "site": {"latitude": 100}})
+    code, _, err = fleet.push("/./")
+    assert code == 78
+    for name in NAMES:
+        assert f"{name}.cameras.roof: no camera of that name" in err
+        assert f"{name}.sight: there is no such field" in err
+        assert f"{name}.site.latitude: " in err
+        assert fleet.runs(name) == (digest(BASE), "active")
+
+
+def test_a_document_that_blackens_pictures_stops_at_the_canary_which_takes_itself_back(fleet: Fleet) -> None:
+    wait_for(lambda: len(fleet.nodes["cam-1"].frames()) > 3, "some frames", 60)
+    fleet.wants(BLACK)
+    code, lines, _ = fleet.push("/./")
+    assert code == 1
+    assert phases(lines) == {"cam-1": "rolled back"}
+    rows = {row["node"]: row for row in lines[-1]["rows"]}
+    assert rows["cam-1"]["running"] == digest(BASE)
+    assert (rows["cam-2"]["phase"], rows["cam-3"]["phase"]) == ("change", "change")
+    assert {fleet.runs(name) for name in NAMES} == {(digest(BASE), "active")}
+    assert all(node.get("/v1/config/history")["items"][0]["version"] == 1 for node in list(fleet.nodes.values())[1:])
+
+
+def test_a_node_that_is_killed_in_mid_probation_goes_on_with_it(fleet: Fleet) -> None:
+    fleet.wants(GOOD)
+    process = fleet.begins("cam-1", "--yes", "--soak", "0")
+    until(process, sent)
+    node = fleet.nodes["cam-1"]
+    node.process.kill()
+    node.process.wait()
+    port = int(node.url.rsplit(":")[-1])
+    again = Home(node.home.folder, node.home.cameras, BASE, {**node.home.node_file})
+    text = again.config.read_text().replace("port: 0", f"port: {port}")
+    again.config.write_text(text)
+    with begun(again) as reborn:
+        reborn.ready(60)
+        out, err = process.communicate(timeout=GIVES_UP_S)
+        assert process.returncode == 0, out + err
+        assert '"phase": "confirmed"' in out
+        assert reborn.get("/v1/config")["digest"] == digest(GOOD)
+
+
+@pytest.mark.parametrize("ends", [signal.SIGKILL, signal.SIGINT])
+def test_a_console_that_ends_in_mid_push_is_gone_on_with(fleet: Fleet, ends: signal.Signals) -> None:
+    fleet.wants(GOOD)
+    process = fleet.begins("/./", "--yes", "--soak", "0")
+    until(process, sent)
+    process.send_signal(ends)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == {signal.SIGKILL: -9, signal.SIGINT: 130}[ends]
+    assert ("heliograph push --resume" in err) is (ends is signal.SIGINT)
+    assert (fleet.nodes["cam-1"].get("/v1/lease")["owner"] is None) is (ends is signal.SIGINT)
+    code, _, err = fleet.push("--resume")
+    assert code == 0, err
+    assert {fleet.runs(name) for name in NAMES} == {(digest(GOOD), "active")}
+    assert all(len(node.get("/v1/config/history")["items"]) == 2 for node in fleet.nodes.values())
+    code, _, err = fleet.push("--resume")
+    assert (code, "FLT-032" in err) == (64, True)
+
+
+def test_two_control_hosts_exclude_each_other(fleet: Fleet) -> None:
+    fleet.wants(GOOD)
+    first = fleet.begins("/./", "--yes", "--soak", "0", state="one")
+    until(first, sent)
+    code, lines, err = fleet.push("/./", state="two")
+    assert code == 75, err
+    assert {each["standing"] for each in lines[0]["plan"]["nodes"]} == {"busy"}
+    assert {"pushes" in each["why"] or "on probation" in each["why"] for each in lines[0]["plan"]["nodes"]} == {True}
+    out, _ = first.communicate(timeout=GIVES_UP_S)
+    assert first.returncode == 0, out
+    assert {fleet.runs(name) for name in NAMES} == {(digest(GOOD), "active")}
