@@ -12,6 +12,7 @@ from node.domain.events import (
     CameraResumed,
     ConfigActivated,
     ConfigConfirmed,
+    ConfigProvisional,
     ConfigRolledBack,
     Event,
     GapsRecorded,
@@ -320,9 +321,30 @@ class Journal(Entries):
 
         return self.write(work)
 
-    def note_good(self, owed: Mapping[str, int]) -> Activation:
-        """One more good frame on probation; `owed` is what is still to come, by `camera/profile`."""
-        return self.write(lambda session: configs.note_good(session, owed))
+    def make_provisional(self, version: int, unproved: Mapping[str, int]) -> Running:
+        """Nothing speaks against what is on probation, and not enough for it; `unproved` is what it still has to show.
+
+        Nothing changes where that version is not on probation (or no more), or runs provisionally already.
+        """
+        now_us = self.clock.now_us()
+
+        def work(session: Session) -> Running:
+            now = configs.running(session)
+            on_probation = now.activation.state == configs.PROBATION and not now.activation.provisional
+            if now.version.version != version or not on_probation:
+                return now
+            configs.make_provisional(session, now_us, unproved)
+            ways = tuple(sorted(way for way, count in unproved.items() if count))
+            told = ConfigProvisional(version, now.version.digest, now.activation.good_seen, ways)
+            log.append(session, [told], now_us)
+            log.record(session, NODE, _change("config provisional", now, now), now_us)
+            return configs.running(session)
+
+        return self.write(work)
+
+    def note_good(self, owed: Mapping[str, int], unproved: Mapping[str, int]) -> Activation:
+        """One more good frame on probation; the two are what is still to come, by `camera/profile`."""
+        return self.write(lambda session: configs.note_good(session, owed, unproved))
 
     def count_start(self) -> Activation:
         """The process has started once more while on probation."""

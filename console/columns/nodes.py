@@ -112,11 +112,11 @@ def _version(row: NodeRow, manner: Manner) -> Cell:
 
 
 def _digest(row: NodeRow, manner: Manner) -> Cell:
-    """The first of its configuration's digest, and an exclamation mark while that is on probation."""
+    """The first of its configuration's digest, and an exclamation mark while that has not proved itself."""
     if row.view.status is None:
         return _dated(row, manner, "")
     config = row.view.status.config
-    probation = "!" if config.state == "probation" else ""
+    probation = "" if config.state == "active" else "!"
     return _dated(row, manner, clean(config.digest[:DIGEST_CHARS]) + probation, "warn" if probation else "plain")
 
 
@@ -135,7 +135,7 @@ NODE_TABLE: Table[NodeRow] = Table(
         Column("jobs", "JOBS", 6, 6, 8, _jobs, "jobs due or running; 2x = two are dead", right=True),
         Column("unsent", "UNSENT", 7, 7, 9, _unsent, "unsent to the archive; ! = a target fails", right=True),
         Column("version", "VER", 6, 12, 12, _version, "release of its software"),
-        Column("digest", "CFG", 7, 7, 13, _digest, "its configuration's digest; ! = on probation"),
+        Column("digest", "CFG", 7, 7, 13, _digest, "its configuration's digest; ! = not proved yet"),
         Column("cause", "CAUSE", 26, 400, 2, _cause, "why it is so; 2/3 ok = cameras that are well"),
     ),
     growth=(("cause", 34), ("site", 16), ("spark", 24), ("today", 12), ("cause", 400)),

@@ -36,6 +36,7 @@ SAYINGS = {
     "recovery": "{camera}: recovery: {rung}, attempt {attempt}, after {error_code}",
     "camera_recovered": "{camera}: recovered by {rung} after {down_s} s",
     "config_activated": "configuration {version} active, by {who}",
+    "config_provisional": "configuration {version} runs provisionally, judged when its slots come by light",
     "config_confirmed": "configuration {version} confirmed",
     "config_rolled_back": "configuration {version} rolled back to {to_version}: {reason}",
     "alert_raised": "alert, {severity}: {sentence}",

@@ -140,7 +140,7 @@ def _clock(_: NodeRow, status: NodeStatus, __: Manner) -> list[Cell]:
 
 def _config(_: NodeRow, status: NodeStatus, __: Manner) -> list[Cell]:
     config = status.config
-    on_trial = Cell(" on probation", "warn") if config.state == "probation" else Cell("")
+    on_trial = Cell({"probation": " on probation", "provisional": " provisional"}.get(config.state, ""), "warn")
     return [Cell(f"{clean(config.digest[:DIGEST_CHARS])} v{config.version}"), on_trial]
 
 

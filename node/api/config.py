@@ -27,7 +27,7 @@ from node.domain.config import load_own
 from node.domain.errors import FieldFault, RequestInvalid, VersionMoved, VersionRequired
 from node.domain.lease import OWNER
 from node.domain.times import to_text
-from node.store.configs import CURRENT, PROBATION, Entry, Running, Version, VersionBook
+from node.store.configs import CURRENT, PROBATION, PROVISIONAL, Entry, Running, Version, VersionBook
 from node.wire.records import (
     CameraChange,
     ConfigActivation,
@@ -36,7 +36,9 @@ from node.wire.records import (
     ConfigVersion,
     Page,
 )
+from node.wire.status import ConfigState
 
+STATES: dict[str, ConfigState] = {PROBATION: "probation", PROVISIONAL: "provisional"}
 HIGHEST_VERSION = 2**31 - 1
 _TAG = re.compile(r'(W/)?"(\d{1,10})"')
 VersionNumber = Annotated[int, InPath(ge=1, le=HIGHEST_VERSION)]
@@ -137,11 +139,11 @@ def _version_of(if_match: str | None) -> int:
 def _record(running: Running, cameras: list[str]) -> ConfigRecord:
     version, activation = running.version, running.activation
     document, unknown = load_own(version.document)
-    on_probation = activation.state == PROBATION
+    on_probation = activation.word == PROBATION
     return ConfigRecord(
         version=version.version,
         digest=version.digest,
-        state="probation" if on_probation else "active",
+        state=STATES.get(activation.word, "active"),
         probation_until=text_or_none(activation.deadline_us) if on_probation else None,
         document=version.document,
         unknown_fields=unknown,
@@ -156,7 +158,7 @@ def _entry(entry: Entry) -> ConfigVersion:
         return record
     return record.model_copy(
         update={
-            "state": entry.activation.state,
+            "state": entry.activation.word,
             "activated": to_text(entry.activation.from_us),
             "reason": entry.activation.reason,
         }

@@ -227,10 +227,16 @@ def _config(config: ConfigFacts) -> wire.ConfigStatus:
     return wire.ConfigStatus(
         version=config.version,
         digest=config.digest,
-        state="active" if config.probation_until_us is None else "probation",
+        state=_config_state(config),
         probation_until=text_or_none(config.probation_until_us),
         unknown_fields=len(config.unknown_fields),
     )
+
+
+def _config_state(config: ConfigFacts) -> wire.ConfigState:
+    if config.provisional:
+        return "provisional"
+    return "active" if config.probation_until_us is None else "probation"
 
 
 def _lease(lease: LeaseFacts) -> wire.LeaseStatus | None:

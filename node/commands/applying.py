@@ -32,7 +32,7 @@ from node.domain.nodefile import NodeFile
 from node.journal import Journal
 from node.settings import load_document_file
 from node.store import files
-from node.store.configs import ACTIVE, PROBATION, Running, VersionBook
+from node.store.configs import ACTIVE, PROBATION, PROVISIONAL, Running, VersionBook
 from node.store.database import Database
 from node.store.leases import Leases
 from node.store.replace import open_sound
@@ -41,6 +41,7 @@ from node.work.live import Compiler
 from node.work.reload import Reload
 
 CONFIG = "/v1/config"
+SAID = {PROBATION: ", on probation", PROVISIONAL: ", provisionally: it is judged when its slots come by light"}
 LOOK_S = 1.0
 PATIENCE_S = 120.0
 """So long a service may not answer while a document proves itself: it is started anew, or the machine is."""
@@ -53,17 +54,16 @@ class Applied:
     version: int
     digest: str
     changed: bool
-    probation: bool
+    state: str
     reason: str = ""
     """Why the node went back to the version before; empty = it did not."""
 
     def as_json(self) -> dict[str, Any]:
-        state = PROBATION if self.probation else ACTIVE
-        return {"version": self.version, "digest": self.digest, "changed": self.changed, "state": state}
+        return {"version": self.version, "digest": self.digest, "changed": self.changed, "state": self.state}
 
     def line(self) -> str:
         what = f"version {self.version} runs" if self.changed else f"unchanged: version {self.version} runs already"
-        return what + (", on probation" if self.probation else "")
+        return what + SAID.get(self.state, "")
 
 
 class Way(Protocol):
@@ -73,7 +73,7 @@ class Way(Protocol):
         """Raises DocumentInvalid, VersionMoved, ProbationRunning, LeaseHeld."""
 
     def proved(self, applied: Applied) -> Applied:
-        """When it has proved itself, or failed."""
+        """When it has proved itself, runs provisionally, or failed."""
 
 
 def apply(given: argparse.Namespace) -> int:
@@ -82,7 +82,7 @@ def apply(given: argparse.Namespace) -> int:
     parse_document(document)
     with _way(settings, given.token_file, given.lease or "") as way:
         applied = way.apply(document)
-        if given.wait and applied.probation:
+        if given.wait and applied.state == PROBATION:
             applied = way.proved(applied)
     if given.json:
         print_json(applied.as_json() | ({"reason": applied.reason} if applied.reason else {}))
@@ -140,20 +140,20 @@ class ByService:
     def _put(self, document: Mapping[str, Any]) -> Applied:
         before = self._running()
         if before.digest == digest(document):
-            return Applied(before.version, before.digest, changed=False, probation=before.state == PROBATION)
+            return Applied(before.version, before.digest, changed=False, state=before.state)
         headers = {"If-Match": f'"{before.version}"', **self._headers}
         answer = put(self._settings, CONFIG, document, self._token_file, headers)
         made = ConfigActivation.model_validate(answer)
-        return Applied(made.version, made.digest, made.changed, probation=made.probation_until is not None)
+        return Applied(made.version, made.digest, made.changed, PROBATION if made.probation_until else ACTIVE)
 
     def proved(self, applied: Applied) -> Applied:
         """Raises ServiceUnreachable where the service stays away."""
         while (running := self._running_at_last()).version == applied.version and running.state == PROBATION:
             self._clock.wait(threading.Event(), LOOK_S)
         if running.version == applied.version:
-            return replace(applied, probation=False)
+            return replace(applied, state=running.state)
         gone = ConfigVersion.model_validate(self._get(f"{CONFIG}/history/{applied.version}"))
-        return replace(applied, probation=False, reason=gone.reason or "superseded")
+        return replace(applied, state=ACTIVE, reason=gone.reason or "superseded")
 
     def _running_at_last(self) -> ConfigRecord:
         until_s = self._clock.monotonic() + PATIENCE_S
@@ -199,5 +199,5 @@ class ByBook:
 
 
 def _applied(running: Running, *, changed: bool) -> Applied:
-    version = running.version
-    return Applied(version.version, version.digest, changed, probation=running.activation.state == PROBATION)
+    version, word = running.version, running.activation.word
+    return Applied(version.version, version.digest, changed, word if word in SAID else ACTIVE)

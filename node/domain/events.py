@@ -177,6 +177,15 @@ class ConfigActivated(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ConfigProvisional(Event):
+    kind: ClassVar[str] = "config_provisional"
+    version: int
+    digest: str
+    good_frames: int
+    unproved: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ConfigConfirmed(Event):
     kind: ClassVar[str] = "config_confirmed"
     version: int

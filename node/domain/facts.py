@@ -55,7 +55,10 @@ class IdentityFacts:
 
 @dataclass(frozen=True, slots=True)
 class ConfigFacts:
-    """The running document.  `probation_until_us` is None unless it is on probation."""
+    """The running document.  `probation_until_us` is None unless it is on probation that ends by then.
+
+    `provisional`: nothing speaks against it, and it is judged when its slots come in a light that shows it.
+    """
 
     version: int
     digest: str
@@ -65,6 +68,7 @@ class ConfigFacts:
     good_needed: int = 0
     good_seen: int = 0
     unknown_fields: tuple[str, ...] = ()
+    provisional: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,6 +111,7 @@ GAUGES = (
     ),
     Gauge("config_version", "Of the running document.", ConfigFacts, lambda f, _: f.version),
     Gauge("config_probation", "1 = on probation.", ConfigFacts, lambda f, _: float(f.probation_until_us is not None)),
+    Gauge("config_provisional", "1 = it runs provisionally.", ConfigFacts, lambda f, _: float(f.provisional)),
     Gauge(
         "release_state",
         "Last release: 0 = confirmed, 1 = trial, 2 = provisional, 3 = rolled back, 4 = not even that; absent = none.",

@@ -23,7 +23,10 @@ from node.store.session import Session
 from node.store.tables import Activations, Configs
 
 ACTIVE, PROBATION, CONFIRMED, ROLLED_BACK, SUPERSEDED = "active", "probation", "confirmed", "rolled_back", "superseded"
+PROVISIONAL = "provisional"
+"""On probation in the table, so that the release before can go on from it."""
 CURRENT = (ACTIVE, PROBATION, CONFIRMED)
+NOT_PROVED = "not_proved"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,10 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Activation:
-    """A time of running.  `previous` is the version to go back to; None for the first."""
+    """A time of running.  `previous` is the version to go back to; None for the first.
+
+    Since `provisional_us` it is on probation without an end, until its slots come in a light that shows it.
+    """
 
     id: int
     version: int
@@ -54,6 +60,17 @@ class Activation:
     light: dict[str, float]
     starts: int
     reason: str
+    provisional_us: int | None = None
+    unproved: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def word(self) -> str:
+        """Its state as it is told."""
+        return PROVISIONAL if self.provisional else self.state
+
+    @property
+    def provisional(self) -> bool:
+        return self.state == PROBATION and self.provisional_us is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,15 +150,25 @@ def add(session: Session, document: Mapping[str, Any], at_us: int, *, who: str, 
 def activate(session: Session, version: int, from_us: int, proof: Proof | None) -> Activation:
     """Run that version for slots due after `from_us`; what ran is superseded and becomes the one to go back to.
 
-    Raises UnknownVersion; ProbationRunning where what runs has not proved itself yet.
+    What runs provisionally has not proved itself: the one before it stays the one to go back to.  Raises
+    UnknownVersion; ProbationRunning where what runs is on probation otherwise.
     """
     version_of(session, version)
-    current = _first(Activations.select().where(Activations.state.in_(CURRENT)), session)
-    if current is not None:
-        if current["state"] == PROBATION:
-            raise ProbationRunning(f"version {current['version']}")
-        _end(session, current["id"], SUPERSEDED, "")
-    return _start(session, version, from_us, None if current is None else current["version"], proof)
+    row = _first(Activations.select().where(Activations.state.in_(CURRENT)), session)
+    if row is None:
+        return _start(session, version, from_us, None, proof)
+    current = _activation(row)
+    if current.state == PROBATION and not current.provisional:
+        raise ProbationRunning(f"version {current.version}")
+    _end(session, current.id, SUPERSEDED, NOT_PROVED if current.provisional else "")
+    previous = current.previous if current.provisional else current.version
+    return _start(session, version, from_us, previous, proof)
+
+
+def make_provisional(session: Session, at_us: int, unproved: Mapping[str, int]) -> Activation:
+    """Nothing speaks against what is on probation, and not enough for it: starts are counted anew."""
+    _on_probation(session)
+    return _count(session, provisional_us=at_us, unproved=json.dumps(unproved), starts=0)
 
 
 def confirm(session: Session) -> Activation:
@@ -161,9 +188,10 @@ def roll_back(session: Session, from_us: int, reason: str) -> tuple[Activation, 
     return failed, _start(session, failed.previous, from_us, before, None)
 
 
-def note_good(session: Session, owed: Mapping[str, int]) -> Activation:
-    """One more good frame was seen on probation; `owed` is what is still to come."""
-    return _count(session, good_seen=Activations.good_seen + 1, owed=json.dumps(owed))
+def note_good(session: Session, owed: Mapping[str, int], unproved: Mapping[str, int]) -> Activation:
+    """One more good frame was seen on probation; `owed` and `unproved` are what is still to come."""
+    values = {"owed": json.dumps(owed), "unproved": json.dumps(unproved)}
+    return _count(session, good_seen=Activations.good_seen + 1, **values)
 
 
 def count_start(session: Session) -> Activation:
@@ -240,7 +268,7 @@ def _previous_of(session: Session, version: int, before_id: int) -> int | None:
     return None if row is None else row["previous"]
 
 
-def _count(session: Session, **values: peewee.Expression | str) -> Activation:
+def _count(session: Session, **values: peewee.Expression | str | int) -> Activation:
     Activations.update(**values).where(Activations.state == PROBATION).execute(session.db)
     return running(session).activation
 
@@ -254,7 +282,7 @@ def _first(query: Any, session: Session) -> dict[str, Any] | None:  # noqa: ANN4
 
 
 def _activation(row: Mapping[str, Any]) -> Activation:
-    return Activation(**{**row, "owed": json.loads(row["owed"]), "light": json.loads(row["light"])})
+    return Activation(**{**row, **{name: json.loads(row[name]) for name in ("owed", "light", "unproved")}})
 
 
 def _version(row: Mapping[str, Any]) -> Version:

@@ -61,6 +61,8 @@ class Activations(Model):
     light = TextField(default="{}")
     starts = IntegerField(default=0)
     reason = TextField(default="")
+    provisional_us = IntegerField(null=True)
+    unproved = TextField(default="{}")
 
 
 class JobRow(Model):

@@ -6,7 +6,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import Field
 
-from node.wire.status import CameraStatus, Wire
+from node.wire.status import CameraStatus, ConfigState, Wire
 from node.wire.work_records import Reclaimable
 
 Item = TypeVar("Item")
@@ -237,7 +237,7 @@ class ConfigRecord(Wire):
 
     version: int
     digest: str
-    state: Literal["active", "probation"]
+    state: ConfigState
     probation_until: str | None = None
     document: dict[str, Any]
     unknown_fields: tuple[str, ...] = ()
@@ -247,7 +247,8 @@ class ConfigRecord(Wire):
 class ConfigVersion(Wire):
     """One kept version.  `document` only where one version was asked for.
 
-    `state` is that of its latest activation (active, probation, confirmed, rolled_back, superseded), None = never ran.
+    `state` is that of its latest activation (active, probation, provisional, confirmed, rolled_back, superseded), None
+    = never ran.
     """
 
     version: int

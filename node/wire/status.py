@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict
 
 State = Literal["ok", "warn", "crit"]
 BreakerState = Literal["closed", "open", "half_open"]
+ConfigState = Literal["active", "probation", "provisional"]
+"""Provisional: nothing speaks against it; it is judged when its slots come in a light that shows it."""
 CameraState = Literal["ok", "idle", "warming", "recovering", "offline", "disabled"]
 
 
@@ -63,7 +65,7 @@ class ClockStatus(Wire):
 class ConfigStatus(Wire):
     version: int
     digest: str
-    state: Literal["active", "probation"]
+    state: ConfigState
     probation_until: str | None = None
     unknown_fields: int = 0
 

@@ -35,7 +35,7 @@ from node.domain.errors import (
 from node.domain.events import LoopFailed
 from node.domain.facts import LoopFacts, QualityFacts, loop_key, quality_key
 from node.domain.frame import Frame, GapReason, StageTimes
-from node.domain.quality import Integrity, Verdict, speaks_against, went_dark
+from node.domain.quality import Integrity, Verdict, is_day, speaks_against, went_dark
 from node.domain.schedule import Due
 from node.journal import Journal
 from node.store.ledger import LedgerReader
@@ -45,7 +45,7 @@ from node.work.judge import Judge
 from node.work.keeping import Keeper, Taken
 from node.work.ladder import Ladder
 from node.work.live import Live, Segment
-from node.work.reload import Shown
+from node.work.proof import Shown
 
 Answer = TypeVar("Answer")
 
@@ -57,6 +57,7 @@ RECAPTURE_MARGIN = 1.5
 LOOK_AHEAD_US = 2 * 86400 * US
 CATCH_UP_BATCH, CATCH_UP_ROOM_S = 500, 0.2
 CATCH_UP_LITTLE, CATCH_UP_TURNS = 20, 10
+TOO_DARK = 0.05  # mean luminance; where the sun's place is not known, such a picture shows nothing
 TYPICAL_BYTES = 4 * 1024 * 1024
 LOG = logging.getLogger(__name__)
 
@@ -210,10 +211,10 @@ class CaptureLoop:
         then_deg = segment.sun.elevation_deg(due_us) if segment.sun else None
         shown = self._shown(taken)
         if shown is not Shown.BAD:
-            return shown
+            return Shown.NOTHING if shown is Shown.NOTHING else Shown.PLAUSIBLE
         codes = [reason.code for reason in taken.assessed.judgement.reasons]
         codes += ["black"] if self._went_dark(taken) else []
-        return Shown.BAD if speaks_against(codes, taken.sun_elevation_deg, then_deg) else Shown.GOOD
+        return Shown.BAD if speaks_against(codes, taken.sun_elevation_deg, then_deg) else Shown.PLAUSIBLE
 
     # --- the loop ---------------------------------------------------------------------------------------------
 
@@ -400,8 +401,9 @@ class CaptureLoop:
         """A picture that the judge failed on shows nothing; where judging is off, an intact one is good."""
         if not taken.good or self._went_dark(taken):
             return Shown.BAD
-        unjudged = taken.assessed.judgement.verdict is Verdict.UNJUDGED and taken.quality.enabled
-        return Shown.NOTHING if unjudged else Shown.GOOD
+        if taken.assessed.judgement.verdict is Verdict.UNJUDGED:
+            return Shown.NOTHING if taken.quality.enabled else Shown.GOOD
+        return _weight(taken)
 
     def _capture(self, segment: Segment, due: Due) -> Shown:
         """The frame's journey.  Raises CameraError, DiskError: then there is neither frame nor gap yet."""
@@ -487,6 +489,15 @@ class CaptureLoop:
             self._judge.save()
         except DiskError as error:
             LOG.warning("baseline was not saved", extra={"camera": self.camera, "error": str(error)})
+
+
+def _weight(taken: Taken) -> Shown:
+    """How much a good picture proves: not much without a history to compare with, and not much by night."""
+    if taken.assessed.judgement.cold:
+        return Shown.PLAUSIBLE
+    day = is_day(taken.sun_elevation_deg, taken.quality.limits)
+    dark = taken.assessed.measures.get("mean", 1.0) < TOO_DARK if day is None else not day
+    return Shown.DARK if dark else Shown.GOOD
 
 
 def shown_by(error: HeliographError) -> Shown:

@@ -6,11 +6,11 @@ The version book says what runs; `Live` is its image in memory.  Both change tog
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from enum import Enum, auto
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -20,70 +20,24 @@ from node.domain.config import Document, Quality, differing
 from node.domain.errors import DatabaseError, DiskError, NothingToRollBack
 from node.domain.facts import ConfigFacts
 from node.domain.nodefile import Probation
+from node.domain.quality import is_day
 from node.journal import NODE, Journal
 from node.store import configs
 from node.store.configs import Proof, Running, VersionBook
 from node.store.log import Actor
 from node.work.live import Compiler, Live, Segment
+from node.work.proof import Shown, Trial, Way
 
-BAD_IN_A_ROW = 3
 MOST_STARTS = 3
 INTERVALS = 4
 NEXT_SLOTS = 3
 DAY_US = 86400 * US
 LOOK_US = 7 * DAY_US
+DARK_FOR_US, STRIDE_US = 2 * DAY_US, 600 * US
+"""Slots of so many days all by night: then a night's pictures are the proof.  One is looked at each ten minutes."""
 KEPT_SPAN_US = 400 * DAY_US
 PROOFS_PER_FRAME = 3
 LOG = logging.getLogger(__name__)
-
-
-Way = tuple[str, str]
-"""A camera and one of the profiles that it takes: each proves itself, or half of a shoot could be black."""
-
-
-class Shown(Enum):
-    """What a fresh shot shows of the document that it was taken under."""
-
-    GOOD = auto()
-    BAD = auto()
-    NOTHING = auto()  # nobody could judge it
-    REFUSED = auto()  # the camera cannot do what the document asks for: no later shot will be better
-
-
-@dataclass(slots=True)
-class Trial:
-    """What a version on probation has shown so far.  `owed` = good frames still wanted, by camera and profile.
-
-    `deadline_s` is monotonic: a step of the wall clock neither ends nor prolongs it.
-    """
-
-    version: int
-    deadline_us: int
-    deadline_s: float
-    owed: dict[Way, int]
-    quality: Quality
-    light: Mapping[str, float]
-    failure: str = ""
-    bad_in_a_row: dict[Way, int] = field(default_factory=dict)
-    proof_s: dict[Way, float] = field(default_factory=dict)
-
-    def take(self, way: Way, shown: Shown) -> None:
-        """One fresh shot taken that way, judged."""
-        if way not in self.owed or shown is Shown.NOTHING:
-            return
-        if shown is Shown.GOOD:
-            self.bad_in_a_row[way] = 0
-            self.owed[way] = max(0, self.owed[way] - 1)
-            return
-        self.bad_in_a_row[way] = self.bad_in_a_row.get(way, 0) + 1
-        if shown is Shown.REFUSED:
-            self.failure = "camera_refused"
-        elif self.owed[way] and self.bad_in_a_row[way] >= BAD_IN_A_ROW:
-            self.failure = "bad_frames"
-
-    @property
-    def done(self) -> bool:
-        return not any(self.owed.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,10 +163,7 @@ class Reload:
         with self._lock:
             if self._trial is None or self._trial.version != version:
                 return
-            self._trial.take((camera, profile), shown)
-            owed = _text(self._trial.owed)
-            if shown is Shown.GOOD:
-                self._unless_busy(lambda: self._journal.note_good(owed))
+            self._take(self._trial, (camera, profile), shown)
             self._unless_busy(self._decide)
 
     def tick(self) -> None:
@@ -223,6 +174,7 @@ class Reload:
             trial = self._trial
             if trial is None:
                 return
+            self._watch(trial)
             self._unless_busy(self._decide)
             for way in [way for way in trial.owed if self._wants_proof(trial, way)]:
                 trial.proof_s[way] = self._clock.monotonic()
@@ -254,14 +206,15 @@ class Reload:
         """For the board."""
         with self._lock:
             running, trial, segment = self._running, self._trial, self.live.current
-        owed = sum(trial.owed.values()) if trial else 0
+        owed = sum((trial.unproved if trial.provisional else trial.owed).values()) if trial else 0
         needed = len(trial.owed) * self._rules.good_frames if trial else 0
         return ConfigFacts(
             version=running.version.version,
             digest=running.version.digest,
             site=segment.document.site.name,
             timezone=segment.document.site.timezone,
-            probation_until_us=trial.deadline_us if trial else None,
+            probation_until_us=trial.deadline_us if trial and not trial.provisional else None,
+            provisional=trial is not None and trial.provisional,
             good_needed=needed,
             good_seen=needed - owed,
             unknown_fields=segment.unknown_fields,
@@ -314,15 +267,85 @@ class Reload:
         if self._running.activation.state == configs.PROBATION:
             self._start_trial()
 
+    def _take(self, trial: Trial, way: Way, shown: Shown) -> None:
+        """Into the trial and, where it counts, into the book."""
+        if not trial.take(way, shown):
+            return
+        if trial.provisional:
+            trial.due_s[way] = self._clock.monotonic() + self._span_s(self.live.current.document)
+        owed, unproved = _text(trial.owed), _text(trial.unproved)
+        self._unless_busy(lambda: self._journal.note_good(owed, unproved))
+
     def _start_trial(self) -> None:
+        """Of what is on probation in the book.  What a release before has not counted is not proved."""
         activation, document = self._running.activation, self.live.current.document
         now_us, span_s = self._clock.now_us(), self._span_s(document)
         deadline_us = activation.deadline_us or now_us
         left_s = min(max(0.0, (deadline_us - now_us) / US), span_s)
         owed = {_way(text): count for text, count in activation.owed.items()}
-        quality = self._trial_quality(activation.previous, document)
         self._trial = Trial(
-            activation.version, deadline_us, self._clock.monotonic() + left_s, owed, quality, activation.light
+            activation.version,
+            deadline_us,
+            self._clock.monotonic() + left_s,
+            owed,
+            {way: activation.unproved.get("/".join(way), self._rules.good_frames) for way in owed},
+            self._trial_quality(activation.previous, document),
+            activation.light,
+            frozenset(way for way in owed if self._first_by_light(way, DARK_FOR_US) is None),
+            activation.provisional,
+        )
+
+    def _first_by_light(self, way: Way, within_us: int) -> int | None:
+        """When its next slot comes by light; None = not within that time."""
+        segment, (camera, profile), now_us = self.live.current, way, self._clock.now_us()
+        at_us, until_us = now_us, now_us + within_us
+        while at_us < until_us:
+            coming = segment.calendar.due(camera, at_us, until_us)
+            due_us = next((due.slot.due_us for due in coming if due.slot.profile == profile), until_us)
+            if due_us < until_us and self._shows(segment, due_us):
+                return due_us
+            at_us = due_us + STRIDE_US
+        return None
+
+    def _shows(self, segment: Segment, at_us: int) -> bool:
+        """Whether there is light then; where the sun's place is not known, every hour may be bright."""
+        if segment.sun is None:
+            return True
+        return is_day(segment.sun.elevation_deg(at_us), self.quality_of(segment).limits) is True
+
+    def _watch(self, trial: Trial) -> None:
+        """While it runs provisionally: until when each way has to show something.
+
+        Nothing is wanted of a camera that is held, or where no slot came since the last fine picture: its window is
+        over, and the next one tells.
+        """
+        if not trial.provisional:
+            return
+        now_s, span_s = self._clock.monotonic(), self._span_s(self.live.current.document)
+        for way in trial.doubted:
+            held = self._cameras.held(way[0], self._clock.now_us())
+            if held or (now_s >= trial.due_s.get(way, math.inf) and not self._came(trial, way, span_s)):
+                trial.due_s.pop(way, None)
+            if not held and way not in trial.due_s:
+                trial.due_s[way] = now_s + self._until_light_s(trial, way) + span_s
+
+    def _until_light_s(self, trial: Trial, way: Way) -> float:
+        """Seconds until its next slot that tells; where none comes in a week, it is looked at again then."""
+        now_us = self._clock.now_us()
+        if way in trial.by_night:
+            coming = self.live.current.calendar.due(way[0], now_us, now_us + LOOK_US)
+            first_us = next((due.slot.due_us for due in coming if due.slot.profile == way[1]), None)
+        else:
+            first_us = self._first_by_light(way, LOOK_US)
+        return (LOOK_US if first_us is None else first_us - now_us) / US
+
+    def _came(self, trial: Trial, way: Way, span_s: float) -> bool:
+        """Whether a slot that tells has come due in the last `span_s`."""
+        segment, now_us = self.live.current, self._clock.now_us()
+        past = segment.calendar.due(way[0], max(segment.from_us, now_us - round(span_s * US)), now_us)
+        return any(
+            due.slot.profile == way[1] and (way in trial.by_night or self._shows(segment, due.slot.due_us))
+            for due in past
         )
 
     def _trial_quality(self, previous: int | None, document: Document) -> Quality:
@@ -356,17 +379,29 @@ class Reload:
             return
         if trial.failure:
             self.roll_back_trial(trial.failure)
-        elif trial.done:
+        elif trial.proved:
             self._running = self._journal.confirm_config(trial.version)
             crash_point("confirmed")
             self._trial = None
             LOG.info("configuration confirmed", extra={"version": trial.version})
-        elif self._clock.monotonic() >= trial.deadline_s:
+        elif trial.done and not trial.provisional:
+            self._make_provisional(trial)
+        elif trial.late(self._clock.monotonic()):
             self.roll_back_trial("no_confirmation")
+
+    def _make_provisional(self, trial: Trial) -> None:
+        """What has shown nothing beyond doubt shows all of it again, in a light that tells."""
+        unproved = {way: self._rules.good_frames if count else 0 for way, count in trial.unproved.items()}
+        crash_point("before_provisional")
+        self._running = self._journal.make_provisional(trial.version, _text(unproved))
+        crash_point("provisional")
+        trial.provisional, trial.unproved = True, unproved
+        trial.bad_in_a_row.clear()
+        LOG.info("configuration runs provisionally", extra={"version": trial.version, "unproved": _text(unproved)})
 
     def _wants_proof(self, trial: Trial, way: Way) -> bool:
         """Where the slots to come are too few to confirm, and the last proof shot is a while ago."""
-        if self._trial is not trial or not trial.owed[way]:
+        if self._trial is not trial or trial.provisional or not trial.owed[way]:
             return False
         camera, profile = way
         now_us, now_s = self._clock.now_us(), self._clock.monotonic()

@@ -77,6 +77,7 @@ HAPPENED = {
     "camera_held": "Somebody holds the camera's capture, or gave the hold another reason or end.",
     "camera_resumed": "Its slots are taken again: somebody said so, or (by `node`) the hold's end came.",
     "config_activated": "Another document decides from now on.",
+    "config_provisional": "Nothing speaks against it; it is judged when its slots come by light.",
     "config_confirmed": "It has proved itself.",
     "config_rolled_back": "It failed; the one before runs again.",
     "alert_raised": "A condition has lasted.",

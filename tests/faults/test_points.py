@@ -100,6 +100,7 @@ ELSEWHERE = {
     "node/work/test_holds.py": {"hold_entered"},
     "node/work/test_bundle.py": {"bundle_restored"},
     "faults/test_points.py": {"bundle_written"},
+    "node/work/test_provisional.py": {"before_provisional", "provisional"},
     "node/store/test_leases.py": {"before_lease", "lease_written"},
 }
 """By the tests that kill a process there."""

@@ -77,4 +77,4 @@ class ConfigTab(ListTab):
         said = f" version {record.version}   digest {clean(record.digest[:DIGEST_CHARS])}   {record.state}{probation}"
         unknown = f"   {len(record.unknown_fields)} unknown here" if record.unknown_fields else ""
         old = f"   {ago(self.record.age_s(self.now_s))} old?" if self.record.error else ""
-        return Line((Cell(said, "warn" if probation else "plain"), Cell(unknown, "warn"), Cell(old, "dim")))
+        return Line((Cell(said, "plain" if record.state == "active" else "warn"), Cell(unknown, "warn"), Cell(old, "dim")))

@@ -102,7 +102,7 @@ def _about(facts: Facts) -> list[str]:
     if status is None:
         return [facts.view.host.url]
     config = status.config
-    probation = " on probation" if config.state == "probation" else ""
+    probation = {"probation": " on probation", "provisional": " provisional"}.get(config.state, "")
     digest = f"cfg {clean(config.digest[:DIGEST_CHARS])}{probation}"
     return [clean(status.site) or "no site", clean(status.version)[:20], digest, f"up {ago(status.uptime_s)}"]
 

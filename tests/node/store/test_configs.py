@@ -91,15 +91,15 @@ def test_a_put_waits_for_the_end_of_a_probation(store: Store, book: VersionBook)
 
 def test_good_frames_and_starts_are_counted_and_confirm(store: Store, book: VersionBook) -> None:
     put(store, "a", OWED)
-    assert store.journal.note_good({"main/auto": 2}).good_seen == 1
-    assert store.journal.note_good({"main/auto": 1}).good_seen == 2
+    assert store.journal.note_good({"main/auto": 2}, {"main/auto": 2}).good_seen == 1
+    assert store.journal.note_good({"main/auto": 1}, {"main/auto": 1}).good_seen == 2
     assert store.journal.count_start().starts == 1
     assert store.journal.confirm_config(2).activation.state == "confirmed"
     again = store.journal.confirm_config(2)
     assert again == book.current()
     assert [row.kind for row in store.events.after(0)] == ["config_activated", "config_confirmed"]
     assert store.events.after(1)[0].body == {"version": 2, "digest": digest(document("a")), "good_frames": 2}
-    assert store.journal.note_good({"main/auto": 0}).owed == {"main/auto": 1}  # nothing owes any more
+    assert store.journal.note_good({"main/auto": 0}, {"main/auto": 0}).owed == {"main/auto": 1}  # nothing owes any more
 
 
 def test_a_failed_probation_brings_the_version_before_it_back(store: Store, book: VersionBook) -> None:
@@ -213,8 +213,8 @@ def test_a_probation_outlives_a_restart(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
         store.journal.begin_book()
         put(store, "a", OWED)
-        store.journal.note_good({"main/auto": 2})
-        store.journal.note_good({"main/auto": 1})
+        store.journal.note_good({"main/auto": 2}, {"main/auto": 2})
+        store.journal.note_good({"main/auto": 1}, {"main/auto": 1})
         clock = store.clock
     with opened(tmp_path, clock) as store:
         running = store.journal.begin_book()
@@ -232,3 +232,32 @@ def test_what_runs_may_be_looked_at_from_outside(tmp_path: Path) -> None:
     assert beside == afterwards
     assert beside is not None
     assert beside.document == document("a")
+
+
+def test_what_runs_provisionally_is_said_once_and_survives_a_restart(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        store.journal.begin_book()
+        put(store, "a", OWED)
+        store.journal.count_start()
+        running = store.journal.make_provisional(2, {"main/auto": 3, "main/night": 0})
+        assert (running.activation.state, running.activation.word) == ("probation", "provisional")
+        assert store.journal.make_provisional(2, {}) == running
+        assert store.journal.make_provisional(1, {}) == running
+        (told,) = [row.body for row in store.events.after(0) if row.kind == "config_provisional"]
+        assert (told["version"], told["unproved"]) == (2, ["main/auto"])
+        clock = store.clock
+    with opened(tmp_path, clock) as store:
+        activation = store.journal.begin_book().activation
+        assert (activation.provisional, activation.unproved) == (True, {"main/auto": 3, "main/night": 0})
+        assert activation.starts == 0  # counted anew
+
+
+def test_another_document_may_take_its_place_and_goes_back_to_what_was_proved(store: Store, book: VersionBook) -> None:
+    put(store, "a", OWED)
+    store.journal.make_provisional(2, {"main/auto": 3})
+    running = put(store, "b", OWED)
+    assert (running.version.version, running.activation.previous) == (3, 1)
+    gone = book.history()[1].activation
+    assert gone is not None
+    assert (gone.word, gone.reason) == ("superseded", "not_proved")
+    assert store.journal.roll_back_config(3, "bad", store.clock.now_us()).version.version == 1

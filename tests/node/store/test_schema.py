@@ -53,7 +53,7 @@ def test_the_table_of_frames_has_a_column_for_each_field(store: Store) -> None:
 
 def test_a_new_database_gets_every_step_and_no_copy(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
-        assert store.database.applied == ("0001_initial", "0002_work", "0003_holds")
+        assert store.database.applied == ("0001_initial", "0002_work", "0003_holds", "0004_provisional")
         assert store.rows("PRAGMA user_version") == [(schema.SCHEMA,)]
         assert store.rows("PRAGMA application_id") == [(schema.APPLICATION_ID,)]
     with opened(tmp_path) as store:
