@@ -77,4 +77,5 @@ class ConfigTab(ListTab):
         said = f" version {record.version}   digest {clean(record.digest[:DIGEST_CHARS])}   {record.state}{probation}"
         unknown = f"   {len(record.unknown_fields)} unknown here" if record.unknown_fields else ""
         old = f"   {ago(self.record.age_s(self.now_s))} old?" if self.record.error else ""
-        return Line((Cell(said, "plain" if record.state == "active" else "warn"), Cell(unknown, "warn"), Cell(old, "dim")))
+        look = "plain" if record.state == "active" else "warn"
+        return Line((Cell(said, look), Cell(unknown, "warn"), Cell(old, "dim")))
