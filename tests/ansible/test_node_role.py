@@ -365,6 +365,10 @@ def test_a_document_on_probation_is_waited_for() -> None:
     [
         ({"ready": False, "reasons": ["database_fault"]}, "the node is not ready: database_fault"),
         ({"ready": False}, "the node is not ready: it starts"),
+        (
+            {"ready": False, "cameras": [CAMERA | {"state": "recovering", "error_code": "CAM-001"}]},
+            "the node is not ready: camera main recovering (CAM-001)",
+        ),
         ({"version": "0.9.0"}, "it runs release 0.9.0, not 1.0.0"),
         ({"config": {"version": 2, "digest": "e", "state": "active"}}, "it runs document version 2, which is"),
         ({"config": {"version": 4, "digest": "d", "state": "probation"}}, "its document is still on probation"),
@@ -481,7 +485,7 @@ def test_documents_are_laid_over_each_other_by_name(given: dict[str, Any], tmp_p
         "heliograph_config_50_hill": {"schedules": {"day": {"interval_s": 30}}, "site": {"name": "{}"}},
     }
     rendered = render(tmp_path / "play", "node", given | document)
-    text = rendered.contents("node")["/etc/heliograph/config.yml"]
+    text = rendered.contents("node:document")["/etc/heliograph/config.yml"]
     assert "interval_s: 5\n" in text
     assert "priority: 1\n" in text
     file = next(file for file in rendered.parts["node"]["files"] if file["path"].endswith("node.yml"))
@@ -515,11 +519,12 @@ def test_a_release_that_is_there_is_not_built_again(given: dict[str, Any], tmp_p
     fresh = render(tmp_path / "fresh", "node", given).parts["node"]
     assert fresh["steps"] == [{"role": "node", "tasks": "release"}]
     assert [link["path"] for link in fresh["links"]] == ["/opt/heliograph/current"]
-    assert "/etc/heliograph/config.yml" not in {file["path"] for file in fresh["files"]}
+    assert render(tmp_path / "fresh", "node", given).parts["node:document"]["files"] == []
     there = {"current": "1.1.0", "previous": "1.0.0", "release_digests": {"1.2.3": "of another wheel"}}
     facts = {**NO_HOST, "ansible_local": {"heliograph": there}}
     other = render(tmp_path / "other", "node", given, facts).parts["node"]
-    assert other["steps"]
+    assert [step["tasks"] for step in other["steps"]] == ["release", "arm"]
+    assert [step["tasks"] for step in other["after"]] == ["proven"]
     assert {link["path"]: link["to"] for link in other["links"]} == {
         "/opt/heliograph/current": "releases/1.2.3",
         "/opt/heliograph/previous": "releases/1.1.0",

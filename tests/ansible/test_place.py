@@ -352,7 +352,7 @@ def test_a_secret_is_in_no_answer_no_fact_and_no_file_but_its_own(box: Box) -> N
     told = "".join(done.stdout + done.stderr for done in texts) + json.dumps(box.fact())
     assert secret not in told
     assert secret not in (box.root / STATE / "manifest.json").read_text()
-    assert stat.S_IMODE((box.root / STATE).stat().st_mode) == 0o700
+    assert stat.S_IMODE((box.root / STATE).stat().st_mode) == 0o711
     assert stat.S_IMODE((box.root / STATE / "manifest.json").stat().st_mode) == 0o600
 
 

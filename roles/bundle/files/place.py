@@ -1543,7 +1543,7 @@ def _alone(tree: Tree, *, dry: bool) -> Iterator[None]:
     if dry and tree.status(STATE) is None:
         yield
         return
-    tree.make(STATE, _own(0o700))
+    tree.make(STATE, _own(0o711))  # release.json in it is for everybody, all else is root's alone
     with tree.inside(STATE) as fd:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

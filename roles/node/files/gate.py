@@ -1,7 +1,8 @@
 """Whether the node does what is wanted of it: units, release, document, certificate, good frames.
 
 Reads what is wanted (JSON) on standard input; answers {faults: [[what, remedy], ...], waited_s}.  Runs on the host as
-root with nothing but Python's own library, through the published API alone: any release can be judged by it.
+root with nothing but Python's own library, through the published API alone: any release can be judged by it.  The
+keeper of a release judges by the same looks.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,6 +24,7 @@ FAULT = 1
 LOOK_S, ANSWER_S = 2.0, 10.0
 DAY_S = 86_400
 PAGE = 50
+FRAME_FIELDS = "id,captured,verdict,score"
 PROGRAM = "/opt/heliograph/current/bin/heliograph-node"
 SITE = "playbooks/site.yml with --limit NODE"
 Json = dict[str, Any]
@@ -33,7 +35,8 @@ Fault = tuple[str, str]
 class Wanted:
     """What the playbook asks for; an empty text or 0 is not looked at.
 
-    A camera has `least_s`, or `intervals` of its own where that is longer, for its good frames.
+    A camera has `least_s`, or `intervals` of its own where that is longer, for its good frames.  `dead` is how many
+    dead letters there may be, None = any number; `floors` how low the mean score of a camera's good frames may be.
     """
 
     name: str
@@ -46,6 +49,8 @@ class Wanted:
     ready_s: float = 60.0
     certificate: str = ""
     certificate_days: int = 30
+    dead: int | None = None
+    floors: Mapping[str, float] = field(default_factory=dict)
     run: str = "/run/heliograph"
 
 
@@ -68,9 +73,9 @@ class Judge:
 
     def judge(self) -> Json:
         """All faults that are left.  What cannot mend itself is not waited for."""
-        faults = [*self._certificate(), *self._until(self._wanted.ready_s, self._up)]
+        faults = [*self._certificate(), *self._until(self._wanted.ready_s, self.up)]
         if not faults:
-            faults = self._until(self._patience(), self._proved)
+            faults = self._until(self.patience_s(), self.proved)
         return {"faults": faults, "waited_s": round(self._host.monotonic() - self._began)}
 
     def _until(self, seconds: float, look: Callable[[], Iterator[Fault]]) -> list[Fault]:
@@ -79,7 +84,7 @@ class Judge:
             self._host.wait(LOOK_S)
         return faults
 
-    def _up(self) -> Iterator[Fault]:
+    def up(self) -> Iterator[Fault]:
         """Units, and a service that answers and is ready."""
         for unit in self._wanted.units:
             state = self._host.unit(unit)
@@ -89,21 +94,37 @@ class Judge:
         if status is None:
             yield "the service does not answer", "on the host `systemctl status heliograph-node`"
         elif not status["ready"]:
-            reasons = ", ".join(status["reasons"]) or "it starts"
+            reasons = ", ".join([*status["reasons"], *_troubles(status)]) or "it starts"
             yield (
                 f"the node is not ready: {reasons}",
                 "on the host `sudo /opt/heliograph/current/bin/heliograph-node status`",
             )
 
-    def _proved(self) -> Iterator[Fault]:
-        """Release, document and frames."""
+    def proved(self) -> Iterator[Fault]:
+        """Release, document, dead letters and frames."""
         status = self._host.get("/v1/status")
         if status is None:
             yield "the service stopped answering", "on the host `journalctl -n 50 -u heliograph-node`"
             return
         yield from self._running(status)
+        yield from self._dead(status)
         for camera in status["cameras"]:
             yield from self._frames(status, camera)
+
+    def idle(self) -> list[str]:
+        """Cameras of which no frame is expected within the time that they have."""
+        status = self._host.get("/v1/status") or {"cameras": []}
+        return [each["name"] for each in status["cameras"] if _is_expected_idle(status, each, self._time_of(each))]
+
+    def good(self) -> dict[str, int]:
+        """Good frames of each camera since the service started, so far as one page shows them."""
+        status = self._host.get("/v1/status") or {"cameras": []}
+        return {each["name"]: len(self._good(each["name"], status["started"])) for each in status["cameras"]}
+
+    def patience_s(self) -> float:
+        """How long the slowest camera has."""
+        status = self._host.get("/v1/status") or {"cameras": []}
+        return max((self._time_of(camera) for camera in status["cameras"]), default=self._wanted.least_s)
 
     def _running(self, status: Json) -> Iterator[Fault]:
         wanted, config = self._wanted, status["config"]
@@ -118,32 +139,34 @@ class Judge:
         if config["state"] == "probation":
             yield "its document is still on probation", "wait until it has proved itself, then verify again"
 
+    def _dead(self, status: Json) -> Iterator[Fault]:
+        dead = (status.get("queue") or {}).get("dead", 0)
+        if self._wanted.dead is not None and dead > self._wanted.dead:
+            said = f"{dead - self._wanted.dead} jobs more have failed for good"
+            yield said, f"`heliograph jobs list {self._wanted.name}` shows them with their errors"
+
     def _frames(self, status: Json, camera: Json) -> Iterator[Fault]:
         if not self._wanted.frames or _is_expected_idle(status, camera, self._time_of(camera)):
             return
-        found = self._good(camera["name"], status["started"])
-        if found < self._wanted.frames:
-            said = f"camera {camera['name']} ({camera['state']}) brought {found} of {self._wanted.frames} good frames"
+        good = self._good(camera["name"], status["started"])
+        shown = f"`heliograph frames {self._wanted.name}` shows them, docs/troubleshooting.md the remedies"
+        if len(good) < self._wanted.frames:
+            brought = f"brought {len(good)} of {self._wanted.frames} good frames"
             code = f" ({camera['error_code']})" if camera["error_code"] else ""
-            yield (
-                said + code,
-                f"`heliograph frames {self._wanted.name}` shows them, docs/troubleshooting.md the remedies",
-            )
+            yield f"camera {camera['name']} ({camera['state']}) {brought}{code}", shown
+            return
+        scores, floor = _scores(good), self._wanted.floors.get(camera["name"], 0.0)
+        if scores and (mean := sum(scores) / len(scores)) < floor:
+            yield f"camera {camera['name']}: quality {mean:.0f}, and was {floor:.0f} and more before", shown
 
-    def _good(self, camera: str, since: str) -> int:
+    def _good(self, camera: str, since: str) -> list[Json]:
         """Good frames since the service started."""
-        fields = "id,captured,verdict"
-        page = self._host.get("/v1/frames", camera=camera, limit=PAGE, fields=fields) or {"items": []}
-        return sum(
-            _instant(each["captured"]) >= _instant(since) and each["verdict"] == "good" for each in page["items"]
-        )
+        page = self._host.get("/v1/frames", camera=camera, limit=PAGE, fields=FRAME_FIELDS) or {"items": []}
+        made = (each for each in page["items"] if each["verdict"] == "good")
+        return [each for each in made if _instant(each["captured"]) >= _instant(since)]
 
     def _time_of(self, camera: Json) -> float:
         return max(self._wanted.least_s, self._wanted.intervals * (camera["interval_s"] or 0))
-
-    def _patience(self) -> float:
-        status = self._host.get("/v1/status") or {"cameras": []}
-        return max((self._time_of(camera) for camera in status["cameras"]), default=self._wanted.least_s)
 
     def _certificate(self) -> Iterator[Fault]:
         wanted, file = self._wanted, self._wanted.certificate
@@ -161,6 +184,17 @@ def _is_expected_idle(status: Json, camera: Json, seconds: float) -> bool:
     if camera["state"] in ("idle", "disabled") or camera["next_slot"] is None:
         return True
     return (_instant(camera["next_slot"]) - _instant(status["clock"]["now"])).total_seconds() > seconds
+
+
+def _troubles(status: Json) -> list[str]:
+    """What its cameras complain of."""
+    bad = (each for each in status["cameras"] if each.get("error_code"))
+    return [f"camera {each['name']} {each['state']} ({each['error_code']})" for each in bad]
+
+
+def _scores(frames: Sequence[Json]) -> list[float]:
+    """Of those that have one."""
+    return [float(each["score"]) for each in frames if each.get("score") is not None]
 
 
 def _instant(text: str) -> datetime:
