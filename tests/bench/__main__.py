@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.bench import console, pipeline, render, service, terminal, transfer
+from tests.bench import console, pipeline, push, render, service, terminal, transfer
 from tests.bench.figure import Figure, cpu_ms, table, write_json
 
 
@@ -32,6 +32,7 @@ def _all(*, short: bool) -> Iterator[Figure]:
     yield from render.figures(12, 4, 1, ("Wood",)) if short else render.figures(12, 8, 3)
     yield from transfer.figures(rounds=3 if short else 9)
     yield from console.figures(short=short)
+    yield from push.figures(short=short)
     yield from terminal.figures(short=short)
     yield from service.figures(seconds=10 if short else 120, requests=100 if short else 1000)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from pathlib import Path
 from typing import cast
@@ -13,14 +14,17 @@ import pytest
 
 from console.fleet.client import NodeClient
 from console.fleet.inventory import Host
+from console.fleet.push import How, Terms
 from node.wire.status import NodeStatus
 from node.wire.stream import StreamEvent
-from tests.bench import console
+from tests.bench import console, push
 from tests.bench.fleet.beside import fleet
+from tests.bench.fleet.book import BAD_SITE, FIRST
 from tests.bench.fleet.certificate import LOOPBACK, make
 from tests.bench.fleet.day import Day
 from tests.bench.fleet.life import EVENTS_KEPT, Pace, SimNode, live
 from tests.bench.fleet.simulator import Simulator
+from tests.bench.push import Pushed, pushed
 
 STILL = Pace(churn=0, faults=0)
 
@@ -77,6 +81,55 @@ def test_a_day_passes_without_waiting() -> None:
     loop.close()
     assert day.polls >= 150
     assert day.model.told > 0
+
+
+QUICK = Terms(again_s=0.05, look_s=0.1, limit_s=20, slack_s=5)
+
+
+@pytest.fixture
+def sixty(tmp_path: Path) -> Callable[[str], tuple[Pushed, Simulator]]:
+    """Pushes a document with a site of that name to sixty nodes, two of which are gone."""
+
+    def made(site: str) -> tuple[Pushed, Simulator]:
+        async def whole() -> tuple[Pushed, Simulator]:
+            simulator = Simulator(60, pace=STILL)
+            for node in simulator.nodes:
+                node.book.proves_s = 0.2
+            await simulator.start()
+            hosts = [Host(name, LOOPBACK, port, "http") for name, port in simulator.ports.items()]
+            gone = tuple(Host(f"gone-{number}", LOOPBACK, number, "http") for number in (1, 2))
+            said = await pushed((*hosts, *gone), {"site": {"name": site}}, tmp_path, QUICK)
+            await simulator.close()
+            return said, simulator
+
+        return asyncio.run(whole())
+
+    return made
+
+
+def runs(simulator: Simulator) -> Counter[str]:
+    return Counter(str(node.book.documents[-1][0]["site"]["name"]) for node in simulator.nodes)
+
+
+def test_a_document_comes_to_every_node_that_can_be_reached(sixty: Callable[[str], tuple[Pushed, Simulator]]) -> None:
+    said, simulator = sixty("good")
+    assert (said.ended.how, runs(simulator)) == (How.DONE, {"good": 60})
+    assert Counter(row.phase for row in said.ended.rows) == {"confirmed": 60, "deferred": 2}
+    assert all(not node.book.owner for node in simulator.nodes)
+
+
+def test_a_bad_document_goes_no_further_than_the_canary(sixty: Callable[[str], tuple[Pushed, Simulator]]) -> None:
+    said, simulator = sixty(BAD_SITE)
+    assert (said.ended.how, said.ended.why) == (How.STOPPED, "cam-0000 rolled back")
+    assert runs(simulator) == {FIRST["site"]["name"]: 60}
+    assert [len(node.book.documents) for node in simulator.nodes] == [3] + [1] * 59
+
+
+@pytest.mark.slow
+def test_a_push_to_hundreds_gives_every_figure() -> None:
+    plan, whole, cpu = push.figures(short=True)
+    assert plan.ours > 0
+    assert cpu.ours < whole.ours
 
 
 @pytest.mark.slow

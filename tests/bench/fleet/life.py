@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from node.wire.stream import StreamEvent
+from tests.bench.fleet.book import Book
 
 CONTRACT = Path(__file__).parents[2] / "contract"
 FULL: dict[str, Any] = json.loads((CONTRACT / "status.json").read_text())
@@ -37,6 +38,7 @@ class SimNode:
     silent: bool = False
     rests: bool = False
     """It is night: nothing is due."""
+    book: Book = field(default_factory=Book)
     events: deque[StreamEvent] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
 
     def status(self) -> dict[str, Any]:
@@ -48,6 +50,7 @@ class SimNode:
             "state": self.state,
             "reasons": [] if well else ["Camera north has given no good frame, though one was due."],
             "ready": well,
+            "config": FULL["config"] | self.book.config(),
             "cameras": cameras,
             "alerts": FULL["alerts"],
             "queue": FULL["queue"] | {"dead": self.dead},

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from node.wire.stream import GREETING, HEARTBEAT, Reset, StreamEvent, event_block, reset_block
+from tests.bench.fleet.book import DOES
 from tests.bench.fleet.certificate import LOOPBACK, Certificate, make
 from tests.bench.fleet.hostile import MANNERS, Hostile
 from tests.bench.fleet.life import Pace, SimNode, live
@@ -54,17 +55,26 @@ class Door(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._asked += data
         while b"\r\n\r\n" in self._asked:
-            head, _, self._asked = self._asked.partition(b"\r\n\r\n")
-            self._answer(head)
+            head, _, rest = self._asked.partition(b"\r\n\r\n")
+            headers = headers_of(head)
+            length = int(headers.get("content-length", "0"))
+            if len(rest) < length:
+                return
+            body, self._asked = rest[:length], rest[length:]
+            self._answer(head, headers, body)
         if len(self._asked) > LONGEST_REQUEST and self._transport:
             self._transport.abort()
 
-    def _answer(self, head: bytes) -> None:
+    def _answer(self, head: bytes, headers: dict[str, str], body: bytes) -> None:
         assert self._transport is not None
-        path = head.split(b" ", 2)[1].split(b"?")[0]
+        method, target = head.split(b" ", 2)[:2]
+        path = target.split(b"?")[0]
         if self._node.silent:
             return
-        if path == b"/v1/status":
+        if (method, path) in DOES:
+            code, said = DOES[method, path](self._node.book, body, headers)
+            self._send(code, b"application/json" if code == 200 else b"application/problem+json", problem(code, said))
+        elif path == b"/v1/status":
             self._send(200, b"application/json", self._node.body())
         elif path == b"/v1/events":
             self._transport.write(HEAD % (200, b"text/event-stream", b"") + GREETING)
@@ -90,6 +100,16 @@ class Door(asyncio.Protocol):
             yield reset_block(Reset(oldest=events[0].id, newest=events[-1].id))
             after = events[0].id - 1
         yield from (event_block(event) for event in events if event.id > after)
+
+
+def headers_of(head: bytes) -> dict[str, str]:
+    """By their names in small letters."""
+    lines = (line.decode().partition(":") for line in head.split(b"\r\n")[1:])
+    return {name.lower(): value.strip() for name, _, value in lines}
+
+
+def problem(code: int, said: dict[str, Any]) -> bytes:
+    return json.dumps(said if code == 200 else {"type": "about:blank", "status": code, **said}).encode()
 
 
 class Simulator:
