@@ -79,7 +79,7 @@ def again(site: Site, dead: Dead, inventory: Path) -> Iterator[Host]:
     """The spare host as bravo; afterwards the old bravo is the node again."""
     assert dead.reported
     spare = site.lab.spare()
-    moved = ("--limit", NODE, "-i", str(inventory))
+    moved = ("--limit", NODE, "-i", str(inventory), "-e", f"restore_confirm={NODE}")
     try:
         for playbook in ("site", "restore"):
             played = site.lab.play(playbook, *moved)

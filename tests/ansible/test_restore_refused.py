@@ -29,8 +29,8 @@ def backup(site: Site) -> Path:
     return made
 
 
-def refused(site: Site, *options: str) -> str:
-    played = site.lab.play("restore", "--limit", NODE, *options)
+def refused(site: Site, *options: str, confirmed: str = NODE) -> str:
+    played = site.lab.play("restore", "--limit", NODE, "-e", f"restore_confirm={confirmed}", *options)
     assert played.rc == 2, played.stdout
     return " ".join(played.stdout.split())
 
@@ -45,6 +45,17 @@ def sound(host: Host) -> bool:
     left = host.inside("ls -d /opt/heliograph/restore /opt/heliograph/backup", check=False).stdout
     states = host.inside(["systemctl", "is-active", *UNITS], check=False).stdout.split()
     return (left, states) == ("", ["active"] * len(UNITS))
+
+
+@pytest.mark.parametrize("name", ["", "alpha", "fleet"])
+def test_a_node_that_works_is_not_made_from_an_old_backup_by_mistake(site: Site, backup: Path, name: str) -> None:
+    host = site.lab.host(NODE)
+    before = since(host)
+    said = refused(site, "-e", f"node_restore_file={backup}", confirmed=name)
+    assert f"{NODE}: nothing was done: " in said
+    assert "-e restore_confirm=NAME" in said
+    assert since(host) == before
+    assert sound(host)
 
 
 def test_an_archive_that_cannot_be_reached_is_found_before_the_node_rests(site: Site, backup: Path) -> None:
