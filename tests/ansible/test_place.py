@@ -951,3 +951,14 @@ def test_once_there_is_a_bundle_the_fact_tells_of_packages_that_it_wants_alone(b
     box.put("/var/lib/dpkg/status", DPKG)
     box.apply(part(packages=["kept", "not-there"]))
     assert box.fact()["packages"] == {"kept": "2:3"}
+
+
+def test_a_card_without_room_for_our_own_state_is_named(box: Box) -> None:
+    """As where /var is full: each write fails, the first is of the manifest."""
+    argv = ["prlimit", "--fsize=8", sys.executable, "-c", PROGRAM.read_text(), "apply", "--root", str(box.root)]
+    text = json.dumps({"parts": [part(files=[file()])]})
+    done = subprocess.run(argv, input=text, capture_output=True, text=True, timeout=60, check=False)
+    answer = json.loads(done.stdout)
+    assert (done.returncode, answer["error"]) == (69, "File too large")
+    assert answer["path"].startswith(f"/{STATE}/")
+    assert not box.path("/etc/a.conf").exists()

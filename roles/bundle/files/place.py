@@ -185,7 +185,7 @@ class Tree:
 
     def write(self, path: str, content: bytes, look: Look) -> None:
         """The whole file, or, at any instant before, what stood there; on the disk when this returns."""
-        with self.beside(path) as (fd, name):
+        with _at(path), self.beside(path) as (fd, name):
             staged = _staged(name)
             _unlink(staged, fd)
             with contextlib.ExitStack() as left_over:
@@ -197,7 +197,7 @@ class Tree:
 
     def point(self, path: str, to: str) -> None:
         """A link, in place of what stood there, with no instant of nothing."""
-        with self.beside(path) as (fd, name):
+        with _at(path), self.beside(path) as (fd, name):
             staged = _staged(name)
             _unlink(staged, fd)
             os.symlink(to, staged, dir_fd=fd)
@@ -214,7 +214,7 @@ class Tree:
     def make(self, path: str, look: Look) -> None:
         """A folder with that look, and the way to it."""
         self.make_way(path)
-        with self.beside(path) as (fd, name):
+        with _at(path), self.beside(path) as (fd, name):
             with contextlib.suppress(FileExistsError):
                 os.mkdir(name, 0o700, dir_fd=fd)
             os.fsync(fd)
