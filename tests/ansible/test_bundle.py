@@ -84,6 +84,8 @@ def test_a_part_that_is_no_longer_there_is_due_in_a_whole_bundle_alone(
         (["base"], [], ["base"]),
         (["hardening"], [], ["hardening:ssh", "hardening:firewall"]),
         (["ssh"], [], ["hardening:ssh"]),
+        (["hardening_ssh"], [], ["hardening:ssh"]),
+        (["all"], ["hardening_ssh"], ["base", "hardening:firewall"]),
         (["all"], ["hardening"], ["base"]),
         (["all"], ["firewall"], ["base", "hardening:ssh"]),
         (["other"], [], []),

@@ -62,8 +62,8 @@ def _as_one(users: Iterable[Json]) -> list[Json]:
 
 
 def is_chosen(name: str, run_tags: Iterable[str], skip_tags: Iterable[str]) -> bool:
-    """By its name, or by a piece of it: `hardening:sshd` is chosen by `hardening` and by `sshd`."""
-    pieces = {name, *name.split(":")}
+    """By its name or a piece of it: `hardening:ssh` is chosen by `hardening`, `ssh` and `hardening_ssh`."""
+    pieces = {name, name.replace(":", "_"), *name.split(":")}
     tags = set(run_tags)
     return (EVERYTHING in tags or bool(pieces & tags)) and not pieces & set(skip_tags)
 
