@@ -76,6 +76,27 @@ def test_with_the_password_nothing_is_said(fleet: tuple[Path, Path], passwords: 
     assert SECRET in done.stdout
 
 
+def test_templates_in_an_encrypted_file_are_templates(fleet: tuple[Path, Path], passwords: tuple[Path, Path]) -> None:
+    inventory, file = fleet
+    file.write_text("said: '{{ inventory_hostname }} here'\n")
+    assert _run("ansible-vault", "encrypt", "--vault-password-file", passwords[0], file).returncode == 0
+    words = ("quarry-1", "-i", inventory, "--vault-password-file", passwords[0])
+    done = _run("ansible", *words, "-m", "ansible.builtin.debug", "-a", "var=said")
+    assert "quarry-1 here" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("name", ["group_vars/fleet/main.yml", "group_vars/site_quarry.yml", "host_vars/quarry-1.yml"])
+@pytest.mark.parametrize("text", ["a: 1\nb: [\n", "a: 1\na: 2\n", "a: 1\n- b\n"])
+def test_a_file_that_is_no_yaml_is_named_with_its_line(tmp_path: Path, name: str, text: str) -> None:
+    shutil.copytree(ROOT / "inventory" / "example", tmp_path / "fleet")
+    file = tmp_path / "fleet" / name
+    file.write_text(text)
+    done = _run("ansible-inventory", "-i", tmp_path / "fleet", "--list")
+    assert done.returncode != 0
+    assert f"quarry-1: {file}, line " in done.stderr
+    assert "Remedy: correct it" in done.stderr
+
+
 def test_a_node_that_is_named_twice_in_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "hosts.yml").write_text("fleet:\n  hosts:\n    one: {ansible_host: 192.0.2.1}\n    one: {}\n")
     done = _run("ansible-playbook", "-i", tmp_path / "hosts.yml", "playbooks/site.yml")
