@@ -10,12 +10,14 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
+import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from node.wire.errors import FieldFault, InventoryUnreadable, InventoryWrong, ProgramMissing
@@ -49,6 +51,8 @@ LOOKED_AT = 10_000
 BESIDE = ("group_vars", "host_vars")
 DEFAULT = "Ansible's default inventory"
 NOT_PARSED = re.compile(r"failed to parse inventory source (?P<source>.+)$", re.MULTILINE)
+NO_YAML = "YAML parsing failed"
+YAML_ENDINGS = frozenset({".yml", ".yaml"})
 YAML_SAID = re.compile(r"Failed to parse inventory with 'yaml' plugin: (?P<why>.+?)(?:, got: <.*)?$", re.MULTILINE)
 
 
@@ -408,7 +412,7 @@ def _listed(inventory: Path | None) -> Mapping[str, Any]:
     except OSError as error:  # too many open files, no memory for another process
         raise InventoryUnreadable(f"{PROGRAM} could not be started: {error.strerror or error}") from None
     if done.returncode:
-        said = _not_parsed(done.stderr, inventory) or _last_words(done.stderr)
+        said = _not_parsed(done.stderr, inventory) or _located(_last_words(done.stderr), inventory)
         raise InventoryUnreadable(said or f"{PROGRAM} ended with {done.returncode}")
     try:
         return _mapping(json.loads(done.stdout))
@@ -426,6 +430,29 @@ def _not_parsed(stderr: str, inventory: Path | None) -> str:
         inside = f"{source} in it is no inventory" if source != str(inventory) else "nothing in it is an inventory"
         return f"{inventory} is a folder, and {inside}"
     return f"{source} is no inventory" + (f": {why['why']}"[:SAID_CHARS] if why else "")
+
+
+def _located(said: str, inventory: Path | None) -> str:
+    """Ansible says of a file of variables that it is no YAML, and not of which."""
+    if inventory is None or not said.startswith(NO_YAML):
+        return said
+    files = (path for path in sorted(islice(_files(inventory), LOOKED_AT)) if path.suffix in YAML_ENDINGS)
+    return next((f"{path}, {fault}" for path in files if (fault := _yaml_fault(path))), said)
+
+
+def _yaml_fault(path: Path) -> str:
+    """Where it is no YAML, and why; empty = it is, or cannot be looked at."""
+    try:
+        with path.open("rb") as opened:
+            deque(yaml.parse(opened, yaml.SafeLoader), maxlen=0)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        return f"line {line}: {error.problem}"[:SAID_CHARS]
+    except yaml.YAMLError as error:  # bytes that no text has
+        return str(error).splitlines()[0][:SAID_CHARS]
+    except OSError:
+        return ""
+    return ""
 
 
 def _last_words(stderr: str) -> str:

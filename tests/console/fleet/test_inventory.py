@@ -71,6 +71,23 @@ def test_a_file_that_is_no_inventory_is_named_with_ansibles_own_words(tmp_path: 
     assert "-i FILE" in caught.value.hint
 
 
+@pytest.mark.parametrize(("text", "line"), [("a: 1\nb: [\n", 3), ("a: 1\n- b\n", 2), ("a: \x01\n", None)])
+def test_a_file_of_variables_that_is_no_yaml_is_named_with_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, line: int | None
+) -> None:
+    """Also where our own ansible.cfg is not read."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine/group_vars").mkdir(parents=True)
+    (tmp_path / "mine/hosts.yml").write_text(GOOD)
+    broken = tmp_path / "mine/group_vars/harbour.yml"
+    broken.write_text(text)
+    for named in (tmp_path / "mine", tmp_path / "mine/hosts.yml"):
+        with pytest.raises(InventoryUnreadable) as caught:
+            read(named)
+        assert f"{broken}, " in str(caught.value)
+        assert line is None or f"{broken}, line {line}: " in str(caught.value)
+
+
 def test_a_folder_of_other_things_is_said_to_be_one(tmp_path: Path) -> None:
     with pytest.raises(InventoryUnreadable, match="is a folder, and nothing in it is an inventory"):
         read(tmp_path)
