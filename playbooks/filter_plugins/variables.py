@@ -6,7 +6,7 @@ import difflib
 import ipaddress
 import re
 import zoneinfo
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -62,8 +62,8 @@ ZONE = re.compile(r"[A-Za-z0-9+_-]+(/[A-Za-z0-9+_-]+)*")
 SSHD, API = ("hardening_ssh_port", 22), ("heliograph_port", 8460)
 FOLDERS = ("archive_keys_dir", "heliograph_pki_dir", "node_backup_dir")
 """On this machine, with files that are no inventory."""
-UNSET = "heliograph_"
-"""A variable of the console's may be null: it is not said, then."""
+OURS = "heliograph_"
+"""What no role owns; null there is what is not said."""
 FITS: dict[str, Callable[[object], bool]] = {
     "bool": lambda value: isinstance(value, bool | int) or str(value).lower() in BOOLEANS,
     "dict": lambda value: isinstance(value, Mapping),
@@ -115,10 +115,11 @@ def variable_faults(
     `sources`: files and folders that are the inventory.
     """
     options = {name: option for path in Path(roles).glob(SPECS) for name, option in _options(path)}
+    looked_at = {*FOLDERS, *(name for name, option in options.items() if not _is_the_consoles(name, option))}
     folders = [Path(source) for source in sources if Path(source).is_dir()]
     found: dict[str, list[str]] = {}
     for name in names:
-        variables = _rendered(hostvars[name], (*options, *FOLDERS))
+        variables = _rendered(hostvars[name], looked_at)
         for said in _faults_of(variables, options, folders):
             found.setdefault(said, []).append(name)
     return [f"{_named(hosts)}: {said}" for said, hosts in found.items()]
@@ -129,10 +130,15 @@ def _options(path: Path) -> Iterator[tuple[str, Json]]:
         yield from entry.get("options", {}).items()
 
 
-def _rendered(variables: Json, names: Iterable[str]) -> dict[str, Any]:
+def _is_the_consoles(name: str, option: Json) -> bool:
+    """Files and names that the console judges: to render them for each node takes longer than all else here."""
+    return name.startswith(OURS) and option.get("type") == "str" and "choices" not in option
+
+
+def _rendered(variables: Json, names: set[str]) -> dict[str, Any]:
     """Those that the inventory has.  What only a role can render, the role judges."""
     found = {}
-    for name in set(names).intersection(variables):
+    for name in names & variables.keys():
         with suppress(AnsibleError, Unknown):
             found[name] = _plain(variables[name])
     return {name: found[name] for name in sorted(found)}
@@ -161,7 +167,7 @@ def _faults_of(variables: Json, options: Mapping[str, Json], folders: Sequence[P
 
 def _judged(said: Said) -> Iterator[str]:
     wanted = said.option.get("type", "str")
-    if said.value is None and (said.called.startswith(UNSET) or wanted == "raw"):
+    if said.value is None and (said.called.startswith(OURS) or wanted == "raw"):
         return
     if said.value is None or not FITS[wanted](said.value):
         yield _misfit(said, wanted)
