@@ -94,7 +94,7 @@ class Judge:
         if status is None:
             yield "the service does not answer", "on the host `systemctl status heliograph-node`"
         elif not status["ready"]:
-            reasons = ", ".join([*status["reasons"], *_troubles(status)]) or "it starts"
+            reasons = ", ".join(status["reasons"] or _troubles(status)) or "it starts"
             yield (
                 f"the node is not ready: {reasons}",
                 "on the host `sudo /opt/heliograph/current/bin/heliograph-node status`",
