@@ -42,12 +42,13 @@ AS_WANTED = frozenset({Standing.SAME, Standing.UNMANAGED})
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A push about to begin: its plan, who asks the nodes, and where it is kept."""
+    """A push about to begin: its plan, who asks the nodes, where it is kept, and the nodes whose leases it takes."""
 
     plan: PushPlan
     fleet: Fleet
     history: History
     owner: str
+    held: tuple[str, ...]
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
@@ -84,7 +85,8 @@ def _push(given: argparse.Namespace) -> int:
     owner = past.owner if past else owner_of(run)
     fleet, plan = asyncio.run(_planned(given, past, owner))
     _say_plan(given, plan)
-    begun = Begun(plan, Fleet([fleet.model.views[name].host for name in plan.nodes]), History(folder, run), owner)
+    held = tuple(past.nodes) if past else plan.to_do  # what it held when it was interrupted is let go at the end
+    begun = Begun(plan, Fleet([view.host for view in fleet.model.views.values()]), History(folder, run), owner, held)
     if given.dry_run or not (plan.to_do or past):
         return _unchanged(given, plan)
     if plan.to_do and not given.yes:
@@ -129,13 +131,12 @@ def _unchanged(given: argparse.Namespace, plan: PushPlan) -> int:
 async def _planned(given: argparse.Namespace, past: Past | None, owner: str) -> tuple[Fleet, PushPlan]:
     path = inventory_of(given)
     hosts, variables = inventory.read_whole(path)
-    words = list(past.to_do()) if past else given.words
-    fleet = Fleet(to_ask(hosts, words), patience=Patience(failed=1))
+    fleet = Fleet(to_ask(hosts, list(past.nodes) if past else given.words), patience=Patience(failed=1))
     await fleet.ask_once()
     try:
-        names = selected(fleet.model, words)
+        names = past.to_do() if past else selected(fleet.model, given.words)
         folder = inventory.folder_of(path)
-        intended = {name: wanted(name, variables[name], folder) for name in names}
+        intended = {name: wanted(name, variables[name], folder) for name in names if name in variables}
         plan = await make_plan(intended, fleet.model, fleet.client, given.soak, owner)
         return fleet, await resumed(past, plan, fleet.client) if past else plan
     finally:
@@ -160,14 +161,14 @@ def _ran(given: argparse.Namespace, begun: Begun, operator: str) -> int:
 
 async def _carried_out(begun: Begun, operator: str, tell: Callable[[Event], None]) -> Ended:
     nodes = several(len(begun.plan.to_do), "document")
-    holds = Holds(begun.plan.to_do, begun.fleet.client, begun.owner, f"{operator} pushes {nodes}")
+    holds = Holds(begun.held, begun.fleet.client, begun.owner, f"{operator} pushes {nodes}")
     ways = Ways(begun.fleet.client, begun.history.record, holds, TERMS)
     try:
         async with aclosing(push(begun.plan, ways)) as events:
             async for event in events:
                 tell(event)
     finally:
-        await close(begun.fleet, begun.plan.nodes)
+        await close(begun.fleet, begun.fleet.model.views)
     assert isinstance(event, Ended)
     return event
 

@@ -18,6 +18,7 @@ from console.fleet.push_plan import PUT_OFF, TO_DO, ClientOf, NodePlan, PushPlan
 from node.wire.errors import NodesHeld, NothingToResume, StateNotSaved
 
 FOLDER, ENDING, LOCK = "pushes", ".jsonl", ".lock"
+NAMED = 3
 KEPT = 200
 """Pushes; the oldest go."""
 LASTING = (BatchBegun, Ended)
@@ -131,8 +132,8 @@ def last(folder: Path) -> Past:
         raise NothingToResume("none is kept here")
     past = read(found[-1])
     failed = [f"{name} {phase}" for name, phase in past.phases.items() if phase in BAD and not past.touched(name)]
-    if past.how is How.STOPPED or failed:
-        raise NothingToResume(f"{past.run} was stopped by what failed: {', '.join(failed[:3])}")
+    if failed:
+        raise NothingToResume(f"{past.run} was stopped by what failed: {', '.join(failed[:NAMED])}")
     if past.how is How.HELD:
         raise NothingToResume(f"{past.run} began nothing: another held nodes")
     if not past.to_do():
@@ -204,7 +205,7 @@ async def resumed(past: Past, plan: PushPlan, client_of: ClientOf) -> PushPlan:
     left = past.to_do()
     other = [name for name, planned in plan.nodes.items() if planned.wanted != left[name].wanted]
     if other:
-        raise NothingToResume(f"the inventory wants another document of {', '.join(other[:3])} than {past.run} did")
+        raise NothingToResume(f"the inventory wants another document of {', '.join(other[:NAMED])} than {past.run} did")
     nodes = dict(plan.nodes)
     for name in filter(past.touched, plan.nodes):
         nodes[name] = await _since(plan.nodes[name], client_of(name))

@@ -349,6 +349,15 @@ def test_a_node_that_another_run_takes_first_ends_it_before_anything_is_sent(tak
     assert "FLT-033 another run holds nodes: kyoto: push-1@ops2 holds it" in ran.err
 
 
+def test_provisional_is_told_as_that(takes: Any, fleet: Any, run: Any) -> None:
+    fleet(takes("kyoto", "provisional"), heliograph_config_10_fleet=WANTS)
+    ran = run("push", "/./", "--yes")
+    assert ran.code == 0
+    assert "kyoto: provisional: nothing was due" in ran.out
+    assert "confirmed" not in ran.out
+    assert ran.out.endswith("done\n  1 provisional\n")
+
+
 def test_nothing_to_be_done_is_done(runs: Any, fleet: Any, run: Any) -> None:
     fleet(runs(document=WANTS), heliograph_config_10_fleet=WANTS)
     ran = run("push", "/./")
@@ -370,7 +379,7 @@ def test_what_was_deferred_is_taken_up_by_resume(takes: Any, fleet: Any, run: An
     ran = run("push", "--resume", "--yes")
     assert ran.code == 0, ran.err
     assert "batch 1 of 1, deferred: 1 node" in ran.out
-    assert (orders(first), orders(back)) == (SENT, SENT)
+    assert (orders(first), orders(back)) == ([*SENT, "/v1/lease", "/v1/lease"], SENT)  # both are let go in the end
     assert run("push", "--resume").code == 64
 
 

@@ -13,9 +13,11 @@ from typing import Any
 
 import pytest
 
+from console.fleet import hold
 from console.fleet.batches import batches
 from console.fleet.clock import Clock
 from console.fleet.hold import Holds, owner_of, run_id
+from console.fleet.keep import Journal
 from console.fleet.push import BatchBegun, Ended, Event, How, Moved, Phase, Soaking, Terms, Ways, push
 from console.fleet.push_history import History, Past, last, read, resumed
 from console.fleet.push_plan import NodePlan, PushPlan, Standing
@@ -374,6 +376,26 @@ def test_a_node_too_old_for_a_lease_is_changed_without(rig: Callable[..., Rig]) 
     assert made.peers["a"].said() == ["PUT", "PUT"]
 
 
+def test_a_lease_that_somebody_takes_away_ends_it_before_the_next_batch(
+    rig: Callable[..., Rig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hold, "RENEWED_S", 0.0)
+    made = rig("a", "b")
+
+    def taken(status: Callable[..., Any]) -> Callable[..., Any]:
+        async def asked() -> Any:
+            made.peers["b"].lease = HELD
+            return await status()
+
+        return asked
+
+    made.peers["a"].status = taken(made.peers["a"].status)  # type: ignore[method-assign]
+    events = made.goes()
+    assert final(events) == {"a": "confirmed"}
+    assert end(events).why.startswith("b: push-1@ops2 holds it until")
+    assert made.peers["b"].runs == OLD
+
+
 def test_the_name_of_a_run_is_one_that_a_lease_takes() -> None:
     run = run_id("push", 1_800_000_000_000_000)
     assert re.fullmatch(r"push-20270115T080000Z-[0-9a-f]{4}", run)
@@ -395,6 +417,19 @@ def test_the_history_tells_the_whole_push_and_no_document(rig: Callable[..., Rig
     assert text.count('"event":"row"') == 4
     with pytest.raises(NothingToResume, match="has come to its end"):
         last(made.folder)
+
+
+def test_what_may_change_nodes_is_on_the_disk_before_it_does(
+    rig: Callable[..., Rig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+
+    def append(_: Journal, entries: Iterable[Mapping[str, Any]], *, lasting: bool) -> None:
+        synced.extend(str(entry["event"]) for entry in entries if lasting)
+
+    monkeypatch.setattr(Journal, "append", append)
+    rig("a", "b").goes()
+    assert [each for each in synced if each not in {"node", "row"}] == ["run", "batch", "batch", "ended"]
 
 
 @pytest.mark.parametrize("stop_after", range(1, 9))
@@ -443,6 +478,20 @@ def test_a_push_that_failed_is_not_gone_on_with(rig: Callable[..., Rig]) -> None
     made.goes()
     with pytest.raises(NothingToResume, match="was stopped by what failed: a failed"):
         last(made.folder)
+
+
+@pytest.mark.parametrize("confirmed", [True, False])
+def test_one_that_was_cut_off_is_asked_again_when_it_is_back(rig: Callable[..., Rig], confirmed: bool) -> None:
+    made = rig("a", "b")
+    made.peers["a"].then = ["gone"]
+    assert end(made.goes()).how is How.STOPPED
+    made.peers["a"].then = ["active"]
+    if confirmed:
+        assert end(made.goes(made.resumes(), begin=False)).how is How.DONE
+        assert made.peers["b"].runs == NEW
+        return
+    made.peers["a"].runs, made.peers["a"].reason = OLD, "no_confirmation"
+    assert [each.node for each in made.resumes().standing(Standing.FAILED)] == ["a"]
 
 
 def test_another_document_in_the_inventory_ends_it(rig: Callable[..., Rig]) -> None:

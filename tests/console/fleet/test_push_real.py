@@ -158,6 +158,20 @@ def test_a_document_that_blackens_pictures_stops_at_the_canary_which_takes_itsel
     assert all(node.get("/v1/config/history")["items"][0]["version"] == 1 for node in list(fleet.nodes.values())[1:])
 
 
+def test_at_night_with_nothing_due_it_is_provisional_and_never_called_confirmed(fleet: Fleet) -> None:
+    hour = int(SystemClock().now_us() / US % 86_400 // 3600)
+    later = {"kind": "clock", "start": f"{(hour + 6) % 24:02}:00", "end": f"{(hour + 8) % 24:02}:00"}
+    night = {**PLACE, "longitude": (PLACE["longitude"] - 90 + 180) % 360 - 180, "timezone": "UTC"}
+    quiet = {**BASE, "site": night, "schedules": {"each": {"interval_s": 1, "window": later}}}
+    fleet.wants(quiet)
+    code, lines, err = fleet.push("/./")
+    assert code == 0, err
+    assert phases(lines) == dict.fromkeys(NAMES, "provisional")
+    assert {row["state"] for row in lines[-1]["rows"]} == {"provisional"}
+    assert {fleet.runs(name) for name in NAMES} == {(digest(quiet), "provisional")}
+    assert "confirmed" not in json.dumps(lines[1:])
+
+
 def test_a_node_that_is_killed_in_mid_probation_goes_on_with_it(fleet: Fleet) -> None:
     fleet.wants(GOOD)
     process = fleet.begins("cam-1", "--yes", "--soak", "0")
@@ -177,20 +191,46 @@ def test_a_node_that_is_killed_in_mid_probation_goes_on_with_it(fleet: Fleet) ->
         assert reborn.get("/v1/config")["digest"] == digest(GOOD)
 
 
-@pytest.mark.parametrize("ends", [signal.SIGKILL, signal.SIGINT])
-def test_a_console_that_ends_in_mid_push_is_gone_on_with(fleet: Fleet, ends: signal.Signals) -> None:
+POINTS: dict[str, Callable[[dict[str, Any]], bool]] = {
+    "planned": lambda line: "plan" in line,
+    "batch begun": lambda line: line.get("event") == "batch",
+    "sent": sent,
+    "confirmed": lambda line: line.get("phase") == "confirmed",
+    "second batch begun": lambda line: line.get("batch") == "rest",
+}
+
+
+def confirmed(fleet: Fleet) -> bool:
+    return {fleet.runs(name) for name in NAMES} == {(digest(GOOD), "active")}
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_console_that_is_killed_at_any_point_is_gone_on_with(fleet: Fleet, point: str) -> None:
+    fleet.wants(GOOD)
+    process = fleet.begins("/./", "--yes", "--soak", "0")
+    until(process, POINTS[point])
+    process.kill()
+    process.communicate(timeout=30)
+    code, _, err = fleet.push("--resume")
+    if "FLT-032" in err:  # nothing was begun
+        assert point == "planned"
+        code, _, err = fleet.push("/./")
+    assert code == 0, err
+    assert confirmed(fleet)
+    assert all(len(node.get("/v1/config/history")["items"]) == 2 for node in fleet.nodes.values())
+    assert all(node.get("/v1/lease")["owner"] is None for node in fleet.nodes.values())
+
+
+def test_a_console_that_is_interrupted_lets_the_nodes_go_and_says_how_to_go_on(fleet: Fleet) -> None:
     fleet.wants(GOOD)
     process = fleet.begins("/./", "--yes", "--soak", "0")
     until(process, sent)
-    process.send_signal(ends)
+    process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
-    assert process.returncode == {signal.SIGKILL: -9, signal.SIGINT: 130}[ends]
-    assert ("heliograph push --resume" in err) is (ends is signal.SIGINT)
-    assert (fleet.nodes["cam-1"].get("/v1/lease")["owner"] is None) is (ends is signal.SIGINT)
-    code, _, err = fleet.push("--resume")
-    assert code == 0, err
-    assert {fleet.runs(name) for name in NAMES} == {(digest(GOOD), "active")}
-    assert all(len(node.get("/v1/config/history")["items"]) == 2 for node in fleet.nodes.values())
+    assert (process.returncode, "heliograph push --resume" in err) == (130, True)
+    assert all(node.get("/v1/lease")["owner"] is None for node in fleet.nodes.values())
+    assert fleet.push("--resume")[0] == 0
+    assert confirmed(fleet)
     code, _, err = fleet.push("--resume")
     assert (code, "FLT-032" in err) == (64, True)
 
