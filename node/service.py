@@ -86,6 +86,7 @@ from node.work.orders import Orders, Reach
 from node.work.rebuild import recover
 from node.work.reclaim import Ground, Reclaimer
 from node.work.reload import Cameras, Outcome, Reload
+from node.work.usual import Usual
 
 Answer = TypeVar("Answer")
 
@@ -222,7 +223,7 @@ class Service:
         for name, loop in self.loops.items():
             loop.resume(ledger)
             self._thread(_thread_name(name), loop.run)
-        self.reload.begin(Cameras(self._working, self._light, self._wake, self._prove, self.holds.explain))
+        self.reload.begin(self._cameras())
         self._thread("facts", self.facts.run)
         self._stack.callback(self._own_token.write(self._run_dir).unlink, missing_ok=True)
         self.server.start()
@@ -365,6 +366,8 @@ class Service:
                 self.board,
                 self.reload.live,
                 self.reload.judged,
+                self.reload.compared,
+                self.reload.before_trial,
                 self.reload.quality_of,
                 self.reload.usual_light,
                 self.holds,
@@ -570,6 +573,15 @@ class Service:
     def _wake(self) -> None:
         for loop in self.loops.values():
             loop.wake()
+
+    def _cameras(self) -> Cameras:
+        """What the reload asks of them."""
+        usual = Usual(FrameReader(self.database)).score
+        return Cameras(self._working, self._light, self._wake, self._prove, self.holds.explain, usual, self._compare)
+
+    def _compare(self, camera: str, profile: str) -> None:
+        loop = self.loops[camera]
+        loop.ask(lambda: loop.compare(profile))
 
     def _prove(self, camera: str, profile: str) -> None:
         loop = self.loops[camera]

@@ -20,6 +20,7 @@ MAX_REMEMBERED = 500  # the schema's most
 RECENT = 5  # frames
 LIGHTS = ((10.0, "high"), (-4.0, "low"), (-12.0, "dusk"), (-90.0, "night"))
 UNKNOWN_LIGHT = "any"
+EVERY_LIGHT = (*(name for _, name in LIGHTS), UNKNOWN_LIGHT)
 
 STRONGEST = 0.25  # share of the picture, by contrast, in which sharpness is compared
 VISIBLE_EDGES = 9.0  # energy below which those are noise and JPEG's steps, and sharpness cannot be told

@@ -22,6 +22,12 @@ _BATCH = 500
 SAMPLE = 200
 """Frames by whose size the next ones are foreseen."""
 
+Sky = tuple[float, float]
+"""Elevations of the sun in degrees, from and below."""
+_MEAN_SCORE = (
+    "SELECT AVG(score), COUNT(*) FROM (SELECT score FROM frames WHERE camera = ? AND id BETWEEN ? AND ? AND profile = ?"
+    " AND captured_us < ? AND quarantined = 0 AND score IS NOT NULL AND {} ORDER BY id DESC LIMIT ?)"
+)
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 _NAMES = tuple(field.name for field in fields(Frame))
 _COLUMNS = ", ".join(_NAMES)
@@ -140,6 +146,16 @@ class FrameReader:
     def mean_bytes(self, sample: int = SAMPLE) -> float | None:
         """The mean size of the newest frames; None where there is none."""
         return self.database.read(lambda session: _mean_bytes(session, sample))
+
+    def mean_score(
+        self, camera: str, profile: str, sky: Sky | None, span_us: tuple[int, int], *, least: int
+    ) -> float | None:
+        """Of the newest judged frames of that span (end not included) and sky; None where fewer than `least` are."""
+        from_us, until_us = span_us
+        where_sky = "sun_elevation_deg IS NULL" if sky is None else "sun_elevation_deg >= ? AND sun_elevation_deg < ?"
+        values = (camera, first_id(from_us), last_id(until_us), profile, until_us, *(sky or ()), SAMPLE)
+        row = self.database.read(lambda session: session.one(_MEAN_SCORE.format(where_sky), values))
+        return None if row is None or row[1] < least else float(row[0])
 
     def paths(self, camera: str, from_us: int, until_us: int) -> dict[str, str]:
         """Path to id of the camera's frames whose ids are of that span, give or take an hour."""

@@ -37,6 +37,7 @@ from node.domain.facts import LoopFacts, QualityFacts, loop_key, quality_key
 from node.domain.frame import Frame, GapReason, StageTimes
 from node.domain.quality import Integrity, Verdict, is_day, speaks_against, went_dark
 from node.domain.schedule import Due
+from node.imaging.baseline import light
 from node.journal import Journal
 from node.store.ledger import LedgerReader
 from node.work.agenda import Agenda, Asked
@@ -45,7 +46,7 @@ from node.work.judge import Judge
 from node.work.keeping import Keeper, Taken
 from node.work.ladder import Ladder
 from node.work.live import Live, Segment
-from node.work.proof import Shown
+from node.work.proof import Seen, Shown
 
 Answer = TypeVar("Answer")
 
@@ -76,15 +77,18 @@ REASONS: tuple[tuple[type[HeliographError], GapReason], ...] = (
 class Shared:
     """What every camera's loop shares.  `judged` hears of each fresh shot: camera, profile, version, what it showed.
 
-    `quality_of` gives what the pictures of a document are judged by: on probation that is not its own word; and
-    `usual_light` the mean luminance (0..1) of the camera's pictures before such a document.
+    `compared` hears by how many points the version `before_trial` did better at the same moment.  `quality_of` gives
+    what the pictures of a document are judged by: on probation that is not its own word; and `usual_light` the mean
+    luminance (0..1) of the camera's pictures before such a document.
     """
 
     clock: Clock
     journal: Journal
     board: Board
     live: Live
-    judged: Callable[[str, str, int, Shown], None]
+    judged: Callable[[str, str, int, Seen], None]
+    compared: Callable[[str, str, int, float | None], None]
+    before_trial: Callable[[], Segment | None]
     quality_of: Callable[[Segment], Quality]
     usual_light: Callable[[str, Segment], float | None]
     holds: Holds
@@ -118,6 +122,7 @@ class CaptureLoop:
         self._clock, self._journal, self._board = shared.clock, shared.journal, shared.board
         self._ladder = Ladder(shared.board, shared.clock)
         self._live, self._judged, self._quality_of = shared.live, shared.judged, shared.quality_of
+        self._compared, self._before_trial = shared.compared, shared.before_trial
         self._usual_light, self._holds = shared.usual_light, shared.holds
         self.light: tuple[int, float] | None = None
         self._refused_code = ""
@@ -195,11 +200,27 @@ class CaptureLoop:
         """A proof shot: judged for the document on probation, not kept."""
         segment = self._live.current
         try:
-            shown = self._proven(self._take(segment, profile, None))
+            taken = self._take(segment, profile, None)
+            seen = Seen(self._proven(taken))
         except CameraError as error:
             LOG.warning("proof shot failed", extra={"camera": self.camera, "code": error.code})
-            shown = shown_by(error)
-        self._judged(self.camera, profile, segment.version, shown)
+            seen = Seen(shown_by(error))
+        self._judged(self.camera, profile, segment.version, seen)
+
+    def compare(self, profile: str) -> None:
+        """Two shots of one moment, not kept: under the version before the trial's, then under the trial's."""
+        segment, before = self._live.current, self._before_trial()
+        if before is None:
+            return
+        try:
+            judged = [self._take(each, profile, None).assessed.judgement for each in (before, segment)]
+            scores = [None if each.cold else each.score for each in judged]  # without a history both would be good
+        except CameraError as error:
+            LOG.warning("comparison failed", extra={"camera": self.camera, "code": error.code})
+            scores = []
+        told = [score for score in scores if score is not None]
+        better = float(told[0] - told[1]) if len(told) == len((before, segment)) else None
+        self._compared(self.camera, profile, segment.version, better)
 
     def _proven(self, taken: Taken) -> Shown:
         """A profile may be meant for another light than there is now: then only what cannot be right speaks."""
@@ -370,21 +391,21 @@ class CaptureLoop:
         try:
             left_out = self._left_out(due)
             if left_out is None:
-                shown = self._capture(segment, due)
+                seen = self._capture(segment, due)
             else:
                 self._keeper.explain(segment, due, left_out)
-                shown = Shown.NOTHING
+                seen = Seen(Shown.NOTHING)
             self._refused_code = ""
         except HeliographError as error:
             if isinstance(error, DiskError):
                 self._refused_code = error.code
             self._keeper.explain(segment, due, reason_of(error), error.code)
-            shown = shown_by(error)
+            seen = Seen(shown_by(error))
         finally:
             self._record_steps()
         # only now: what nobody foresaw leaves the slot to the next turn, which takes it again or explains it
         self._agenda.met(due)
-        self._judged(self.camera, due.slot.profile, segment.version, shown)
+        self._judged(self.camera, due.slot.profile, segment.version, seen)
 
     def _left_out(self, due: Due) -> GapReason | None:
         """Why a slot in time is not even tried."""
@@ -405,7 +426,7 @@ class CaptureLoop:
             return Shown.NOTHING if taken.quality.enabled else Shown.GOOD
         return _weight(taken)
 
-    def _capture(self, segment: Segment, due: Due) -> Shown:
+    def _capture(self, segment: Segment, due: Due) -> Seen:
         """The frame's journey.  Raises CameraError, DiskError: then there is neither frame nor gap yet."""
         self._ladder.check()
         self._keeper.room(TYPICAL_BYTES, segment.document.alerts)
@@ -417,7 +438,7 @@ class CaptureLoop:
             self._keeper.quarantine(taken, explains=True)
         if other is not None:
             self._put_aside(other)
-        return self._shown(taken)
+        return Seen(self._shown(taken), taken.assessed.judgement.score, light(taken.sun_elevation_deg))
 
     def _keep(self, taken: Taken) -> Frame:
         frame = self._keeper.keep(taken)

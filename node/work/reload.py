@@ -21,18 +21,20 @@ from node.domain.errors import DatabaseError, DiskError, NothingToRollBack
 from node.domain.facts import ConfigFacts
 from node.domain.nodefile import Probation
 from node.domain.quality import is_day
+from node.imaging.baseline import EVERY_LIGHT
 from node.journal import NODE, Journal
 from node.store import configs
 from node.store.configs import Proof, Running, VersionBook
 from node.store.log import Actor
 from node.work.live import Compiler, Live, Segment
-from node.work.proof import Shown, Trial, Way
+from node.work.proof import FINE, Seen, Shown, Trial, Way
 
 MOST_STARTS = 3
 INTERVALS = 4
 NEXT_SLOTS = 3
 DAY_US = 86400 * US
 LOOK_US = 7 * DAY_US
+OWN_HISTORY_US = 3 * DAY_US
 DARK_FOR_US, STRIDE_US = 2 * DAY_US, 600 * US
 """Slots of so many days all by night: then a night's pictures are the proof.  One is looked at each ten minutes."""
 KEPT_SPAN_US = 400 * DAY_US
@@ -45,7 +47,9 @@ class Cameras:
     """What the reload asks of the capture loops: which cameras work now, a look again, a proof shot.
 
     `light` is the mean luminance of each camera's last good frame, where that is not long ago.  `held` says whether
-    a slot of the camera due then will be left out, because somebody holds it.
+    a slot of the camera due then will be left out, because somebody holds it.  `usual` is the mean score of a camera's
+    pictures with a profile in that light before an instant, None = too few; `compare` has two shots taken, one under
+    the version before and one under what is on probation.
     """
 
     working: Callable[[], tuple[str, ...]]
@@ -53,6 +57,12 @@ class Cameras:
     wake: Callable[[], None]
     prove: Callable[[str, str], None]
     held: Callable[[str, int], bool]
+    usual: Callable[[str, str, str, int], float | None]
+    compare: Callable[[str, str], None]
+
+
+NO_CAMERAS = Cameras(tuple, dict, lambda: None, lambda *_: None, lambda *_: False, lambda *_: None, lambda *_: None)
+"""Before the loops are there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +92,7 @@ class Reload:
         self._book, self._journal, self._compiler = book, journal, compiler
         self._rules, self._clock = rules, clock
         self._lock = threading.RLock()
-        self._cameras = Cameras(tuple, dict, lambda: None, lambda *_: None, lambda *_: False)
+        self._cameras = NO_CAMERAS
         self._running = book.current()
         self.live = Live(self._segments(clock.now_us()))
         self._trial: Trial | None = None
@@ -156,15 +166,30 @@ class Reload:
 
     # --- probation --------------------------------------------------------------------------------------------
 
-    def judged(self, camera: str, profile: str, version: int, shown: Shown) -> None:
+    def judged(self, camera: str, profile: str, version: int, seen: Seen) -> None:
         """One fresh shot, taken under that version.  Cheap where nothing is on probation."""
         if self._trial is None:
             return
         with self._lock:
             if self._trial is None or self._trial.version != version:
                 return
-            self._take(self._trial, (camera, profile), shown)
+            self._take(self._trial, (camera, profile), seen)
             self._unless_busy(self._decide)
+
+    def compared(self, camera: str, profile: str, version: int, better: float | None) -> None:
+        """Two shots of one moment: by how many points the version before was better; None = no pair came about."""
+        with self._lock:
+            if self._trial is not None and self._trial.version == version:
+                self._trial.compared((camera, profile), better)
+                self._unless_busy(self._decide)
+
+    def before_trial(self) -> Segment | None:
+        """The version that what is on probation would go back to."""
+        with self._lock:
+            previous = self._running.activation.previous
+            if self._trial is None or previous is None:
+                return None
+            return self._compiler.compile(self._clock.now_us(), previous, self._book.get(previous).document)
 
     def tick(self) -> None:
         """Once a second: the deadline, and proof shots where no slot comes in time."""
@@ -179,6 +204,9 @@ class Reload:
             for way in [way for way in trial.owed if self._wants_proof(trial, way)]:
                 trial.proof_s[way] = self._clock.monotonic()
                 self._cameras.prove(*way)
+            for way in [way for way in trial.suspected if self._wants_pair(trial, way)]:
+                trial.proof_s[way] = self._clock.monotonic()
+                self._cameras.compare(*way)
 
     def roll_back_trial(self, reason: str, actor: Actor = NODE) -> None:
         """The version on probation failed: the one before it decides about slots from now on."""
@@ -267,14 +295,34 @@ class Reload:
         if self._running.activation.state == configs.PROBATION:
             self._start_trial()
 
-    def _take(self, trial: Trial, way: Way, shown: Shown) -> None:
+    def _take(self, trial: Trial, way: Way, seen: Seen) -> None:
         """Into the trial and, where it counts, into the book."""
-        if not trial.take(way, shown):
+        usual = None if seen.score is None else self._usual(way, seen.light)
+        if not trial.take(way, self._weighed(seen, way) if usual is None else seen.shown):
             return
+        if usual is not None and seen.score is not None:
+            trial.note_below(way, usual - seen.score)
         if trial.provisional:
             trial.due_s[way] = self._clock.monotonic() + self._span_s(self.live.current.document)
         owed, unproved = _text(trial.owed), _text(trial.unproved)
         self._unless_busy(lambda: self._journal.note_good(owed, unproved))
+
+    def _usual(self, way: Way, of_light: str) -> float | None:
+        """The score before the document that runs.  A database that does not answer knows none."""
+        try:
+            return self._cameras.usual(*way, of_light, self._running.activation.from_us)
+        except DatabaseError as error:
+            LOG.warning("usual score is not known", extra={"error": str(error)})
+            return None
+
+    def _weighed(self, seen: Seen, way: Way) -> Shown:
+        """A history that only this document's own pictures made proves nothing where there is one of another light.
+
+        After three days it does: that light may not come again.
+        """
+        known = seen.shown in FINE and seen.score is not None and any(self._usual(way, each) for each in EVERY_LIGHT)
+        recent = self._clock.now_us() - self._running.activation.from_us < OWN_HISTORY_US
+        return Shown.PLAUSIBLE if known and recent else seen.shown
 
     def _start_trial(self) -> None:
         """Of what is on probation in the book.  What a release before has not counted is not proved."""
@@ -379,6 +427,8 @@ class Reload:
             return
         if trial.failure:
             self.roll_back_trial(trial.failure)
+        elif trial.done and trial.suspected:
+            return  # the version before is tried beside it
         elif trial.proved:
             self._running = self._journal.confirm_config(trial.version)
             crash_point("confirmed")
@@ -396,7 +446,7 @@ class Reload:
         self._running = self._journal.make_provisional(trial.version, _text(unproved))
         crash_point("provisional")
         trial.provisional, trial.unproved = True, unproved
-        trial.bad_in_a_row.clear()
+        trial.begin_again()
         LOG.info("configuration runs provisionally", extra={"version": trial.version, "unproved": _text(unproved)})
 
     def _wants_proof(self, trial: Trial, way: Way) -> bool:
@@ -413,8 +463,15 @@ class Reload:
         )
         if len(list(islice(coming, trial.owed[way]))) == trial.owed[way]:
             return False
+        return self._paused(trial, way)
+
+    def _wants_pair(self, trial: Trial, way: Way) -> bool:
+        return self._trial is trial and trial.done and self._paused(trial, way)
+
+    def _paused(self, trial: Trial, way: Way) -> bool:
+        """Whether the last shot of that way that no slot asked for is a while ago."""
         pause_s = self._rules.min_s / (PROOFS_PER_FRAME * self._rules.good_frames)
-        return now_s - trial.proof_s.get(way, -pause_s) >= pause_s
+        return self._clock.monotonic() - trial.proof_s.get(way, -pause_s) >= pause_s
 
     def _segments(self, now_us: int) -> list[Segment]:
         """The documents of the time whose slots may not be settled yet, up to the one that runs."""

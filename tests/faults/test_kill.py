@@ -30,7 +30,8 @@ CAMERAS = {
     # two in a row are: the slot is a gap
     "side": {**SMALL, "seed": 2, "faults": [{"kind": "truncated", "after_shots": 1, "shots": 2, "every": 6}]},
 }
-EVERY_OTHER = EACH_SECOND | {"schedules": {"each": {"interval_s": 2}}}
+WARM = EACH_SECOND | {"quality": {"limits": {"cold_below": 1}}}  # each life begins without a history
+EVERY_OTHER = WARM | {"schedules": {"each": {"interval_s": 2}}}
 PROBATION = {"good_frames": 1, "min_s": 4}
 HOMES = 2
 KILLS, RANDOM_KILLS, WORKER_KILLS = 50, 9, 9  # in all; of each home
@@ -46,7 +47,7 @@ def leave(_node: Node) -> None:
 
 def push(node: Node) -> None:
     """Another document, whatever is on probation."""
-    wanted = EVERY_OTHER if node.get("/v1/config")["document"] == EACH_SECOND else EACH_SECOND
+    wanted = EVERY_OTHER if node.get("/v1/config")["document"] == WARM else WARM
     while node.put(wanted).status_code == httpx.codes.CONFLICT:
         node.ask("POST", "/v1/config/rollback", json={})
         time.sleep(0.1)
@@ -80,7 +81,7 @@ class Ordeal:
     """One home, life after life."""
 
     def __init__(self, folder: Path, seed: int) -> None:
-        self.home = Home(folder, CAMERAS, EACH_SECOND, {"probation": PROBATION})
+        self.home = Home(folder, CAMERAS, WARM, {"probation": PROBATION})
         self.witness, self.random = Witness(), random.Random(seed)
         self.kills: Counter[str] = Counter()
         self.missed: list[str] = []

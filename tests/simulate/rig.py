@@ -29,6 +29,7 @@ from node.work.keeping import Keeper
 from node.work.live import Compiler
 from node.work.rebuild import adopt_recent
 from node.work.reload import Cameras, Reload
+from node.work.usual import Usual
 from tests.clocks import JumpClock
 from tests.simulate.direct import DirectLink
 
@@ -84,13 +85,18 @@ class Rig:
             self.board,
             self.reload.live,
             self.reload.judged,
+            self.reload.compared,
+            self.reload.before_trial,
             self.reload.quality_of,
             self.reload.usual_light,
             self.holds,
         )
         self.loop = CaptureLoop(CAMERA, equipment, shared)
         self.loop.resume(self.ledger)
-        self.reload.begin(Cameras(self._working, self._light, self.loop.wake, self._prove, self.holds.explain))
+        usual = Usual(self.frames).score
+        self.reload.begin(
+            Cameras(self._working, self._light, self.loop.wake, self._prove, self.holds.explain, usual, self._compare)
+        )
 
     def run(self, until_us: int, each_turn: Callable[[], object] = lambda: None) -> None:
         """Turn until that instant of the wall clock."""
@@ -112,6 +118,9 @@ class Rig:
 
     def _light(self) -> dict[str, float]:
         return {CAMERA: self.loop.light[1]} if self.loop.light else {}
+
+    def _compare(self, _camera: str, profile: str) -> None:
+        self.loop.ask(lambda: self.loop.compare(profile))
 
     def _prove(self, _camera: str, profile: str) -> None:
         self.loop.ask(lambda: self.loop.prove(profile))

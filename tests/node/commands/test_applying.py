@@ -187,7 +187,7 @@ def test_a_running_service_takes_it_by_its_own_token_and_proves_it(tmp_path: Pat
     quick = {"probation": {"good_frames": 1, "min_s": 20}}
     wanted = {**EACH_SECOND, **NORTH}
     with started(Home(tmp_path, node_file=quick)) as node:
-        wait_for(lambda: node.camera()["state"] == "ok", "a camera")
+        wait_for(lambda: len(node.frames()) > 10, "a history", 40)
         done = by_service(node, wanted, "--wait", "--json")
         assert (done.returncode, done.stderr) == (0, "")
         assert json.loads(done.stdout) == {

@@ -344,7 +344,7 @@ def test_a_document_put_while_it_is_held_proves_itself_by_proof_shots(tmp_path: 
         changed = {**EVERY_MINUTE, "site": {"name": "other"}}
         rig.reload.put(changed, 1, ME)
         rig.run(rig.clock.now_us() + 10 * MINUTE, rig.reload.tick)
-        assert rig.kinds().count("config_confirmed") == 1
+        assert rig.kinds().count("config_provisional") == 1
         assert rig.reload.facts().version == 2
         assert rig.ledger.totals()[0].captured == 3
     assert events(tmp_path, "config_rolled_back") == []
