@@ -13,12 +13,13 @@ from tests.nodes import PROGRAM, Home, Node, beside, started, wait_for
 from tests.simulate.holdings import half_gone, unaccounted
 from tests.simulate.ledger import events, reasons
 
-CAMERA = {"backend": "synthetic", "width": 1280, "height": 720}
+CAMERA = {"backend": "synthetic", "width": 1920, "height": 1080}
 DOCUMENT = {
     "schedules": {"each": {"interval_s": 1}},
     "alerts": {"disk_reserve_bytes": 0, "hold_down_s": 0},
     "retention": {"reclaim_to_free_pct": 22},
     "render": {"enabled": False},
+    "archive": {"targets": {"shelf": {"gather_s": 1}}},
 }
 MB = 2**20
 ENOUGH_BYTES = 5 * MB
