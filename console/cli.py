@@ -10,7 +10,21 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from console.commands import alerts, cameras, console, demo, events, frames, jobs, pki, push, settings, status, watch
+from console.commands import (
+    alerts,
+    cameras,
+    console,
+    demo,
+    events,
+    frames,
+    jobs,
+    pki,
+    push,
+    rollout,
+    settings,
+    status,
+    watch,
+)
 from console.commands.command import Command
 from console.commands.completion import SHELLS
 from node.wire.errors import EXIT_CODES, OK, FileNotWritten, HeliographError, UsageWrong
@@ -117,6 +131,7 @@ COMMANDS: dict[str, Command] = {
     **cameras.COMMANDS,
     **frames.COMMANDS,
     **push.COMMANDS,
+    **rollout.COMMANDS,
     **settings.COMMANDS,
     **pki.COMMANDS,
     "completion": Command("A script by which a shell completes this command.", _completion_options, _completion),

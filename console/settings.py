@@ -46,6 +46,9 @@ class ConsoleSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     inventory: Place | None = Field(None, description="The inventory where -i names none; without it Ansible's own.")
+    fleet_dir: Place | None = Field(
+        None, description="The folder with ansible.cfg and the playbooks; without it the nearest one with ansible.cfg."
+    )
     state_dir: Place | None = Field(
         None,
         description="Where acknowledgements, views and recordings are kept; operators may share one, each inventory"

@@ -1053,6 +1053,20 @@ class NodesHeld(FleetError):
     exit = TRY_AGAIN
 
 
+class PlaybookUnusable(FleetError):
+    code = "FLT-034"
+    title = "playbook cannot be run here"
+    hint = "do what the detail says; `ansible-playbook --syntax-check playbooks/NAME.yml` says what Ansible makes of it"
+    exit = CONFIGURATION
+
+
+class RolloutUnfit(FleetError):
+    code = "FLT-035"
+    title = "there is no such rollout for that"
+    hint = "`heliograph rollout --list` names those that are kept, and how each ended"
+    exit = USAGE
+
+
 class UsageWrong(HeliographError):
     code = "CLI-001"
     title = "command line is wrong"

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 import re
+import signal
+import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
@@ -26,6 +31,8 @@ short_description: one line of JSON for each thing that happens
 description:
   - Each line is an object with t, event, host, task, play, rc, changed, msg, and diff where there is one.
   - Chosen by ANSIBLE_STDOUT_CALLBACK=heliograph_lines; what is no_log, and what looks secret, is not in it.
+  - Where HELIOGRAPH_LIFELINE names a descriptor, the run ends once that comes to its end, and whoever holds its other
+    side is gone.
 """
 
 HIDDEN = "***"
@@ -53,6 +60,11 @@ SAID = re.compile(
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 SPOKEN = ("msg", "stderr", "module_stderr", "stdout", "module_stdout", "reason")
 """Where a result tells what happened, the best first."""
+LIFELINE = "HELIOGRAPH_LIFELINE"
+HANDED_OVER = "HELIOGRAPH_SECRET_"
+"""Begins the names of secret variables that are given by the environment."""
+ENDINGS = ((signal.SIGINT, 20.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 0.0))
+"""How a run ends that nobody watches any more, and the seconds that each may take."""
 COUNTED = ("ok", "changed", "unreachable", "failures", "skipped", "rescued", "ignored")
 
 
@@ -124,6 +136,10 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # Ansible has no types
         self._play = ""
         self._task = ""
         self._known_hosts: set[str] = set()
+        self._censor.learn({name: value for name, value in os.environ.items() if name.startswith(HANDED_OVER)})
+        lifeline = os.environ.get(LIFELINE, "")
+        if lifeline.isdecimal():
+            threading.Thread(target=_hang_on, args=(int(lifeline),), name="lifeline", daemon=True).start()
 
     # --- the run ----------------------------------------------------------------------------------------------------
 
@@ -233,6 +249,20 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # Ansible has no types
         named = {"host": host, "task": self._task, "play": self._play}
         line = {"t": _now(), "event": event, **named, "rc": None, "changed": False, "msg": "", **said}
         self._display.display(json.dumps(line))
+        with suppress(BrokenPipeError):  # whoever read has left: the lifeline ends this
+            sys.stdout.flush()  # Ansible itself does so at its end only
+
+
+def _hang_on(lifeline: int) -> None:
+    """Until nobody holds the other side: then this run ends, as by Ctrl-C."""
+    try:
+        while os.read(lifeline, 1):
+            pass
+    except OSError:  # it was never ours
+        return
+    for number, seconds in ENDINGS:
+        os.kill(os.getpid(), number)
+        time.sleep(seconds)
 
 
 def _now() -> str:

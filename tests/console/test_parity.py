@@ -21,6 +21,7 @@ BY_ITSELF = {
     "completion": "is for the shell",
     "pki": "holds the authority's keys, which no screen touches",
     "push": "goes on for as long as probations take, and is resumed where it was interrupted",
+    "rollout": "as a push, with playbooks",
 }
 """Commands that do nothing that a key or a colon does, and why."""
 
@@ -74,7 +75,7 @@ def test_every_command_has_a_sentence_and_a_word_for_each_option(name: str, caps
 
 @pytest.mark.parametrize("name", sorted(set(COMMANDS) - OF_DEEDS))
 def test_a_command_that_only_looks_has_no_question(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert ("--yes" in help_of(name, capsys)) is (name in {"ack", "unack", "push"})
+    assert ("--yes" in help_of(name, capsys)) is (name in {"ack", "unack", "push", "rollout"})
 
 
 def test_the_words_for_undo_are_of_actions_that_there_are() -> None:
