@@ -10,6 +10,7 @@ from console.fleet.text import clean
 from node.wire.status import NodeStatus
 from node.wire.times import US, from_text
 
+PROVISIONAL = "nothing speaks for it yet: it is judged when slots come by a light that shows it, and may still go back"
 DROP = 15
 """Points by which a camera's quality may be lower than before: weather does as much, a spoilt picture more."""
 
@@ -59,7 +60,7 @@ def judge(was: Before, status: NodeStatus, wanted: str) -> Seen:
     if config.state == "probation":
         return Seen(Look.WAIT, left_s=_left_s(status))
     if str(config.state) == "provisional":
-        return Seen(Look.PROVISIONAL, "nothing was due: it is judged at its first due window, and may still go back")
+        return Seen(Look.PROVISIONAL, PROVISIONAL)
     worse = "; ".join(_worse(was, status))
     return Seen(Look.WORSE, worse) if worse else Seen(Look.PASSED)
 

@@ -192,7 +192,7 @@ async def _asked(meant: Wanted, own: tuple[FieldFault, ...], client: NodeClient)
 def _same(node: str, running: RunningConfig, known: dict[str, Any]) -> NodePlan:
     if running.state == "probation":
         return NodePlan(node, Standing.PROVING, f"until {clean(running.probation_until or 'it is judged')}", **known)
-    why = "provisionally, until it is judged at its first due window" if running.state == "provisional" else ""
+    why = "provisionally, until slots come by a light that shows it" if running.state == "provisional" else ""
     return NodePlan(node, Standing.SAME, why, **known)
 
 

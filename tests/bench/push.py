@@ -1,8 +1,12 @@
-"""A push to hundreds of simulated nodes, all gates included."""
+"""A push to hundreds of simulated nodes; with `--inventory`, one to real hosts beside the same change by playbook."""
 
 from __future__ import annotations
 
+import argparse
 import asyncio
+import json
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -19,10 +23,13 @@ from console.fleet.push_plan import make_plan
 from console.fleet.view import Patience
 from console.fleet.wanted import wanted
 from node.clock import SystemClock
-from tests.bench.figure import Figure
+from tests.bench.figure import Figure, table
 from tests.bench.fleet import beside
 
 NODES = 500
+PLAYBOOK = "playbooks/push_config.yml"
+CHANGE = {"heliograph_config_98_bench": {"quality": {"limits": {"bad_below": 49}}}}
+LIMIT_S = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,3 +77,33 @@ async def pushed(
     await asyncio.gather(*(client.close() for host in hosts if (client := fleet.client(host.name)) is not None))
     assert isinstance(ended, Ended)
     return Pushed(planned_s - began_s, ended_s - planned_s, time.process_time() - cpu_s, ended)
+
+
+# --- the same change by playbook, on hosts that there are -------------------------------------------------------------
+
+
+def beside_playbook(inventory: Path) -> Figure:
+    """The same hosts, gates included: the playbook puts a change there, the push puts back what was there before."""
+    program = Path(sys.executable).parent
+    playbook = [program / "ansible-playbook", "-i", inventory, PLAYBOOK, "-e", json.dumps(CHANGE)]
+    playbook_s = _took(playbook)
+    push_s = _took([program / "heliograph", "push", "-i", inventory, "/./", "--yes", "--soak", "0"])
+    return Figure("a push beside its playbook", "s", push_s, playbook_s, note="gates of both included, no soak")
+
+
+def _took(command: list[Path | str]) -> float:
+    """Raises CalledProcessError where it fails: what did not do it has no time."""
+    began_s = time.monotonic()
+    subprocess.run(list(map(str, command)), check=True, timeout=LIMIT_S)
+    return time.monotonic() - began_s
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.push")
+    parser.add_argument("--inventory", type=Path, help="hosts that are up and run what this inventory wants")
+    given = parser.parse_args()
+    print(table([beside_playbook(given.inventory)] if given.inventory else figures(short=False)))
+
+
+if __name__ == "__main__":
+    main()

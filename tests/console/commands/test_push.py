@@ -353,7 +353,7 @@ def test_provisional_is_told_as_that(takes: Any, fleet: Any, run: Any) -> None:
     fleet(takes("kyoto", "provisional"), heliograph_config_10_fleet=WANTS)
     ran = run("push", "/./", "--yes")
     assert ran.code == 0
-    assert "kyoto: provisional: nothing was due" in ran.out
+    assert "kyoto: provisional: nothing speaks for it yet" in ran.out
     assert "confirmed" not in ran.out
     assert ran.out.endswith("done\n  1 provisional\n")
 

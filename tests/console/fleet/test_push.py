@@ -264,7 +264,7 @@ def test_provisional_is_no_confirmation_and_goes_on(rig: Callable[..., Rig]) -> 
     assert final(events) == {"a": "provisional", "b": "provisional"}
     assert end(events).how is How.DONE
     assert {row.state for row in end(events).rows} == {"provisional"}
-    assert "first due window" in next(each.said for each in events if getattr(each, "phase", "") == "provisional")
+    assert "may still go back" in next(each.said for each in events if getattr(each, "phase", "") == "provisional")
 
 
 def test_one_look_is_not_enough(rig: Callable[..., Rig]) -> None:
