@@ -33,6 +33,8 @@ UNMEASURED = {"COVERAGE_PROCESS_CONFIG": ""}  # a killed process leaves no figur
 NAS, STORE = "nas", "store"
 TARGETS = (NAS, STORE)
 AGAIN_S, ASK_S, SOON_S = 0.3, 2.0, 15.0
+LEAD_S, STARTS = 2.0, 4
+"""The first window begins so many seconds, and so many starts of a program, after the last preparation."""
 _NEW_MOUNTS = 0x20000  # CLONE_NEWNS of unshare(2)
 KINDS = ("render", "thumbnail", "backup", "upkeep", "reconcile", "transfer", "verify-archive", "restore")
 """Kinds that are tried again after a second, so often that none of them dies of the faults."""
@@ -161,21 +163,22 @@ def document_of(shape: Shape, days: Calendar) -> dict[str, Any]:
 class Station:
     """One home and all that belongs to it; used by the thread that made it."""
 
-    def __init__(self, folder: Path, shape: Shape, host: sshd.Host, in_s: int = 6) -> None:
+    def __init__(self, folder: Path, shape: Shape, host: sshd.Host) -> None:
         self.folder, self.shape, self.host = folder, shape, host
         self.disks = {
             "data": Disk(folder / "disks" / "data", folder / "data", shape.data_bytes),
             NAS: Disk(folder / "disks" / NAS, folder / NAS, 48 * MB),
             STORE: Disk(folder / "disks" / STORE, folder / STORE, 48 * MB),
         }
-        self.days = calendar(in_s, shape)
         endpoints = {
             NAS: {"kind": "directory", "path": str(folder / NAS)},
             STORE: host.endpoint(path=str(folder / STORE)).model_dump(),
         }
         node_file = {"archive": endpoints, "clock": {"trusted": True}}
-        camera = {**SMALL, "weather": "clear"}
-        self.home = Home(folder, {"main": camera}, document_of(shape, self.days), node_file)
+        cameras = {"main": {**SMALL, "weather": "clear"}}
+        self.home = Home(folder, cameras, {}, node_file)
+        self.days = calendar(round(LEAD_S + STARTS * self._marked_s()), shape)
+        self.home = Home(folder, cameras, document_of(shape, self.days), node_file)
         self.witness, self.stack, self.doorway = Bystander(), ExitStack(), ExitStack()
         self.node: Node | None = None
         self.beside: dict[str, subprocess.Popen[bytes]] = {}
@@ -188,9 +191,14 @@ class Station:
         self.late: set[str] = set()
         self.flipped: dict[str, tuple[Path, bytes, bytes]] = {}
         self.lies_told = folder / "lies"
+
+    def _marked_s(self) -> float:
+        """Marks the targets; the seconds that a command takes here and now."""
+        begun_s = time.monotonic()
         for target in TARGETS:
             made = heliograph_node("archive", "init", target, "--config", self.home.config)
             assert made.returncode == 0, made.stderr
+        return (time.monotonic() - begun_s) / len(TARGETS)
 
     # --- processes --------------------------------------------------------------------------------------------
 
@@ -364,11 +372,11 @@ def words_of(pid: int) -> list[str]:
 
 
 @contextmanager
-def station(folder: Path, shape: Shape, in_s: int = 6) -> Iterator[Station]:
+def station(folder: Path, shape: Shape) -> Iterator[Station]:
     """In this thread's own mount name space; everything ends with the block."""
     alone()
     with sshd.running(folder / "sshd", folder / STORE) as host:
-        made = Station(folder, shape, host, in_s)
+        made = Station(folder, shape, host)
         try:
             yield made
         finally:

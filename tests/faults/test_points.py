@@ -7,7 +7,8 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ from tests.faults.station import NAS, TARGETS, Shape, Station, in_a_thread, stat
 from tests.nodes import PROGRAM, Home, clean_environment, heliograph_node, started, wait_for
 
 TREE, TESTS = Path(product.__file__).parent, Path(__file__).parents[1]
-PATIENCE_S, AGAIN_S = 60.0, 1.5
+PATIENCE_S, AGAIN_S = 120.0, 1.5
 
 
 def order(path: str) -> Callable[[Station], object]:
@@ -33,6 +34,12 @@ def order(path: str) -> Callable[[Station], object]:
 
 def nothing(_station: Station) -> None:
     """New frames alone bring the process there."""
+
+
+def make_a_video(station: Station) -> None:
+    """Unless one waits: more of them than a slow machine makes would keep all that is less urgent waiting."""
+    if not station.rows("SELECT 1 FROM jobs WHERE kind = 'render' AND state IN ('queued', 'leased', 'retry')"):
+        ask_for_a_video(station)
 
 
 def bring_back(station: Station) -> None:
@@ -52,18 +59,18 @@ def lose_a_target(station: Station) -> None:
 
 make_room, back_up = order("/v1/disk/reclaim"), order("/v1/backups")
 WORK: dict[str, Callable[[Station], object]] = {
-    "job_claimed": ask_for_a_video,
-    "job_handled": ask_for_a_video,
-    "job_settled": ask_for_a_video,
-    "before_commit:4": ask_for_a_video,
-    "after_commit:4": ask_for_a_video,
-    "render_verified": ask_for_a_video,
-    "after_rename": ask_for_a_video,
-    "after_rename:2": ask_for_a_video,
-    "render_named": ask_for_a_video,
-    "render_committed": ask_for_a_video,
     "thumbs_made": nothing,
     "before_rename": nothing,
+    "job_claimed": make_a_video,
+    "job_handled": make_a_video,
+    "job_settled": make_a_video,
+    "before_commit:4": make_a_video,
+    "after_commit:4": make_a_video,
+    "render_verified": make_a_video,
+    "after_rename": make_a_video,
+    "after_rename:2": make_a_video,
+    "render_named": make_a_video,
+    "render_committed": make_a_video,
     "reclaim_proved": make_room,
     "reclaim_marked": make_room,
     "reclaim_unlinked": make_room,
@@ -121,19 +128,30 @@ def test_every_named_point_of_the_tree_is_one_at_which_some_test_kills() -> None
         assert [point for point in points if f'"{point}"' not in words] == []
 
 
+def take_a_frame(station: Station) -> None:
+    """Of no slot: there is something to be shown, sent and deleted even when the last window has ended."""
+    station.ask("POST", "/v1/cameras/main/capture", json={})
+
+
+def until(came: Callable[[], object], made: Station, provoke: Callable[[Station], object], what: str) -> None:
+    """Provoked again and again: an order may meet a service that is busy, or a process that is only just starting."""
+    begun_s, asked_s = time.monotonic(), -AGAIN_S
+    while not came():
+        now_s = time.monotonic()
+        assert now_s - begun_s < PATIENCE_S, f"not provoked: {what}"
+        if now_s - asked_s > AGAIN_S:
+            take_a_frame(made)
+            provoke(made)
+            asked_s = now_s
+        time.sleep(0.05)
+
+
 def die(made: Station, name: str, point: str, provoke: Callable[[Station], object]) -> None:
     """The process is killed, and its next life ends at the point."""
     made.planned[name] = point
     made.kill(name)
     made.wait(lambda: name not in made.planned and made.pid(name), f"another life, {point}")
-    pid, asked_s = made.pid(name), 0.0
-    until = time.monotonic() + PATIENCE_S
-    while made.status_of(name) is None:
-        assert time.monotonic() < until, f"{name} {pid} did not pass {point}"
-        if time.monotonic() - asked_s > AGAIN_S:
-            provoke(made)
-            asked_s = time.monotonic()
-        time.sleep(0.05)
+    until(lambda: made.status_of(name) is not None, made, provoke, f"{name} {made.pid(name)} at {point}")
     assert made.status_of(name) == -signal.SIGKILL, point
 
 
@@ -144,8 +162,7 @@ def die_as_encoder(made: Station, point: str) -> None:
     made.planned["work"] = point
     made.kill("work")
     made.wait(lambda: "work" not in made.planned and made.pid("work"), f"another life, {point}")
-    ask_for_a_video(made)
-    made.wait(lambda: made.rows(died), f"an encoder that died at {point}", PATIENCE_S)
+    until(lambda: made.rows(died), made, make_a_video, f"an encoder that died at {point}")
     made.kill("work")
 
 
@@ -156,20 +173,26 @@ def in_the_end(made: Station, shape: Shape) -> list[str]:
     return [*ordeal.in_vain, *reckon(made).all]
 
 
-def shape_of(points: int) -> Shape:
-    """Windows so short that there is always something to be made, sent and deleted."""
-    return Shape(window_s=6, windows=points, document={"triggers": {}})
+@contextmanager
+def at_work(folder: Path, windows: int) -> Iterator[Station]:
+    """A station whose windows are so short that videos are due all the time; in the end its books are in order.
+
+    They last as long as the kills on a quiet machine: where those take longer, frames are taken by hand.
+    """
+    shape = Shape(window_s=6, windows=windows, document={"triggers": {}})
+    with station(folder, shape) as made:
+        made.wait(lambda: made.up, "the service is up", PATIENCE_S)
+        until(lambda: made.rows("SELECT 1 FROM frames LIMIT 1 OFFSET 2"), made, nothing, "frames for a video")
+        yield made
+        assert in_the_end(made, shape) == []
 
 
 @pytest.mark.slow
 def test_work_killed_at_every_point_of_every_kind_does_each_job_once(tmp_path: Path) -> None:
     def kill_everywhere() -> None:
-        shape = shape_of(14)
-        with station(tmp_path, shape) as made:
-            made.wait(lambda: made.rows("SELECT 1 FROM shoots WHERE state = 'done'"), "the first video", PATIENCE_S)
+        with at_work(tmp_path, 4) as made:
             for point, provoke in WORK.items():
                 die(made, "work", point, provoke)
-            assert in_the_end(made, shape) == []
 
     in_a_thread(kill_everywhere)
 
@@ -177,12 +200,9 @@ def test_work_killed_at_every_point_of_every_kind_does_each_job_once(tmp_path: P
 @pytest.mark.slow
 def test_encoders_killed_at_every_point_leave_nothing_and_the_videos_are_made(tmp_path: Path) -> None:
     def kill_everywhere() -> None:
-        shape = shape_of(8)
-        with station(tmp_path, shape) as made:
-            made.wait(lambda: made.rows("SELECT 1 FROM shoots WHERE state = 'done'"), "the first video", PATIENCE_S)
+        with at_work(tmp_path, 2) as made:
             for point in ENCODER:
                 die_as_encoder(made, point)
-            assert in_the_end(made, shape) == []
 
     in_a_thread(kill_everywhere)
 
@@ -190,12 +210,9 @@ def test_encoders_killed_at_every_point_leave_nothing_and_the_videos_are_made(tm
 @pytest.mark.slow
 def test_ship_killed_at_every_point_of_every_kind_does_each_job_once(tmp_path: Path) -> None:
     def kill_everywhere() -> None:
-        shape = shape_of(12)
-        with station(tmp_path, shape) as made:
-            made.wait(lambda: made.rows("SELECT 1 FROM shoots WHERE state = 'done'"), "the first video", PATIENCE_S)
+        with at_work(tmp_path, 4) as made:
             for point, provoke in SHIP.items():
                 die(made, "ship", point, provoke)
-            assert in_the_end(made, shape) == []
 
     in_a_thread(kill_everywhere)
 
