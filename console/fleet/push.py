@@ -171,13 +171,15 @@ class _Run:
             if why:
                 break
             yield BatchBegun(batch.name, number, len(self._plan.batches), batch.nodes)
-            async for moved in self._together(batch.nodes, self._change):
-                yield moved
+            async with aclosing(self._together(batch.nodes, self._change)) as moves:
+                async for moved in moves:
+                    yield moved
             if batch.soak_s and not self._bad():
                 yield Soaking(batch.name, batch.soak_s)
                 await self._ways.pause(batch.soak_s)
-                async for moved in self._together(batch.nodes, self._look_again):
-                    yield moved
+                async with aclosing(self._together(batch.nodes, self._look_again)) as moves:
+                    async for moved in moves:
+                        yield moved
             why = self._bad() or self._unproved(batch)
             if why:
                 break
@@ -195,7 +197,7 @@ class _Run:
 
     async def _together(
         self, nodes: tuple[str, ...], do: Callable[[str, NodeClient], AsyncIterator[Moved]]
-    ) -> AsyncIterator[Moved]:
+    ) -> AsyncGenerator[Moved, None]:
         """What becomes of these, at the same time, as it comes."""
         told: asyncio.Queue[Moved | None] = asyncio.Queue()
 
