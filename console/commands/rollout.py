@@ -232,7 +232,8 @@ def _begin(given: argparse.Namespace, settings: ConsoleSettings) -> int:
         soak_s=given.soak,
         owner=owner_of(run),
     )
-    plan, fleet = asyncio.run(_planned(intent, given.words))
+    called = frozenset(word for word in given.words if not TERM.fullmatch(word))
+    plan, fleet = asyncio.run(_planned(replace(intent, named=called), given.words))
     return _go(given, Work(plan, fleet, History(folder, run), folder, intent.owner, settings.operator))
 
 
@@ -253,7 +254,7 @@ def _resume(given: argparse.Namespace, settings: ConsoleSettings) -> int:
     found = find_playbook(past.playbook, fleet_dir(given.fleet or (Path(past.fleet) if past.fleet else None)))
     named = given.inventory or (Path(past.inventory) if past.inventory else inventory_of(given, settings))
     variables = given_again(past, dict(given.variables))
-    intent = Intent(found, named, (), variables=variables, soak_s=past.soak_s, owner=past.owner)
+    intent = Intent(found, named, (), frozenset(past.named), variables, past.soak_s, past.owner)
     plan, fleet = asyncio.run(_planned(intent, list(past.to_do())))
     for name in past.touched():
         warn(f"{name} was being changed when it was interrupted; now: {plan.nodes[name].health.in_words()}")
@@ -269,8 +270,7 @@ async def _planned(intent: Intent, words: list[str]) -> tuple[RolloutPlan, Fleet
         await fleet.ask_once()
         names = set(selected(fleet.model, words))
         meant = tuple(host for host in hosts if host.name in names)
-        called = frozenset(word for word in words if not TERM.fullmatch(word))
-        return await make_plan(replace(intent, hosts=meant, named=called), fleet.client), fleet
+        return await make_plan(replace(intent, hosts=meant), fleet.client), fleet
     finally:
         await close(fleet, fleet.model.views)
 

@@ -61,7 +61,7 @@ class Terms:
     to be well again, `trial_s` to end a trial of its own.
     """
 
-    quiet_s: float = 1800.0
+    quiet_s: float = 3600.0
     health_s: float = 120.0
     trial_s: float = 900.0
     look_s: float = LOOKS_S

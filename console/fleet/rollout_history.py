@@ -54,6 +54,8 @@ class Past:
     """As they may be shown: those that are secret are to be given again."""
     batch_of: dict[str, str] = field(default_factory=dict)
     """By node; empty = it was put off."""
+    named: set[str] = field(default_factory=set)
+    """Those that went along though they did not answer: they were called by their names."""
     begun: dict[str, tuple[str, ...]] = field(default_factory=dict)
     phases: dict[str, Phase] = field(default_factory=dict)
     said: dict[str, str] = field(default_factory=dict)
@@ -260,7 +262,10 @@ def _past(entry: Mapping[str, Any]) -> Past:
 
 
 def _node(past: Past, entry: Mapping[str, Any]) -> None:
-    past.batch_of[str(entry.get("node"))] = str(entry.get("batch"))
+    name, was = str(entry.get("node")), entry.get("was")
+    past.batch_of[name] = str(entry.get("batch"))
+    if past.batch_of[name] and isinstance(was, dict) and not was.get("answers"):
+        past.named.add(name)
 
 
 def _batch(past: Past, entry: Mapping[str, Any]) -> None:

@@ -79,7 +79,7 @@ class Ground:
         return [Host(name, "127.0.0.1", self._port(name), "http", groups=of[name]) for name in names]
 
     def _port(self, name: str) -> int:
-        return self.ports.get(name, 1 + sorted({*self.does, *self.ports, name}).index(name))
+        return self.ports.get(name, 1 + sum(name.encode()))  # nobody listens below 1024
 
     def _variables(self, name: str) -> dict[str, Any]:
         does = self.does.get(name, "well")

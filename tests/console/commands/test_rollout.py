@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from console.fleet.keep import Journal
-from console.fleet.rollout_history import holder, running
+from console.fleet.rollout_history import find, holder, running
 from tests.console.playing import Ground, wait_for
 
 PROGRAM = [sys.executable, "-m", "console.cli", "rollout"]
@@ -263,6 +263,15 @@ def test_killed_at_any_point_it_is_shown_as_interrupted_and_gone_on_with(ground:
     assert done.returncode == 0, done.stdout + done.stderr
     assert [ground.runs(name) for name in NAMES] == [1, 1, 1]
     assert json.loads(rollout(ground, "--list", "--json").stdout)[0]["state"] == "done"
+
+
+def test_what_is_gone_on_with_lets_in_who_was_silent_and_named_and_nobody_else(ground: Ground) -> None:
+    ground.ports.pop("charlie")
+    ground.does = {"alpha": "fail"}
+    ground.has("alpha", "charlie", "delta")
+    rollout(ground, "mixed", "alpha", "charlie", "--yes")
+    past = find(ground.state, "last")
+    assert (past.named, past.to_do()) == ({"charlie"}, {"alpha": "canary", "charlie": "rest"})
 
 
 def test_whose_it_is_can_be_asked_where_nothing_was_ever_kept(tmp_path: Path) -> None:
