@@ -11,6 +11,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 FILES = (
+    "playbooks/filter_plugins/patches.py",
     "playbooks/filter_plugins/preflight.py",
     "playbooks/filter_plugins/variables.py",
     "roles/bundle/filter_plugins/bundle.py",
