@@ -21,7 +21,7 @@ import pytest
 
 from node.crashpoint import VARIABLE
 from tests.faults.witness import Witness
-from tests.nodes import EACH_SECOND, READY_S, SMALL, Home, Node, started, wait_for
+from tests.nodes import EACH_SECOND, SMALL, Home, Node, begun, wait_for
 from tests.simulate.ledger import all_complaints, settled_to
 
 CAMERAS = {
@@ -33,11 +33,11 @@ CAMERAS = {
 WARM = EACH_SECOND | {"quality": {"limits": {"cold_below": 1}}}  # each life begins without a history
 EVERY_OTHER = WARM | {"schedules": {"each": {"interval_s": 2}}}
 PROBATION = {"good_frames": 1, "min_s": 4}
-HOMES = 2
-KILLS, RANDOM_KILLS, WORKER_KILLS = 50, 9, 9  # in all; of each home
+HOMES = 3
+KILLS, RANDOM_KILLS, WORKER_KILLS = 50, 6, 6  # in all; of each home
 EARLY_SHARE = 0.3
 UNMEASURED = {"COVERAGE_PROCESS_CONFIG": ""}  # a killed process leaves no figures, and starts faster without
-LONGEST_LIFE_S = 20.0
+PATIENCE_S = 120.0
 SEED = 20261120
 
 
@@ -45,10 +45,14 @@ def leave(_node: Node) -> None:
     """Captures alone bring the process to the point."""
 
 
+def propose(node: Node) -> int:
+    """Another document, refused while one is on probation; the status of the answer."""
+    return node.put(EVERY_OTHER if node.get("/v1/config")["document"] == WARM else WARM).status_code
+
+
 def push(node: Node) -> None:
     """Another document, whatever is on probation."""
-    wanted = EVERY_OTHER if node.get("/v1/config")["document"] == WARM else WARM
-    while node.put(wanted).status_code == httpx.codes.CONFLICT:
+    while propose(node) == httpx.codes.CONFLICT:
         node.ask("POST", "/v1/config/rollback", json={})
         time.sleep(0.1)
 
@@ -58,7 +62,7 @@ def push_and_roll_back(node: Node) -> None:
     node.ask("POST", "/v1/config/rollback", json={})
 
 
-POINTS: dict[str, Callable[[Node], None]] = {
+POINTS: dict[str, Callable[[Node], object]] = {
     "before_shot": leave,
     "shot_taken": leave,
     "before_rename": leave,
@@ -70,7 +74,7 @@ POINTS: dict[str, Callable[[Node], None]] = {
     "quarantine_written": leave,
     "before_activation": push,
     "activated": push,
-    "confirmed": push,
+    "confirmed": propose,
     "before_rollback": push_and_roll_back,
     "rolled_back": push_and_roll_back,
 }
@@ -99,7 +103,7 @@ class Ordeal:
     def die_at(self, point: str) -> None:
         passage = self.random.randint(1, PASSAGES.get(point, 1))
         with self.living(**{VARIABLE: f"{point}:{passage}"}) as node:
-            until = time.monotonic() + LONGEST_LIFE_S
+            until = time.monotonic() + PATIENCE_S
             while not ended_within(node, 0.0) and time.monotonic() < until:
                 with suppress(httpx.HTTPError):
                     POINTS[point](node)
@@ -125,8 +129,10 @@ class Ordeal:
             for number in range(WORKER_KILLS):
                 time.sleep(self.random.uniform(0.2, 1.0))
                 if number % 4 != 1:
-                    wait_for(lambda: all(node.camera(name)["state"] == "ok" for name in CAMERAS), "cameras work", 60)
-                wait_for(node.workers, "a worker lives", 60)
+                    wait_for(
+                        lambda: all(node.camera(name)["state"] == "ok" for name in CAMERAS), "cameras work", PATIENCE_S
+                    )
+                wait_for(node.workers, "a worker lives", PATIENCE_S)
                 with suppress(ProcessLookupError):
                     os.kill(self.random.choice(node.workers()), signal.SIGKILL)
                 self.kills["worker at random"] += 1
@@ -134,8 +140,10 @@ class Ordeal:
     def end_well(self) -> None:
         """A last life, long enough to explain what was missed, and an ordinary stop."""
         began_us = time.time_ns() // 1000
-        with started(self.home) as node, self.witness.watching(node):
-            wait_for(lambda: all(at > began_us for at in settled_to(node.data).values()), "complete ledgers", 20)
+        with begun(self.home) as node, self.witness.watching(node.ready(PATIENCE_S)):
+            wait_for(
+                lambda: all(at > began_us for at in settled_to(node.data).values()), "complete ledgers", PATIENCE_S
+            )
             assert node.stop()[0] == 0
 
     @contextmanager
@@ -143,7 +151,7 @@ class Ordeal:
         """Ready or dead, whichever comes first; dead at the end."""
         node = self.home.start(**UNMEASURED, **environment)
         try:
-            wait_for(lambda: self.home.ready_file.exists() or not node.alive, "ready or dead", READY_S)
+            wait_for(lambda: self.home.ready_file.exists() or not node.alive, "ready or dead", PATIENCE_S)
             if node.alive:
                 node.ready()
                 with self.witness.watching(node):
