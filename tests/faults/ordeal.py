@@ -23,7 +23,7 @@ from tests.faults.station import TARGETS, Shape, Station, station
 
 TICK_S = 0.1
 ORDERS_S = 2.5
-READY_S, LATE_S, URGE_S = 60.0, 30.0, 15.0
+READY_S, LATE_S, URGE_S = 120.0, 30.0, 15.0
 
 
 @dataclass(frozen=True)
