@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -34,6 +35,9 @@ PLAYBOOK = """
       ansible.builtin.command: sleep 600
       changed_when: false
       when: does == 'hang' and not ansible_check_mode
+    - name: It waits
+      ansible.builtin.wait_for: {path: "{{ marks }}/.go", timeout: 300, sleep: 1}
+      when: does == 'wait' and not ansible_check_mode
     - name: It is counted
       ansible.builtin.shell: echo once >> {{ marks }}/{{ inventory_hostname }}.runs
       changed_when: false
@@ -49,6 +53,8 @@ class Ground:
     folder: Path
     ports: dict[str, int] = field(default_factory=dict)
     does: dict[str, str] = field(default_factory=dict)
+    begun: list[subprocess.Popen[str]] = field(default_factory=list)
+    """Commands that a test has started, and may have left."""
 
     def __post_init__(self) -> None:
         (self.folder / "playbooks").mkdir()
@@ -106,6 +112,9 @@ class Ground:
     def end_left(self) -> None:
         for pid in self.left():
             os.kill(pid, signal.SIGKILL)
+        for process in self.begun:
+            process.kill()
+            process.communicate()
 
 
 def _pids() -> Iterator[int]:

@@ -49,6 +49,7 @@ class Going:
         self.ground = ground
         command = [*PROGRAM, *(words or ("mixed", *NAMES, "--yes", "--soak", "0")), *options(ground)]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        ground.begun.append(self.process)
 
     def until(self, **said: Any) -> None:
         """An entry of its history says this."""
@@ -70,8 +71,8 @@ def entries(ground: Ground) -> list[dict[str, Any]]:
     return Journal(paths[-1]).fresh() if paths else []
 
 
-def hangs(ground: Ground, name: str = "bravo") -> None:
-    ground.does = {name: "hang"}
+def hangs(ground: Ground, *names: str) -> None:
+    ground.does = dict.fromkeys(names or ("bravo",), "hang")
     ground.has(*NAMES)
 
 
@@ -227,9 +228,12 @@ def test_ctrl_c_aborts_it_in_order(ground: Ground) -> None:
 
 
 def test_a_pause_and_a_resume_come_from_another_process(ground: Ground) -> None:
-    going = Going(ground, "mixed", *NAMES, "--yes", "--soak", "4")
-    going.until(event="soaking")
+    ground.does = {"alpha": "wait"}
+    ground.has(*NAMES)
+    going = Going(ground)
+    going.until(event="task", task="It waits")
     assert "is asked to hold" in rollout(ground, "--pause", "last").stdout
+    (ground.folder / "marks" / ".go").touch()
     going.until(event="paused")
     assert json.loads(rollout(ground, "--list", "--json").stdout)[0]["state"] == "paused"
     assert ground.changed() == ["alpha"]
@@ -241,13 +245,16 @@ def test_a_pause_and_a_resume_come_from_another_process(ground: Ground) -> None:
 @pytest.mark.parametrize(
     "point",
     [{"event": "run"}, {"event": "batch", "number": 1}, {"event": "judged", "node": "alpha"},
-     {"event": "batch", "number": 2}],
-    ids=["begun", "in the first batch", "between two", "in the second batch"],
+     {"event": "batch", "number": 2}, {}],
+    ids=["begun", "in the first batch", "between two", "as the second begins", "in a task that hangs"],
 )  # fmt: skip
 def test_killed_at_any_point_it_is_shown_as_interrupted_and_gone_on_with(ground: Ground, point: dict[str, Any]) -> None:
-    hangs(ground)
+    hangs(ground, "bravo", "charlie")  # both: what still speaks would end by the pipe that nobody reads
     going = Going(ground, "mixed", *NAMES, "--yes", "--soak", "0", "-e", f"my_token={SECRET}")
-    going.until(**point)
+    if point:
+        going.until(**point)
+    else:
+        going.until_it_hangs()
     going.process.send_signal(signal.SIGKILL)
     going.ends()
     wait_for(lambda: not ground.left(), "nobody watches the playbook, so it ends", 40)
