@@ -42,6 +42,21 @@ class _Parser(argparse.ArgumentParser):
         raise UsageWrong(message)
 
 
+class _CommandParser(_Parser):
+    """Takes a command's options before, between and after its words; by itself Python does that from 3.12 on."""
+
+    _mixing = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:  # noqa: ANN401 - as argparse has them
+        if self._mixing:  # it asks itself, for options and then for words
+            return super().parse_known_args(args, namespace)
+        self._mixing = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._mixing = False
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command's exit status."""
     try:
@@ -371,7 +386,7 @@ def _parser() -> argparse.ArgumentParser:
     statuses = "; ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items())
     parser = _Parser(prog="heliograph-node", description="One node of timelapse cameras.", epilog=f"Exit: {statuses}.")
     parser.add_argument("--version", action="version", version=f"heliograph-node {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_CommandParser)
     for name, command in COMMANDS.items():
         sub = commands.add_parser(name, help=command.sentence, description=command.sentence.capitalize() + ".")
         sub.add_argument("--config", type=Path, metavar="FILE", help="node.yml (/etc/heliograph/node.yml)")

@@ -88,6 +88,17 @@ def test_a_wrong_command_line_is_one_line_and_a_hint(ends: Ends, line: list[str]
     assert (status, out, len(err.splitlines())) == (64, "", 2)
 
 
+@pytest.mark.parametrize(
+    "words", [["--wait", "apply", "FILE"], ["apply", "--wait", "FILE"], ["apply", "FILE", "--wait"]]
+)
+def test_options_may_stand_between_the_words(ends: Ends, home: Home, words: list[str]) -> None:
+    gone = home.folder / "gone.yml"
+    line = [str(gone) if word == "FILE" else word for word in words]
+    status, _, err = ends("config", *line, "--config", home.config)
+    assert (status, codes(err)) == (78, ["CFG-003"])
+    assert str(gone) in err
+
+
 def test_a_reader_that_leaves_is_no_fault(home: Home) -> None:
     command = f"{shutil.which('heliograph-node', path=str(Path(os.sys.executable).parent))} config show --config"
     assert os.system(f"{command} {home.config} | true") == 0
