@@ -151,6 +151,11 @@ def ask_for_a_video(station: Station) -> None:
         station.ask("POST", "/v1/videos", json={"camera": "main", "from": since, "to": until})
 
 
+def take_a_frame(station: Station) -> None:
+    """Of no slot: there is something to be shown, sent and deleted even when the last window has ended."""
+    station.ask("POST", "/v1/cameras/main/capture", json={})
+
+
 def rfc3339(at_us: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at_us // US))
 

@@ -59,7 +59,7 @@ BUGS = {
 
 def test_a_planted_bug_is_found(tmp_path: Path) -> None:
     bugs = [
-        Plan(Shape(window_s=12, windows=2, programs={name: program(bug)}), 8, 2.0, names, drain_s=20)
+        Plan(Shape(window_s=12, windows=2, programs={name: program(bug)}), 8, 2.0, names, drain_s=20, late_s=30)
         for bug, (name, names, _) in BUGS.items()
     ]
     outcomes = dict(zip(BUGS, endure_all(tmp_path, bugs), strict=True))

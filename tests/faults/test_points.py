@@ -18,7 +18,7 @@ from node.clock import SystemClock
 from node.crashpoint import VARIABLE
 from node.domain.errors import EncoderFailed
 from node.render.child import VERBS
-from tests.faults.mischief import ask_for_a_video
+from tests.faults.mischief import ask_for_a_video, take_a_frame
 from tests.faults.ordeal import Ordeal, Plan
 from tests.faults.reckoning import reckon
 from tests.faults.station import NAS, TARGETS, Shape, Station, in_a_thread, station
@@ -126,11 +126,6 @@ def test_every_named_point_of_the_tree_is_one_at_which_some_test_kills() -> None
     for name, points in ELSEWHERE.items():
         words = (TESTS / name).read_text()
         assert [point for point in points if f'"{point}"' not in words] == []
-
-
-def take_a_frame(station: Station) -> None:
-    """Of no slot: there is something to be shown, sent and deleted even when the last window has ended."""
-    station.ask("POST", "/v1/cameras/main/capture", json={})
 
 
 def until(came: Callable[[], object], made: Station, provoke: Callable[[Station], object], what: str) -> None:
