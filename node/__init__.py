@@ -1,3 +1,3 @@
 """The capture-and-render service on each Pi."""
 
-__version__ = "0.4.0"
+__version__ = "0.5.0"

@@ -314,7 +314,7 @@ def fill(store: Store, count: int = 3, interval_s: int = 60) -> list[Frame]:
 def post_facts(board: Board, clock: JumpClock, cameras: tuple[str, ...] = ("main", "side")) -> None:
     """A node that is well."""
     now_us = clock.now_us()
-    board.post(IDENTITY, IdentityFacts("north", "0.4.0", now_us), now_us)
+    board.post(IDENTITY, IdentityFacts("north", "0.5.0", now_us), now_us)
     board.post(CONFIG, ConfigFacts(1, digest({}), "North field", "Europe/Berlin"), now_us)
     board.post(CLOCK, ClockFacts(synced=True), now_us)
     board.post(DISK, DiskFacts(64 * GB, 32 * GB), now_us, took_ms=0.2)

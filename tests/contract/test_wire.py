@@ -196,6 +196,12 @@ def test_the_status_of_the_third_release_is_still_read() -> None:
     assert (status.certificate_not_after, len(status.archive)) == (None, len(TARGETS))
 
 
+def test_the_status_of_the_fourth_release_is_still_read() -> None:
+    status = NodeStatus.model_validate_json((HERE / "status-0.4.0.json").read_text())
+    assert status.version == "0.4.0"
+    assert (status.lease, status.release, len(status.archive)) == (None, None, len(TARGETS))
+
+
 def test_a_node_without_tls_says_nothing_of_a_certificate() -> None:
     clock, board = JumpClock(), Board()
     post_facts(board, clock)
