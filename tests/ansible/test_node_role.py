@@ -523,7 +523,7 @@ def test_a_release_that_is_there_is_not_built_again(given: dict[str, Any], tmp_p
     there = {"current": "1.1.0", "previous": "1.0.0", "release_digests": {"1.2.3": "of another wheel"}}
     facts = {**NO_HOST, "ansible_local": {"heliograph": there}}
     other = render(tmp_path / "other", "node", given, facts).parts["node"]
-    assert [step["tasks"] for step in other["steps"]] == ["release", "arm"]
+    assert [step["tasks"] for step in other["steps"]] == ["lease", "release", "arm"]
     assert [step["tasks"] for step in other["after"]] == ["proven"]
     assert {link["path"]: link["to"] for link in other["links"]} == {
         "/opt/heliograph/current": "releases/1.2.3",

@@ -200,6 +200,7 @@ WITHOUT_A_SCREEN = {
     "resume": "kyoto --dry-run -i {}",
     "frames get": "kyoto/main -i {}",
     "push": "kyoto --dry-run -i {}",
+    "rollout": "verify kyoto --dry-run -i {}",
     **{f"pki {word}": "-i {}" for word in ("init", "show", "promote", "known-hosts")},
     "pki sign": "--node kyoto -i {}",
     "pki console": "anna --role viewer -i {}",
