@@ -17,12 +17,12 @@ from console.commands.command import Command, duration, inventory_option, say, s
 from console.commands.ground import book_of, inventory_of, state_option, warn
 from console.fleet import inventory
 from console.fleet.acts import SHUT
-from console.fleet.batches import SOAK_S
+from console.fleet.batches import SOAK_S, BatchBegun, Soaking
 from console.fleet.clock import Clock
 from console.fleet.hold import Holds, owner_of, run_id
 from console.fleet.poller import Fleet
 from console.fleet.push import DONE as PROVEN
-from console.fleet.push import BatchBegun, Ended, Event, How, Moved, Soaking, Terms, Ways, as_entry, push
+from console.fleet.push import Ended, Event, How, Moved, Terms, Ways, as_entry, push
 from console.fleet.push_history import History, Past, last, resumed
 from console.fleet.push_plan import PUT_OFF, SAYS, NodePlan, PushPlan, Standing, effects, make_plan
 from console.fleet.text import several

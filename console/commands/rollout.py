@@ -19,14 +19,13 @@ from console.commands.command import TERM, Command, inventory_option, say, selec
 from console.commands.ground import book_of, inventory_of, state_option, warn
 from console.commands.push import soak
 from console.fleet import inventory
-from console.fleet.batches import SOAK_S
+from console.fleet.batches import SOAK_S, BatchBegun, Soaking
 from console.fleet.clock import Clock
 from console.fleet.hold import owner_of, run_id
 from console.fleet.poller import Fleet
 from console.fleet.rollout import Checked, Ways, Wishes, Would, check, refuse_held, rollout
 from console.fleet.rollout_events import DONE as WELL
 from console.fleet.rollout_events import (
-    BatchBegun,
     Ended,
     Event,
     How,
@@ -34,7 +33,6 @@ from console.fleet.rollout_events import (
     Noticed,
     Paused,
     Recapped,
-    Soaking,
     Stopping,
     TaskBegun,
     WentOn,

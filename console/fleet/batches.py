@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 CANARY = "canary"
 """The inventory's group of those that go first; also the name of the first batch."""
@@ -21,6 +21,24 @@ class Batch:
     name: str
     nodes: tuple[str, ...]
     soak_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class BatchBegun:
+    """From now on any node of it may have been changed."""
+
+    batch: str
+    number: int
+    of: int
+    nodes: tuple[str, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Soaking:
+    """The batch has proved the change, and is watched for so long before others follow."""
+
+    batch: str
+    seconds: float
 
 
 def batches(nodes: Iterable[str], canaries: Collection[str] = (), soak_s: float = SOAK_S) -> tuple[Batch, ...]:

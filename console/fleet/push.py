@@ -13,7 +13,7 @@ from enum import StrEnum
 from itertools import chain, repeat
 from typing import Any, TypeVar
 
-from console.fleet.batches import Batch
+from console.fleet.batches import Batch, BatchBegun, Soaking
 from console.fleet.client import NodeClient
 from console.fleet.clock import Clock
 from console.fleet.gate import Gate
@@ -76,16 +76,6 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True)
-class BatchBegun:
-    """From now on any node of it may have been changed."""
-
-    batch: str
-    number: int
-    of: int
-    nodes: tuple[str, ...] = field(default=(), repr=False)
-
-
-@dataclass(frozen=True, slots=True)
 class Moved:
     """A node has come so far, in words; `code` is that of an error, the node's own where it gave one."""
 
@@ -93,14 +83,6 @@ class Moved:
     phase: Phase
     said: str = ""
     code: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Soaking:
-    """The batch has proved it, and is watched for so long before others follow."""
-
-    batch: str
-    seconds: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from console.fleet.batches import CANARY, SHARES, Batch
+from console.fleet.batches import CANARY, SHARES, Batch, BatchBegun
+from console.fleet.chronicle import Chronicle, entries_of, files
 from console.fleet.client import NodeClient
-from console.fleet.keep import Journal, NotKept
-from console.fleet.push import BAD, DONE, BatchBegun, Ended, Event, How, Moved, Phase, as_entry
+from console.fleet.push import BAD, DONE, Ended, Event, How, Moved, Phase, as_entry
 from console.fleet.push_plan import PUT_OFF, TO_DO, ClientOf, NodePlan, PushPlan, Standing, rolled_back
 from node.wire.errors import NodesHeld, NothingToResume, StateNotSaved
 
-FOLDER, ENDING, LOCK = "pushes", ".jsonl", ".lock"
+FOLDER, LOCK = "pushes", ".lock"
 NAMED = 3
-KEPT = 200
-"""Pushes; the oldest go."""
 LASTING = (BatchBegun, Ended)
 """What is on the disk before anything follows; of all else the nodes themselves know more."""
 PRIVATE, FOR_OWNER = 0o600, 0o700
@@ -67,7 +65,7 @@ class History:
     def __init__(self, folder: Path, run: str) -> None:
         self.run = run
         self._folder = folder / FOLDER
-        self._journal = Journal(self._folder / f"{run}{ENDING}")
+        self._chronicle = Chronicle(self._folder, run, LOCK)
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -96,8 +94,8 @@ class History:
             for planned in plan.nodes.values()
         ]  # fmt: skip
         run = {"event": "run", "run": self.run, **said}
-        self._write([run, *({"event": "node", **each} for each in nodes)], lasting=True)
-        self._prune()
+        self._chronicle.write([run, *({"event": "node", **each} for each in nodes)], lasting=True)
+        self._chronicle.prune()
 
     def catch_up(self, plan: PushPlan) -> None:
         """Those that have come to their end while nobody looked.  Raises StateNotSaved."""
@@ -110,24 +108,12 @@ class History:
         entry = dict(as_entry(event))
         entry.pop("nodes", None)
         rows = entry.pop("rows", ())
-        self._write([*({"event": "row", **row} for row in rows), entry], lasting=isinstance(event, LASTING))
-
-    def _write(self, entries: Iterable[Mapping[str, Any]], *, lasting: bool) -> None:
-        try:
-            self._journal.append(entries, lasting=lasting)
-        except NotKept as error:
-            raise StateNotSaved(str(error)) from None
-
-    def _prune(self) -> None:
-        with suppress(OSError):  # another time
-            for path in sorted(self._folder.glob(f"*{ENDING}"))[:-KEPT]:
-                path.unlink()
-                path.with_suffix(LOCK).unlink(missing_ok=True)
+        self._chronicle.write([*({"event": "row", **row} for row in rows), entry], lasting=isinstance(event, LASTING))
 
 
 def last(folder: Path) -> Past:
     """The newest push, fit to be gone on with.  Raises NothingToResume, StateNotSaved."""
-    found = sorted((folder / FOLDER).glob(f"*{ENDING}"))
+    found = files(folder / FOLDER)
     if not found:
         raise NothingToResume("none is kept here")
     past = read(found[-1])
@@ -143,14 +129,8 @@ def last(folder: Path) -> Past:
 
 def read(path: Path) -> Past:
     """That file, as far as it goes.  Raises StateNotSaved where it cannot be read, NothingToResume where it is none."""
-    journal = Journal(path)
-    try:
-        entries = journal.fresh()
-        journal.check()
-    except NotKept as error:
-        raise StateNotSaved(str(error)) from None
     past: Past | None = None
-    for entry in entries:
+    for entry in entries_of(path):
         if entry.get("event") == "run":
             past = _past(entry)
         elif past is not None:

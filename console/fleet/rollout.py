@@ -11,13 +11,12 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
-from console.fleet.batches import Batch
+from console.fleet.batches import Batch, BatchBegun, Soaking
 from console.fleet.clock import Clock
 from console.fleet.rollout_child import Call, Child
 from console.fleet.rollout_events import (
     BAD,
     DONE,
-    BatchBegun,
     Ended,
     Event,
     Health,
@@ -28,7 +27,6 @@ from console.fleet.rollout_events import (
     Phase,
     Reader,
     Row,
-    Soaking,
     Stopping,
     WentOn,
     Worked,

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from console.fleet.batches import BatchBegun, Soaking
 from console.fleet.text import clean
 
 SAID_CHARS, DIFF_LINES, DIFF_CHARS = 1_000, 400, 8_000
@@ -85,16 +86,6 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True)
-class BatchBegun:
-    """From now on any node of it may have been changed."""
-
-    batch: str
-    number: int
-    of: int
-    nodes: tuple[str, ...] = field(default=(), repr=False)
-
-
-@dataclass(frozen=True, slots=True)
 class TaskBegun:
     play: str
     task: str
@@ -138,14 +129,6 @@ class Judged:
     said: str
     was: Health = field(default_factory=Health)
     now: Health = field(default_factory=Health)
-
-
-@dataclass(frozen=True, slots=True)
-class Soaking:
-    """The batch has proved it, and is watched for so long before others follow."""
-
-    batch: str
-    seconds: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,25 +6,24 @@ import asyncio
 import fcntl
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from console.fleet.batches import Batch
+from console.fleet.batches import Batch, BatchBegun
+from console.fleet.chronicle import Chronicle, entries_of, files
 from console.fleet.keep import Journal, NotKept
 from console.fleet.rollout import Checked, Pause, Wishes
-from console.fleet.rollout_events import DONE, QUIET, BatchBegun, Ended, Event, How, Judged, Phase, Worked, as_entry
+from console.fleet.rollout_events import DONE, QUIET, Ended, Event, How, Judged, Phase, Worked, as_entry
 from console.fleet.rollout_plan import HIDDEN, RolloutPlan
 from console.fleet.text import clean
 from node.wire.errors import NodesHeld, RolloutUnfit, StateNotSaved
 
-FOLDER, ENDING, ASKS = "rollouts", ".jsonl", ".asks"
+FOLDER, ASKS = "rollouts", ".asks"
 LOCK, LIVE = "lock", "live"
 """Both are held by the process that rolls out; the first by its playbook too, which may outlive it by seconds."""
-KEPT = 200
-"""Rollouts; the oldest go."""
 LASTING = (BatchBegun, Judged, Ended)
 """What is on the disk before anything follows."""
 PRIVATE, FOR_OWNER = 0o600, 0o700
@@ -89,7 +88,7 @@ class History:
     def __init__(self, folder: Path, run: str) -> None:
         self.run = run
         self._folder = folder / FOLDER
-        self._journal = Journal(self._folder / f"{run}{ENDING}")
+        self._chronicle = Chronicle(self._folder, run, ASKS)
 
     @contextmanager
     def held(self, who: str) -> Iterator[int]:
@@ -129,8 +128,8 @@ class History:
                "inventory": None if plan.inventory is None else str(plan.inventory), "soak_s": plan.soak_s,
                "variables": plan.shown(), **said}  # fmt: skip
         would = [_would(change) for each in (checked.would.values() if checked else ()) for change in each.changes]
-        self._write([run, *nodes, *would[: CHANGES_KEPT * len(nodes)]], lasting=True)
-        self._prune()
+        self._chronicle.write([run, *nodes, *would[: CHANGES_KEPT * len(nodes)]], lasting=True)
+        self._chronicle.prune()
 
     def record(self, event: Event) -> None:
         """Raises StateNotSaved."""
@@ -138,23 +137,11 @@ class History:
             return
         entry = dict(as_entry(event))
         rows = entry.pop("rows", ())
-        self._write([*({"event": "row", **row} for row in rows), entry], lasting=isinstance(event, LASTING))
+        self._chronicle.write([*({"event": "row", **row} for row in rows), entry], lasting=isinstance(event, LASTING))
 
     def resume(self, by: str, at_us: int) -> None:
         """From here on it goes on.  Raises StateNotSaved."""
-        self._write([{"event": "resumed", "by": by, "at_us": at_us}], lasting=True)
-
-    def _write(self, entries: Iterable[Mapping[str, Any]], *, lasting: bool) -> None:
-        try:
-            self._journal.append(entries, lasting=lasting)
-        except NotKept as error:
-            raise StateNotSaved(str(error)) from None
-
-    def _prune(self) -> None:
-        with suppress(OSError):  # another time
-            for path in sorted(self._folder.glob(f"*{ENDING}"))[:-KEPT]:
-                path.unlink()
-                path.with_suffix(ASKS).unlink(missing_ok=True)
+        self._chronicle.write([{"event": "resumed", "by": by, "at_us": at_us}], lasting=True)
 
 
 def _would(change: Worked) -> Mapping[str, Any]:
@@ -206,7 +193,7 @@ def _is_free(handle: int, how: int) -> bool:
 def kept(folder: Path) -> list[Past]:
     """All that are kept, the newest first; those that cannot be read are left out."""
     found: list[Past] = []
-    for path in sorted((folder / FOLDER).glob(f"*{ENDING}"), reverse=True):
+    for path in reversed(files(folder / FOLDER)):
         with suppress(RolloutUnfit, StateNotSaved):
             found.append(read(path))
     return found
@@ -214,7 +201,7 @@ def kept(folder: Path) -> list[Past]:
 
 def find(folder: Path, run: str) -> Past:
     """That rollout, by its name, by a beginning or end that only it has, or `last`.  Raises RolloutUnfit."""
-    paths = {path.stem: path for path in sorted((folder / FOLDER).glob(f"*{ENDING}"))}
+    paths = {path.stem: path for path in files(folder / FOLDER)}
     if not paths:
         raise RolloutUnfit("none is kept here")
     if run in {"", LAST}:
@@ -227,14 +214,8 @@ def find(folder: Path, run: str) -> Past:
 
 def read(path: Path) -> Past:
     """That file, as far as it goes.  Raises StateNotSaved where it cannot be read, RolloutUnfit where it is none."""
-    journal = Journal(path)
-    try:
-        entries = journal.fresh()
-        journal.check()
-    except NotKept as error:
-        raise StateNotSaved(str(error)) from None
     past: Past | None = None
-    for entry in entries:
+    for entry in entries_of(path):
         if entry.get("event") == "run":
             past = _past(entry)
         if past is not None:

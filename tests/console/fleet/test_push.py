@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from console.fleet import hold
-from console.fleet.batches import batches
+from console.fleet.batches import BatchBegun, Soaking, batches
 from console.fleet.clock import Clock
 from console.fleet.hold import Holds, owner_of, run_id
 from console.fleet.keep import Journal
-from console.fleet.push import BatchBegun, Ended, Event, How, Moved, Phase, Soaking, Terms, Ways, push
+from console.fleet.push import Ended, Event, How, Moved, Phase, Terms, Ways, push
 from console.fleet.push_history import History, Past, last, read, resumed
 from console.fleet.push_plan import NodePlan, PushPlan, Standing
 from console.fleet.wanted import Wanted

@@ -10,16 +10,15 @@ from typing import Any
 
 import pytest
 
+from console.fleet.batches import BatchBegun, Soaking
 from console.fleet.client import NodeClient
 from console.fleet.rollout import Checked, Terms, Ways, Wishes, check, refuse_held, rollout
 from console.fleet.rollout_events import (
-    BatchBegun,
     Event,
     How,
     Judged,
     Paused,
     Phase,
-    Soaking,
     Stopping,
     WentOn,
     Worked,
